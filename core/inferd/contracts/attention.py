@@ -1,0 +1,98 @@
+"""AttentionBackend: attention over the paged KV cache.
+
+Shape suffixes: T tokens, H query heads, G KV heads, E head size, B blocks, S slots per block.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from inferd.contracts.verdict import Verdict
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from inferd.types import Batch
+
+
+@dataclass(frozen=True, slots=True)
+class KVSpec:
+    """What one attention layer keeps per token. Layers with equal specs form a group."""
+
+    num_kv_heads: int
+    head_dim: int
+    dtype: torch.dtype
+    kind: Literal["full", "window"] = "full"
+    window: int | None = None  # tokens a query sees, itself included
+
+    @property
+    def bytes_per_token(self) -> int:
+        return 2 * self.num_kv_heads * self.head_dim * self.dtype.itemsize
+
+
+@dataclass(frozen=True, slots=True)
+class AttentionRequest:
+    """What a backend is asked to support, for one model on one platform."""
+
+    platform: str
+    num_heads: int
+    num_kv_heads: int
+    head_dim: int
+    dtype: torch.dtype
+    block_size: int
+    window: int | None = None
+    soft_cap: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AttentionParams:
+    """Constants of one attention layer."""
+
+    num_heads: int
+    scale: float
+    spec: KVSpec
+    group: int  # index of its KV group, set when the model is built
+    soft_cap: float | None = None
+
+
+class AttentionBackend(ABC):
+    """Made once per model. Pure: all state of a step is in the object that `plan` returns."""
+
+    name: ClassVar[str]
+
+    @classmethod
+    @abstractmethod
+    def supports(cls, request: AttentionRequest) -> Verdict: ...
+
+    @abstractmethod
+    def allocate(
+        self, spec: KVSpec, num_blocks: int, block_size: int, device: torch.device
+    ) -> tuple[Tensor, Tensor]:
+        """The K and V cache of one layer, as views [B, S, G, E] over the layout this backend wants."""
+
+    @abstractmethod
+    def plan(self, batch: Batch, group: int, spec: KVSpec, block_size: int) -> Any:
+        """Once per step and group, before the first layer: whatever `forward` needs."""
+
+    @abstractmethod
+    def forward(
+        self,
+        q_THE: Tensor,
+        k_cache_BSGE: Tensor,
+        v_cache_BSGE: Tensor,
+        plan: Any,
+        params: AttentionParams,
+    ) -> Tensor:
+        """Causal attention of this step's queries over the cache, keys of this step included.
+
+        Returns [T, H, E] in the order of the queries.
+        """
+
+    def prepare_capture(self, plan: Any) -> None:  # noqa: B027 - only graph platforms need it
+        """Called before a graph with this plan is captured."""
+
+    def prepare_replay(self, plan: Any) -> None:  # noqa: B027 - only graph platforms need it
+        """Called before a captured graph is replayed with new plan contents."""

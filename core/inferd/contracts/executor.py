@@ -1,0 +1,53 @@
+"""Executor: where workers live. The engine speaks to it in plans and results only."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from inferd.types import StepPlan, StepResult
+
+if TYPE_CHECKING:
+    from inferd.config.engine import EngineConfig
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerInfo:
+    """What a started worker reports."""
+
+    max_model_len: int
+    vocab_size: int
+    num_blocks: int
+    block_size: int
+    groups: tuple[tuple[str, int | None], ...]  # (kind, window) per KV group
+    summary: dict[str, Any]  # for the banner: device, dtype, bytes of weights and KV, seconds, choices
+
+
+class Executor(ABC):
+    """Plans are executed in the order they are submitted; results return in that order."""
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def __init__(self, config: EngineConfig, plugins: str) -> None: ...
+
+    @abstractmethod
+    def start(self) -> WorkerInfo:
+        """Build workers and load the model. Raises what loading raises."""
+
+    @abstractmethod
+    def forward(self, plan: StepPlan) -> None:
+        """Submit the forward pass of a step; returns at once."""
+
+    @abstractmethod
+    def sample(self, step_id: int) -> None:
+        """Submit the sampling of the step whose forward was submitted last; returns at once."""
+
+    @abstractmethod
+    def collect(self) -> StepResult:
+        """Wait for the oldest step that has not been collected."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Release everything; idempotent."""

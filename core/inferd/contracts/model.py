@@ -1,0 +1,77 @@
+"""CausalLM: a model family. Registered under the Hugging Face architecture name.
+
+Shape suffixes: T tokens, N positions that need logits, D hidden, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from inferd.contracts.attention import AttentionBackend, KVSpec
+from inferd.contracts.ops import Ops
+from inferd.contracts.quantization import QuantizationMethod
+from inferd.types import Batch
+
+KVCache = tuple[Tensor, Tensor]  # k, v of one layer: views [blocks, slots, kv heads, head size]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelConfig:
+    """A checkpoint's configuration, resolved."""
+
+    architecture: str
+    hf: Mapping[str, Any]  # config.json (for multimodal checkpoints: its text_config)
+    dtype: torch.dtype
+    max_model_len: int
+    vocab_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Parallel:
+    """Tensor parallelism of a layer; the only size in this version is 1."""
+
+    size: int = 1
+    rank: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class BuildContext:
+    """Everything a model is built from. Passed down to layers, kept nowhere globally."""
+
+    config: ModelConfig
+    device: torch.device
+    ops: Ops
+    attention: AttentionBackend
+    quantization: QuantizationMethod
+    tp: Parallel = field(default_factory=Parallel)
+
+
+class CausalLM(nn.Module, ABC):
+    """Weights and forward pass of one family. Built on the target device, loaded afterwards."""
+
+    packed: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """Fused module -> checkpoint modules in order, e.g. qkv_proj -> (q_proj, k_proj, v_proj)."""
+
+    ignored: ClassVar[tuple[str, ...]] = ("rotary_emb.inv_freq",)
+    """Endings of checkpoint names that carry nothing to load."""
+
+    @abstractmethod
+    def __init__(self, build: BuildContext) -> None: ...
+
+    @abstractmethod
+    def kv_specs(self) -> list[KVSpec]:
+        """What each attention layer keeps, in layer order."""
+
+    @abstractmethod
+    def forward(self, batch: Batch, caches: Sequence[KVCache]) -> Tensor:
+        """Hidden states [T, D] after the final norm; writes this step's KV into `caches`."""
+
+    @abstractmethod
+    def compute_logits(self, hidden_ND: Tensor) -> Tensor:
+        """Logits [N, V] in float32."""

@@ -1,0 +1,107 @@
+"""Ops: the kernels a model is made of, chosen once at load.
+
+Shape suffixes: T tokens, D hidden, H query heads, G KV heads, E head size, I intermediate,
+N out features, K in features, P positions, V vocabulary, B blocks, S slots per block.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Protocol
+
+from inferd.contracts.verdict import Verdict
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+Linear = Callable[["Tensor"], "Tensor"]  # x_TK -> out_TN
+
+
+class RmsNorm(Protocol):
+    def __call__(self, x_TD: Tensor, weight_D: Tensor, eps: float) -> Tensor: ...
+
+
+class AddRmsNorm(Protocol):
+    """Returns (norm(x + residual), x + residual); may overwrite both arguments."""
+
+    def __call__(
+        self, x_TD: Tensor, residual_TD: Tensor, weight_D: Tensor, eps: float
+    ) -> tuple[Tensor, Tensor]: ...
+
+
+class ActAndMul(Protocol):
+    """act(gate) * up, the two halves of the last dimension."""
+
+    def __call__(self, x_T2I: Tensor) -> Tensor: ...
+
+
+class Embedding(Protocol):
+    def __call__(self, ids_T: Tensor, weight_VD: Tensor) -> Tensor: ...
+
+
+class RopeKvWrite(Protocol):
+    """Rotate q and k by position (halves layout), store k and v at their slots, return q.
+
+    `cos_sin_PE` holds cos in the first half of the last dimension, sin in the second. The caches
+    are views [B, S, G, E] of any strides; slot = block * S + offset. With norm weights, q and k
+    are RMS-normalised per head before the rotation (QK-norm). May overwrite q and k.
+    """
+
+    def __call__(
+        self,
+        q_THE: Tensor,
+        k_TGE: Tensor,
+        v_TGE: Tensor,
+        positions_T: Tensor,
+        cos_sin_PE: Tensor,
+        k_cache_BSGE: Tensor,
+        v_cache_BSGE: Tensor,
+        slots_T: Tensor,
+        q_norm_E: Tensor | None,
+        k_norm_E: Tensor | None,
+        eps: float,
+    ) -> Tensor: ...
+
+
+class MakeLinear(Protocol):
+    """Pack a weight once and return the function that applies it; the weight may be released."""
+
+    def __call__(self, weight_NK: Tensor, bias_N: Tensor | None) -> Linear: ...
+
+
+@dataclass(frozen=True, slots=True)
+class OpRequest:
+    """What a provider is asked to support."""
+
+    platform: str
+    architecture: str
+    dtype: torch.dtype
+
+
+@dataclass(frozen=True, slots=True)
+class Ops:
+    """The chosen set; layers keep the callables they need."""
+
+    rms_norm: RmsNorm
+    add_rms_norm: AddRmsNorm
+    act_and_mul: Mapping[str, ActAndMul]  # by activation: silu, gelu, gelu_tanh
+    embedding: Embedding
+    rope_kv_write: RopeKvWrite
+    linear: Mapping[str, MakeLinear]  # by weight format: dense, later w4_g, w8, fp8_row, ...
+
+
+class OpProvider(ABC):
+    """Registered under `ops`; offers any subset of the fields of Ops (mappings are merged)."""
+
+    name: ClassVar[str]
+
+    @classmethod
+    @abstractmethod
+    def supports(cls, request: OpRequest) -> Verdict: ...
+
+    @abstractmethod
+    def ops(self, request: OpRequest) -> Mapping[str, object]:
+        """Field name of Ops -> callable, or mapping of callables."""

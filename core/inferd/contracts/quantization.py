@@ -1,0 +1,70 @@
+"""QuantizationMethod: how a checkpoint stores linear weights. Contains no kernels.
+
+A method repacks what the loader yields into a documented layout and asks for an op by the name of
+that layout (`Ops.linear["dense"]`, later "w4_g", "w8", ...).
+Shape suffixes: T tokens, K in features, N out features.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from inferd.contracts.ops import Linear, Ops
+from inferd.contracts.verdict import Verdict
+
+if TYPE_CHECKING:
+    import torch
+
+    from inferd.contracts.loader import RawTensor
+
+
+@dataclass(frozen=True, slots=True)
+class LinearSpec:
+    """One linear layer: its parts are fused along N (q, k, v; gate, up)."""
+
+    name: str
+    in_features: int
+    out_features: tuple[int, ...]  # per part
+    bias: bool
+    dtype: torch.dtype
+    device: torch.device
+
+
+class LinearMethod(ABC):
+    """The weights of one linear layer, from loading to the callable."""
+
+    @abstractmethod
+    def load(self, suffix: str, part: int, tensor: RawTensor) -> None:
+        """Take one checkpoint tensor (`weight`, `bias`, `scales`, ...) of one part.
+
+        Raises CheckpointError when its shape is not the expected one.
+        """
+
+    @abstractmethod
+    def missing(self) -> list[str]:
+        """What has not been loaded yet, as '<suffix> of part <i>'."""
+
+    @abstractmethod
+    def finish(self) -> Linear:
+        """Repack and return the callable; what is no longer needed is released."""
+
+
+class QuantizationMethod(ABC):
+    """Registered under the checkpoint's `quant_method`."""
+
+    name: ClassVar[str]
+
+    @classmethod
+    @abstractmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """From the checkpoint's quantization_config; raises UnsupportedModel with the reason."""
+
+    @classmethod
+    def supports(cls, platform: str, config: Mapping[str, Any]) -> Verdict:  # noqa: ARG003
+        return Verdict(True)
+
+    @abstractmethod
+    def create(self, spec: LinearSpec, ops: Ops) -> LinearMethod: ...

@@ -1,0 +1,1 @@
+"""The HTTP surface of inferd: the only code that imports fastapi."""
