@@ -1,0 +1,205 @@
+"""AsyncEngine: the engine's face for servers. One per front-end process; never imports torch."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any
+
+from inferd.config.engine import EngineConfig
+from inferd.contracts.executor import WorkerInfo
+from inferd.engine import messages as m
+from inferd.engine.client import EngineClient
+from inferd.engine.front import load_front
+from inferd.engine.inputs import InputProcessor
+from inferd.engine.output_processor import RequestState
+from inferd.engine.outputs import RequestOutput
+from inferd.errors import EngineDead, InferdError, RequestError
+from inferd.params import SamplingParams
+from inferd.types import SequenceOutput, StepStats
+
+if TYPE_CHECKING:
+    from inferd.loading.tokenizer import Tokenizer
+
+News = RequestOutput | InferdError
+
+
+class _Stream:
+    """A request in flight: its state and the queue its caller reads."""
+
+    __slots__ = ("queue", "state")
+
+    def __init__(self, state: RequestState) -> None:
+        self.state = state
+        self.queue: asyncio.Queue[News] = asyncio.Queue()
+
+
+class AsyncEngine:
+    """Requests in, streams of RequestOutput out; the engine runs in its own process.
+
+    `address` joins a running engine as a further front end instead of starting one.
+    """
+
+    def __init__(
+        self, config: EngineConfig, address: str | None = None, front_end: int = 0
+    ) -> None:
+        self.config = config
+        self.tokenizer: Tokenizer | None = None
+        self.generation_config: dict[str, Any] = {}
+        self.stats = StepStats()
+        self.error: InferdError | None = None
+        self.info: WorkerInfo
+        self._front_end = front_end
+        self._client = EngineClient(config, address, front_end)
+        self._inputs: InputProcessor
+        self._streams: dict[str, _Stream] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._dead = asyncio.Event()
+        self._stopping = False
+
+    async def start(self) -> None:
+        """Load the tokenizer here and the model there; raises any InferdError of either."""
+        loading = asyncio.create_task(self._client.start())
+        try:
+            front = await asyncio.to_thread(load_front, self.config.model)
+            self.info = await loading
+        except BaseException:
+            loading.cancel()
+            with contextlib.suppress(asyncio.CancelledError, InferdError):
+                await loading
+            await self._client.stop(0)
+            raise
+        self.tokenizer, self.generation_config = front.tokenizer, front.generation_config
+        self._inputs = InputProcessor(
+            self.info, front.tokenizer, front.eos_ids, random.SystemRandom()
+        )
+        self._tasks = [
+            asyncio.create_task(self._receive()),
+            asyncio.create_task(self._watch()),
+        ]
+
+    @property
+    def address(self) -> str:
+        """Where further front ends connect."""
+        return self._client.address
+
+    @property
+    def alive(self) -> bool:
+        return bool(self._tasks) and not self._dead.is_set()
+
+    @property
+    def num_unfinished(self) -> int:
+        return len(self._streams)
+
+    async def wait_dead(self) -> None:
+        """Returns when the engine process has died on its own."""
+        await self._dead.wait()
+
+    async def generate(
+        self,
+        prompt: str | list[int],
+        params: SamplingParams,
+        request_id: str,
+        *,
+        priority: int = 0,
+        cache_salt: str = "",
+    ) -> AsyncIterator[RequestOutput]:
+        """What is new, as it comes. Closing the iterator aborts the request.
+
+        Raises RequestError before the first output, EngineDead when the engine is gone.
+        """
+        stream = await self._submit(prompt, params, request_id, priority, cache_salt)
+        try:
+            while True:
+                news = await stream.queue.get()
+                if isinstance(news, InferdError):
+                    raise news
+                yield news
+                if news.finished:
+                    return
+        finally:
+            await self.abort(request_id)
+
+    async def _submit(
+        self,
+        prompt: str | list[int],
+        params: SamplingParams,
+        request_id: str,
+        priority: int,
+        cache_salt: str,
+    ) -> _Stream:
+        if self.error is not None:
+            raise self.error
+        if request_id in self._streams:
+            raise RequestError(f"request id {request_id!r} is already running", "request_id")
+        request = self._inputs.request(
+            request_id,
+            prompt,
+            params,
+            priority=priority,
+            cache_salt=cache_salt,
+            arrival=time.monotonic(),
+        )
+        request.front_end = self._front_end
+        text = prompt if isinstance(prompt, str) else None
+        stream = _Stream(RequestState(request, text, self.tokenizer))
+        self._streams[request_id] = stream
+        await self._client.send(m.Add(request))
+        return stream
+
+    async def abort(self, request_id: str) -> None:
+        """Forget a request; unknown and finished ones are ignored."""
+        stream = self._streams.pop(request_id, None)
+        if stream is not None and not stream.state.finished and self.error is None:
+            await self._client.send(m.Abort(request_id))
+
+    async def reset_prefix_cache(self) -> None:
+        await self._client.send(m.ResetPrefixCache())
+
+    async def stop(self, timeout: float = 5.0) -> None:
+        """End the engine process; open streams raise EngineDead."""
+        self._stopping = True
+        for task in self._tasks:
+            task.cancel()
+        self._fail(EngineDead("the engine was stopped"))
+        await self._client.stop(timeout)
+
+    async def _receive(self) -> None:
+        async for message in self._client.receive():
+            if isinstance(message, m.Outputs):
+                self.stats = message.stats
+                for output in message.outputs:
+                    await self._deliver(output)
+            elif isinstance(message, m.Refused):
+                stream = self._streams.pop(message.request_id, None)
+                if stream is not None:
+                    refusal = RequestError(message.message, message.param, message.code)
+                    stream.queue.put_nowait(refusal)
+            elif isinstance(message, m.Failed):
+                self._fail(EngineDead(message.message))
+
+    async def _deliver(self, output: SequenceOutput) -> None:
+        stream = self._streams.get(output.request_id)
+        if stream is None:
+            return
+        fed = stream.state.feed(output)
+        if fed is None:
+            return
+        news, abort = fed
+        if abort:
+            await self._client.send(m.Abort(output.request_id, output.index))
+        stream.queue.put_nowait(news)
+
+    async def _watch(self) -> None:
+        await self._client.wait_dead()
+        if not self._stopping:
+            self._fail(EngineDead("the engine process died; start the server again"))
+            self._dead.set()
+
+    def _fail(self, error: InferdError) -> None:
+        self.error = self.error or error
+        for stream in self._streams.values():
+            stream.queue.put_nowait(self.error)

@@ -1,0 +1,132 @@
+"""EngineClient: a front end's end of the socket, and the engine process when it owns one."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import zmq
+import zmq.asyncio
+
+import inferd.errors
+from inferd.config.engine import EngineConfig
+from inferd.contracts.executor import WorkerInfo
+from inferd.engine import messages as m
+from inferd.errors import EngineDead, InferdError
+
+BEAT_S = 1.0
+
+
+class EngineClient:
+    """Spawns the engine process, or joins the one at `address` as another front end.
+
+    Never imports torch. One asyncio loop owns it.
+    """
+
+    def __init__(
+        self, config: EngineConfig, address: str | None = None, front_end: int = 0
+    ) -> None:
+        self._config = config
+        self._folder: Path | None = None
+        if address is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="inferd-"))  # mode 0700
+            address = f"ipc://{self._folder}/engine.sock"
+        self.address = address
+        self._context = zmq.asyncio.Context()
+        self._socket = self._context.socket(zmq.DEALER)
+        self._socket.setsockopt(zmq.IDENTITY, b"front-end-%d" % front_end)
+        self._socket.setsockopt(zmq.LINGER, 0)
+        self._socket.setsockopt(zmq.SNDHWM, 0)
+        self._process: asyncio.subprocess.Process | None = None
+        self._beat: asyncio.Task[None] | None = None
+
+    async def start(self) -> WorkerInfo:
+        """Wait until the model is loaded; raises what the engine process reports."""
+        if self._folder is not None:
+            await self._spawn()
+        self._socket.connect(self.address)
+        await self.send(m.Hello())
+        reply = await self._first_reply()
+        if isinstance(reply, m.Failed):
+            await self.stop(2.0)
+            raise _error(reply)
+        assert isinstance(reply, m.Ready)
+        self._beat = asyncio.create_task(self._keep_beating())
+        return reply.info()
+
+    async def _spawn(self) -> None:
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "inferd.engine.process",
+            self.address,
+            stdin=asyncio.subprocess.PIPE,
+        )
+        assert self._process.stdin is not None
+        self._process.stdin.write(self._config.model_dump_json().encode())
+        self._process.stdin.close()
+
+    async def _first_reply(self) -> m.ToFrontEnd:
+        reply = asyncio.ensure_future(self._socket.recv())
+        death = asyncio.ensure_future(self.wait_dead())
+        await asyncio.wait({reply, death}, return_when=asyncio.FIRST_COMPLETED)
+        death.cancel()
+        if not reply.done():
+            reply.cancel()
+            code = self._process.returncode if self._process else None
+            await self.stop(0)
+            raise EngineDead(
+                f"the engine process ended while starting (exit code {code}); its messages are above"
+            )
+        return m.decode_to_front_end(reply.result())
+
+    async def _keep_beating(self) -> None:
+        while True:
+            await asyncio.sleep(BEAT_S)
+            await self.send(m.Beat())
+
+    async def send(self, message: m.ToEngine) -> None:
+        await self._socket.send(m.encode(message))
+
+    async def receive(self) -> AsyncIterator[m.ToFrontEnd]:
+        """Messages as they come, until the caller stops listening."""
+        while True:
+            yield m.decode_to_front_end(await self._socket.recv())
+
+    async def wait_dead(self) -> None:
+        """Returns when the engine process has ended; never, for one this client did not start."""
+        if self._process is None:
+            await asyncio.Event().wait()
+        else:
+            await self._process.wait()
+
+    async def stop(self, timeout: float) -> None:
+        """End the engine process this client started: politely, after `timeout` seconds by force."""
+        if self._beat is not None:
+            self._beat.cancel()
+            self._beat = None
+        if self._process is not None and self._process.returncode is None:
+            await self.send(m.Stop())
+            try:
+                await asyncio.wait_for(self._process.wait(), timeout)
+            except TimeoutError:
+                with contextlib.suppress(ProcessLookupError):
+                    self._process.kill()
+                await self._process.wait()
+        self._context.destroy(linger=0)
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _error(failed: m.Failed) -> InferdError:
+    kind = getattr(inferd.errors, failed.kind, EngineDead)
+    if not (isinstance(kind, type) and issubclass(kind, InferdError)):
+        kind = EngineDead
+    error: InferdError = kind.__new__(kind)
+    Exception.__init__(error, failed.message)
+    return error

@@ -1,0 +1,75 @@
+"""Text of a growing sequence: incremental detokenizing and stop strings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from inferd.loading.tokenizer import StreamDecoder
+
+
+class StopStrings:
+    """Finds the first of several stop strings in a stream; costs O(new text).
+
+    Text that may be the beginning of a stop string is held back until that is decided.
+    """
+
+    def __init__(self, stops: list[str], include: bool) -> None:
+        self._stops = stops
+        self._include = include
+        self._held = ""
+
+    def feed(self, text: str) -> tuple[str, str | None]:
+        """The text that is safe to show, and the stop string if one was completed."""
+        pending = self._held + text
+        found = [(at, stop) for stop in self._stops if (at := pending.find(stop)) >= 0]
+        if found:
+            at, stop = min(found, key=lambda hit: (hit[0], -len(hit[1])))
+            self._held = ""
+            return pending[: at + len(stop)] if self._include else pending[:at], stop
+        keep = self._possible_start(pending)
+        self._held = pending[len(pending) - keep :]
+        return pending[: len(pending) - keep], None
+
+    def flush(self) -> str:
+        held, self._held = self._held, ""
+        return held
+
+    def _possible_start(self, text: str) -> int:
+        """Length of the longest ending of `text` that begins a stop string."""
+        longest = min(len(text), max(map(len, self._stops)) - 1)
+        for size in range(longest, 0, -1):
+            ending = text[-size:]
+            if any(stop.startswith(ending) for stop in self._stops):
+                return size
+        return 0
+
+
+class Detokenizer:
+    """Turns token ids into text as they come; exact on characters split over tokens."""
+
+    def __init__(self, decoder: StreamDecoder, stops: list[str], include_stop: bool) -> None:
+        self._decoder = decoder
+        self._stops = StopStrings(stops, include_stop) if stops else None
+
+    def feed(self, token_ids: list[int]) -> tuple[str, str | None]:
+        """New text and the stop string it completed, if any; later tokens of `token_ids` are dropped."""
+        text = ""
+        for token_id in token_ids:
+            piece = self._decoder.step(token_id)
+            if self._stops is None:
+                text += piece
+                continue
+            safe, stop = self._stops.feed(piece)
+            text += safe
+            if stop is not None:
+                return text, stop
+        return text, None
+
+    def finish(self) -> tuple[str, str | None]:
+        """What was held back, when the sequence ends for another reason."""
+        tail = self._decoder.flush()
+        if self._stops is None:
+            return tail, None
+        safe, stop = self._stops.feed(tail)
+        return (safe, stop) if stop is not None else (safe + self._stops.flush(), None)

@@ -1,0 +1,40 @@
+"""What a front end loads of a model: tokenizer, generation defaults, end-of-sequence ids."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from inferd.loading.sources import resolve
+
+if TYPE_CHECKING:
+    from inferd.config.model import ModelOptions
+    from inferd.loading.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    tokenizer: Tokenizer | None
+    generation_config: dict[str, Any]
+    eos_ids: list[int]
+
+
+def load_front(options: ModelOptions) -> Front:
+    """Raises UsageError for a wrong path, UnsupportedModel for an unusable tokenizer."""
+    from inferd.loading.tokenizer import Tokenizer, read_generation_config
+
+    source = resolve(options.model, revision=options.revision)
+    generation = read_generation_config(source)
+    tokenizer = None
+    if not options.skip_tokenizer_init:
+        place = resolve(options.tokenizer) if options.tokenizer else source
+        tokenizer = Tokenizer.load(place)
+    eos_ids = _as_list(generation.get("eos_token_id"))
+    eos_ids += [i for i in (tokenizer.eos_ids if tokenizer else []) if i not in eos_ids]
+    return Front(tokenizer, generation, eos_ids)
+
+
+def _as_list(value: int | list[int] | None) -> list[int]:
+    if value is None:
+        return []
+    return [value] if isinstance(value, int) else list(value)
