@@ -81,7 +81,7 @@ class EngineClient:
             code = self._process.returncode if self._process else None
             await self.stop(0)
             raise EngineDead(
-                f"the engine process ended while starting (exit code {code}); its messages are above"
+                f"the engine process ended while starting, exit code {code}; see its output above"
             )
         return m.decode_to_front_end(reply.result())
 
@@ -106,7 +106,7 @@ class EngineClient:
             await self._process.wait()
 
     async def stop(self, timeout: float) -> None:
-        """End the engine process this client started: politely, after `timeout` seconds by force."""
+        """End the engine process this client started; after `timeout` seconds by force."""
         if self._beat is not None:
             self._beat.cancel()
             self._beat = None

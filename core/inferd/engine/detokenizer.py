@@ -53,7 +53,7 @@ class Detokenizer:
         self._stops = StopStrings(stops, include_stop) if stops else None
 
     def feed(self, token_ids: list[int]) -> tuple[str, str | None]:
-        """New text and the stop string it completed, if any; later tokens of `token_ids` are dropped."""
+        """New text and the stop string it completed, if any; later tokens are dropped."""
         text = ""
         for token_id in token_ids:
             piece = self._decoder.step(token_id)

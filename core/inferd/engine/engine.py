@@ -54,9 +54,9 @@ class Engine:
         """Queue a request; raises RequestError when it can never run or the queue is full."""
         self._scheduler.add(request)
 
-    def abort(self, request_id: str, index: int | None = None) -> None:
-        """Forget a request, or one of its samples; unknown and finished ones are ignored."""
-        self._scheduler.abort(request_id, index)
+    def abort(self, request_id: str, index: int | None = None) -> int:
+        """Forget a request, or one of its samples; returns how many samples that ended."""
+        return self._scheduler.abort(request_id, index)
 
     def reset_prefix_cache(self) -> None:
         self._scheduler.reset_prefix_cache()

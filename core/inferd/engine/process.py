@@ -1,6 +1,6 @@
 """The engine process: the step loop behind a ZMQ socket.
 
-Started as `python -m inferd.engine.process ADDRESS` with the configuration as JSON on standard input.
+Started as `python -m inferd.engine.process ADDRESS`, the configuration as JSON on standard input.
 It ends on Stop, or when its parent is gone. Signals are the front end's business: a Ctrl-C reaches
 the whole process group, and running streams must finish first.
 """
@@ -91,13 +91,13 @@ class EngineLoop:
         index: int | None = message.index  # type: ignore[attr-defined]
         if request_id not in self._owners:
             return
-        self._engine.abort(request_id, index)
-        self._count_finished(request_id, self._unfinished[request_id] if index is None else 1)
+        ended = self._engine.abort(request_id, index)
+        self._count_finished(request_id, ended)
 
     def _stop(self, *_: object) -> None:
         self._running = False
 
-    def _count_finished(self, request_id: str, samples: int = 1) -> None:
+    def _count_finished(self, request_id: str, samples: int) -> None:
         self._unfinished[request_id] -= samples
         if self._unfinished[request_id] <= 0:
             del self._unfinished[request_id], self._owners[request_id]
@@ -110,7 +110,7 @@ class EngineLoop:
                 continue
             batches.setdefault(identity, []).append(output)
             if output.finish_reason is not None:
-                self._count_finished(output.request_id)
+                self._count_finished(output.request_id, 1)
         stats = self._engine.stats()
         for identity, batch in batches.items():
             self._socket.send_multipart([identity, m.encode(m.Outputs(batch, stats))])
@@ -126,8 +126,15 @@ class EngineLoop:
         for identity, seen in list(self._last_seen.items()):
             if now - seen > SILENCE_S:
                 del self._last_seen[identity]
-                for request_id in [r for r, o in self._owners.items() if o == identity]:
-                    self._abort(identity, m.Abort(request_id))
+                self._drop_front_end(identity)
+
+    def _drop_front_end(self, identity: bytes) -> None:
+        """Abort what it asked for; should it wake up, it learns that its streams are gone."""
+        for request_id in [r for r, owner in self._owners.items() if owner == identity]:
+            self._abort(identity, m.Abort(request_id))
+            text = "the request was dropped because its front end did not answer for a while"
+            lost = m.Refused(request_id, text, None, "server_error")
+            self._socket.send_multipart([identity, m.encode(lost)])
 
 
 def _fail(socket: zmq.Socket[bytes], error: Exception) -> int:

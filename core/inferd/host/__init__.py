@@ -1,1 +1,1 @@
-
+"""Discovery and selection of plugins, and the choice among what they offer."""
