@@ -151,7 +151,9 @@ class StepPlan(msgspec.Struct, array_like=True):
     starts: list[int]  # position of the first of them (= tokens computed before)
     samples: list[bool]  # whether the row reaches its end and samples a token
     new_rows: list[RowStart] = []
-    new_blocks: list[tuple[int, int, int]] = []  # (group, row, block) appended to running rows' tables
+    new_blocks: list[
+        tuple[int, int, int]
+    ] = []  # (group, row, block) appended to running rows' tables
     copies: list[tuple[int, int]] = []  # (from, to) blocks, before the forward: copy on write
 
     @property

@@ -18,4 +18,6 @@ class CacheOptions(Options):
     gpu_memory_utilization: Annotated[
         float, Field(gt=0, le=1, description="share of the memory that is free at start")
     ] = 0.9
-    enable_prefix_caching: Annotated[bool, Field(description="reuse the KV of equal prefixes")] = True
+    enable_prefix_caching: Annotated[bool, Field(description="reuse the KV of equal prefixes")] = (
+        True
+    )

@@ -51,7 +51,9 @@ class EngineConfig(Options):
             if name not in owners:
                 near = difflib.get_close_matches(name, owners, 1)
                 hint = f"; did you mean {near[0]!r}?" if near else ""
-                raise UsageError(f"unknown option {name!r}{hint} known: {', '.join(sorted(owners))}")
+                raise UsageError(
+                    f"unknown option {name!r}{hint} known: {', '.join(sorted(owners))}"
+                )
             sections[owners[name]][name] = value
         try:
             return cls.model_validate(sections)

@@ -28,4 +28,6 @@ class ModelOptions(Options):
     skip_tokenizer_init: Annotated[
         bool, Field(description="token ids in, token ids out; no tokenizer is loaded")
     ] = False
-    seed: Annotated[int, Field(description="for requests that bring none, and for dummy weights")] = 0
+    seed: Annotated[
+        int, Field(description="for requests that bring none, and for dummy weights")
+    ] = 0

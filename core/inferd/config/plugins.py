@@ -14,7 +14,9 @@ class PluginOptions(Options):
         str, Field(description="words: all | none | NAME,... (defaults plus these) | no:NAME")
     ] = "all"
     platform: Annotated[str | None, Field(description="a registered platform: cpu, cuda")] = None
-    attention_backend: Annotated[str | None, Field(description="a registered attention backend")] = None
+    attention_backend: Annotated[
+        str | None, Field(description="a registered attention backend")
+    ] = None
     quantization: Annotated[
         str | None, Field(description="a registered method; default: what the checkpoint says")
     ] = None

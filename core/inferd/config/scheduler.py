@@ -10,12 +10,18 @@ from inferd.config.base import Options
 
 
 class SchedulerOptions(Options):
-    max_num_seqs: Annotated[int, Field(ge=1, le=65536, description="sequences that run at once")] = 256
-    max_num_batched_tokens: Annotated[int, Field(ge=1, description="tokens one step computes")] = 2048
+    max_num_seqs: Annotated[
+        int, Field(ge=1, le=65536, description="sequences that run at once")
+    ] = 256
+    max_num_batched_tokens: Annotated[int, Field(ge=1, description="tokens one step computes")] = (
+        2048
+    )
     enable_chunked_prefill: Annotated[
         bool, Field(description="split long prompts over steps; off: a prompt is computed whole")
     ] = True
-    scheduling_policy: Annotated[str, Field(description="a registered policy: fcfs, priority")] = "fcfs"
+    scheduling_policy: Annotated[str, Field(description="a registered policy: fcfs, priority")] = (
+        "fcfs"
+    )
     async_scheduling: Annotated[
         bool, Field(description="run one step ahead of the results; off: the synchronous loop")
     ] = True

@@ -21,7 +21,9 @@ class WorkerInfo:
     num_blocks: int
     block_size: int
     groups: tuple[tuple[str, int | None], ...]  # (kind, window) per KV group
-    summary: dict[str, Any]  # for the banner: device, dtype, bytes of weights and KV, seconds, choices
+    summary: dict[
+        str, Any
+    ]  # for the banner: device, dtype, bytes of weights and KV, seconds, choices
 
 
 class Executor(ABC):

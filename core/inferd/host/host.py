@@ -80,18 +80,11 @@ class Host:
     def _load(self, plugin: Installed) -> None:
         try:
             module = plugin.entry_point.load()
-            self._check_api(plugin, module)
+            _check_api(module)
             self._manager.register(module, name=plugin.name)
             self._manager.check_pending()
         except Exception as error:
             self._fail(plugin, error)
-
-    def _check_api(self, plugin: Installed, module: object) -> None:
-        wanted = getattr(module, "INFERD_API", API)
-        if wanted > API:
-            raise PluginError(
-                f"needs plugin API {wanted}, this inferd offers {API}; pip install --upgrade inferd"
-            )
 
     def _fail(self, plugin: Installed, error: Exception) -> None:
         if self._manager.has_plugin(plugin.name):
@@ -104,3 +97,11 @@ class Host:
                 f"  go on without it: --plugins no:{plugin.name}"
             ) from error
         self.failures[plugin.name] = reason
+
+
+def _check_api(module: object) -> None:
+    wanted = getattr(module, "INFERD_API", API)
+    if wanted > API:
+        raise PluginError(
+            f"needs plugin API {wanted}, this inferd offers {API}; pip install --upgrade inferd"
+        )

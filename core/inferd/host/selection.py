@@ -66,5 +66,5 @@ class Selection:
             raise PluginError(
                 f"plugin {name!r} is not installed{hint}\n"
                 f"  installed: {', '.join(known) or 'none'}\n"
-                f"  try: pip install inferd-{name}   (a checkout: pip install -e ./plugins/<folder>)"
+                f"  try: pip install inferd-{name}   (in a checkout: pip install -e ./plugins/...)"
             )

@@ -1,6 +1,6 @@
 """PUBLIC: all that a plugin's `plugin.py` needs.
 
-A plugin is an entry point in the group `inferd` that names a module (or class) with functions marked
+A plugin is an entry point in the group `inferd` that names a module with functions marked
 `@hookimpl`; each fills a Registry with "module:attr" strings. See `hookspecs` for the kinds.
 """
 
