@@ -79,8 +79,11 @@ class Sequence:
         "block_hashes",
         "epoch",
         "finish_reason",
+        "held",
         "in_flight",
         "index",
+        "key",
+        "leader",
         "max_total",
         "num_cached",
         "num_computed",
@@ -88,10 +91,13 @@ class Sequence:
         "num_preemptions",
         "order",
         "output_ids",
+        "prompt_logprobs",
+        "registered",
         "request",
         "row",
         "status",
         "stop_ids",
+        "tables",
     )
 
     def __init__(self, request: Request, index: int, max_model_len: int, order: int) -> None:
@@ -109,7 +115,13 @@ class Sequence:
         self.in_flight = 0  # sampled tokens not collected yet
         self.num_cached = 0  # prompt tokens found in the prefix cache at (first) admission
         self.num_preemptions = 0
+        self.tables: list[list[int]] = []  # per group: block ids, while running
         self.block_hashes: list[bytes] = []  # chain over full blocks of known tokens
+        self.registered = 0  # leading blocks that are in the prefix cache
+        self.key: tuple[int, ...] = ()  # the policy's order among waiting and running
+        self.held = False  # waited a step for a block that another was computing
+        self.leader: Sequence | None = None  # n > 1: whose prompt blocks it shares
+        self.prompt_logprobs: list[Logprobs | None] | None = None  # until delivered
         self.finish_reason: FinishReason | None = None
         self.stop_ids = frozenset(params.stop_token_ids).union(request.eos_ids)
         room = max_model_len - len(request.prompt_ids)

@@ -1,1 +1,1 @@
-
+"""Scheduling: pure Python state machines, no tensors. See `scheduler`."""

@@ -1,0 +1,97 @@
+"""Commit: a step's result becomes known tokens, finished sequences and outputs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from inferd.scheduling.step import Step
+from inferd.types import Logprobs, Sequence, SequenceOutput, Status, StepResult
+
+if TYPE_CHECKING:
+    from inferd.scheduling.scheduler import Scheduler
+
+
+class Commit:
+    """Applies results in the order of their steps."""
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._s = scheduler
+
+    def apply(self, result: StepResult) -> list[SequenceOutput]:
+        """Raises RuntimeError when the result is not the oldest step's: the worker is out of step."""
+        step = self._s.in_flight.popleft()
+        if result.step_id != step.step_id:
+            raise RuntimeError(f"expected the result of step {step.step_id}, got {result.step_id}")
+        self._s.blocks.pool.collect(step.step_id)
+        if result.prompt_logprobs:
+            self._keep_prompt_logprobs(step, result.prompt_logprobs)
+        outputs = self._accept(step, result)
+        self._register(step)
+        self._settle(outputs)
+        return [output for _, output in outputs]
+
+    def _accept(self, step: Step, result: StepResult) -> list[tuple[Sequence, SequenceOutput]]:
+        """Append each sampled token to its sequence and decide whether it ends it."""
+        outputs: list[tuple[Sequence, SequenceOutput]] = []
+        logprobs, errors = result.logprobs, result.errors
+        for (seq, epoch), row, token_id in zip(
+            step.sampling, result.rows, result.token_ids, strict=True
+        ):
+            if seq.epoch != epoch:
+                continue
+            seq.in_flight -= 1
+            if errors and row in errors:
+                seq.finish_reason = "error"
+                failed = SequenceOutput(
+                    seq.request.request_id, seq.index, [], "error", error=errors[row]
+                )
+                outputs.append((seq, failed))
+                continue
+            if seq.finish_reason is not None:
+                continue
+            seq.output_ids.append(token_id)
+            seq.num_known += 1
+            output = SequenceOutput(seq.request.request_id, seq.index, [token_id])
+            if token_id in seq.stop_ids or seq.num_known >= seq.max_total:
+                self._finish(seq, token_id, output)
+            if len(seq.output_ids) == 1:
+                self._first(seq, output)
+            if logprobs and row in logprobs:
+                output.logprobs = [logprobs[row]]
+            outputs.append((seq, output))
+        return outputs
+
+    def _finish(self, seq: Sequence, token_id: int, output: SequenceOutput) -> None:
+        params = seq.request.params
+        if token_id in seq.stop_ids and len(seq.output_ids) > params.min_tokens:
+            seq.finish_reason = "stop"
+            output.stop_reason = None if token_id in seq.request.eos_ids else token_id
+        elif seq.num_known >= seq.max_total:
+            seq.finish_reason = "length"
+        output.finish_reason = seq.finish_reason
+
+    def _first(self, seq: Sequence, output: SequenceOutput) -> None:
+        """What is said once, with the first token."""
+        output.num_cached = seq.num_cached
+        if seq.prompt_logprobs is not None:
+            output.prompt_logprobs = seq.prompt_logprobs
+            seq.prompt_logprobs = None
+
+    def _keep_prompt_logprobs(self, step: Step, found: dict[int, list[Logprobs]]) -> None:
+        for seq, epoch in step.tenants:
+            if seq.epoch == epoch and seq.row in found and seq.prompt_logprobs is not None:
+                seq.prompt_logprobs.extend(found[seq.row])
+
+    def _register(self, step: Step) -> None:
+        """Blocks this step filled whose tokens are known by now."""
+        for seq, epoch, computed in step.completed:
+            if seq.epoch == epoch and seq.status == Status.RUNNING:
+                self._s.blocks.register(seq, min(computed, seq.num_known))
+
+    def _settle(self, outputs: list[tuple[Sequence, SequenceOutput]]) -> None:
+        """End what finished; requeue what was preempted and has all its results now."""
+        for seq, _ in outputs:
+            if seq.finish_reason is not None:
+                self._s.retire(seq)
+            elif seq.status == Status.PREEMPTED and seq.in_flight == 0:
+                self._s.requeue(seq)

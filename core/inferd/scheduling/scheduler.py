@@ -1,0 +1,242 @@
+"""Scheduler: which sequences compute how many tokens in the next step. No tensors, no clock.
+
+There is no prefill or decode phase. Each running sequence has `num_computed` and `max_len`; a step
+hands out tokens from a budget to close that gap. Chunked prefill, prefix-cache hits, resume after
+preemption and decoding are the same case.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections import deque
+from operator import attrgetter
+
+from inferd.config.scheduler import SchedulerOptions
+from inferd.contracts.policy import SchedulePolicy
+from inferd.errors import ContextTooLong, RequestError
+from inferd.memory.block_manager import BlockManager
+from inferd.memory.block_table import CacheLayout
+from inferd.scheduling.admission import Admission
+from inferd.scheduling.commit import Commit
+from inferd.scheduling.rows import Rows
+from inferd.scheduling.step import Step
+from inferd.scheduling.waiting import WaitingQueue
+from inferd.types import Request, Sequence, SequenceOutput, Status, StepPlan, StepResult, StepStats
+
+by_key = attrgetter("key")
+
+
+class Scheduler:
+    """Owns every sequence from `add` to its last output. Deterministic; single-threaded."""
+
+    def __init__(
+        self,
+        options: SchedulerOptions,
+        layout: CacheLayout,
+        max_model_len: int,
+        policy: SchedulePolicy,
+        *,
+        enable_prefix_caching: bool = True,
+        depth: int = 1,
+    ) -> None:
+        self.options = options
+        self.layout = layout
+        self.depth = depth
+        self.blocks = BlockManager(layout, enable_prefix_caching)
+        self.rows = Rows(options.max_num_seqs)
+        self.waiting = WaitingQueue()
+        self.running: list[Sequence] = []  # by rising key
+        self.in_flight: deque[Step] = deque()  # oldest first
+        self.counters = StepStats(num_blocks=self.blocks.pool.total)
+        self._max_model_len = max_model_len
+        self._policy = policy
+        self._requests: dict[str, list[Sequence]] = {}  # what has not finished
+        self._admission = Admission(self)
+        self._commit = Commit(self)
+        self._next_order = 0
+        self._next_step = 0
+
+    # ---- requests
+
+    def add(self, request: Request) -> None:
+        """Queue a request. Raises RequestError when it can never run or the queue is full."""
+        self._refuse(request)
+        sequences = [
+            Sequence(request, i, self._max_model_len, self._next_order)
+            for i in range(request.params.n)
+        ]
+        self._next_order += 1
+        for seq in sequences:
+            seq.key = self._policy.key(seq)
+            seq.leader = sequences[0] if seq.index else None
+        if request.params.prompt_logprobs is not None:
+            sequences[0].prompt_logprobs = [None]
+        self._requests[request.request_id] = sequences
+        self.waiting.push(sequences[0])
+
+    def _refuse(self, request: Request) -> None:
+        prompt, limit = len(request.prompt_ids), self._max_model_len
+        if request.request_id in self._requests:
+            raise RequestError(f"request id {request.request_id!r} is already running")
+        if prompt >= limit:
+            raise ContextTooLong(
+                f"the prompt has {prompt} tokens and the context is {limit}", "prompt"
+            )
+        if len(self.waiting) >= self.options.max_num_queued_reqs:
+            raise RequestError(
+                f"{len(self.waiting)} requests are waiting, the most that "
+                "--max-num-queued-reqs allows; try again later",
+                code="queue_full",
+            )
+        most = min(limit, prompt + (request.params.max_tokens or limit))
+        need = self.layout.peak_blocks(most, self.options.max_num_batched_tokens)
+        if need > self.blocks.pool.total:
+            raise ContextTooLong(
+                f"prompt and output of up to {most} tokens need {need} KV blocks and there are "
+                f"{self.blocks.pool.total}; ask for fewer tokens or give the KV cache more memory",
+                "max_tokens",
+            )
+
+    def abort(self, request_id: str, index: int | None = None) -> int:
+        """Forget a request, or one of its samples; returns how many samples that ended."""
+        sequences = self._requests.get(request_id, ())
+        ended = [seq for seq in sequences if index is None or seq.index == index]
+        for seq in ended:
+            seq.finish_reason = "abort"
+            self.retire(seq)
+        return len(ended)
+
+    # ---- steps
+
+    def schedule(self) -> StepPlan | None:
+        """The next step, or None when nothing can be computed now."""
+        if len(self.in_flight) > self.depth:
+            return None
+        step = Step(self._next_step, self.options.max_num_batched_tokens)
+        self._serve_running(step)
+        if not step.preempted:
+            self._admission.admit(step)
+        if step.is_empty:
+            return None
+        self._next_step += 1
+        self.in_flight.append(step)
+        self._register_prompts(step)
+        step.remember_completed(self.layout.block_size)
+        self.counters.num_steps += 1
+        self.counters.num_tokens += self.options.max_num_batched_tokens - step.budget
+        return step.plan()
+
+    def _serve_running(self, step: Step) -> None:
+        size = self.layout.block_size
+        running, i = self.running, 0
+        while i < len(running) and step.budget > 0:
+            seq = running[i]
+            i += 1
+            known = seq.num_known + seq.in_flight
+            todo = known - seq.num_computed
+            if todo <= 0 or known >= seq.max_total:
+                continue
+            if todo == 1 and seq.num_computed % size and not self.blocks.has_windows:
+                step.decode(seq)
+                continue
+            num = self.chunk(step, todo)
+            if num and self._make_room(seq, num, step):
+                step.take(seq, num)
+
+    def chunk(self, step: Step, todo: int) -> int:
+        """Tokens of `todo` that this step may compute."""
+        if self.options.enable_chunked_prefill or todo <= step.budget:
+            return min(todo, step.budget)
+        return todo if step.is_empty else 0  # longer than any budget: alone in its step
+
+    def _make_room(self, seq: Sequence, num: int, step: Step) -> bool:
+        """Blocks for `num` more tokens, preempting from the end of the order if need be."""
+        self.blocks.leave_window(seq, self.last_step)
+        while not self.blocks.grow(seq, seq.num_computed + num, step.new_blocks):
+            victim = self.running[-1]
+            self._preempt(victim)
+            step.preempted = True
+            if victim is seq:
+                return False
+        return True
+
+    def _preempt(self, victim: Sequence) -> None:
+        self.running.remove(victim)
+        self.blocks.release(victim, self.last_step)
+        victim.status = Status.PREEMPTED
+        victim.num_computed = 0
+        victim.num_preemptions += 1
+        victim.held = False
+        victim.leader = None
+        if victim.prompt_logprobs is not None:
+            victim.prompt_logprobs = [None]
+        self.counters.num_preemptions += 1
+        if victim.in_flight == 0:
+            self.requeue(victim)
+
+    def requeue(self, victim: Sequence) -> None:
+        """A preempted sequence whose results are all in waits again."""
+        self.rows.leave(victim)
+        self.waiting.push(victim)
+
+    def _register_prompts(self, step: Step) -> None:
+        """Prompt blocks computed by this step are readable by later ones, never by this one."""
+        for seq, end in step.prefills:
+            prompt = len(seq.request.prompt_ids)
+            self.blocks.register(seq, min(end, prompt))
+            if end >= prompt and seq.index == 0:
+                self._release_siblings(seq)
+
+    def _release_siblings(self, leader: Sequence) -> None:
+        for seq in self._requests.get(leader.request.request_id, ()):
+            if seq.status == Status.WAITING and seq not in self.waiting:
+                self.waiting.push(seq)
+
+    def start(self, seq: Sequence) -> None:
+        """An admitted sequence joins the running ones."""
+        self.rows.enter(seq)
+        seq.status = Status.RUNNING
+        insort(self.running, seq, key=by_key)
+
+    def commit(self, result: StepResult) -> list[SequenceOutput]:
+        """Apply the oldest step's result; entries whose epoch has passed are dropped."""
+        return self._commit.apply(result)
+
+    def retire(self, seq: Sequence) -> None:
+        """A sequence has ended, whatever it was doing."""
+        if seq.status == Status.RUNNING:
+            self.running.remove(seq)
+            self.blocks.release(seq, self.last_step)
+        elif seq in self.waiting:
+            self.waiting.discard(seq)
+        self.rows.leave(seq)
+        seq.status = Status.FINISHED
+        request_id = seq.request.request_id
+        left = [other for other in self._requests[request_id] if other is not seq]
+        if not left:
+            del self._requests[request_id]
+            return
+        self._requests[request_id] = left
+        if seq.index == 0:
+            self._release_siblings(seq)
+
+    # ---- state
+
+    @property
+    def last_step(self) -> int | None:
+        """The latest step in flight: what is freed now may still be touched until it is done."""
+        return self.in_flight[-1].step_id if self.in_flight else None
+
+    @property
+    def has_work(self) -> bool:
+        return bool(self._requests or self.in_flight)
+
+    def stats(self) -> StepStats:
+        counters = self.counters
+        counters.num_running = len(self.running)
+        counters.num_waiting = len(self.waiting)
+        counters.num_blocks_used = self.blocks.pool.num_used
+        return counters
+
+    def reset_prefix_cache(self) -> None:
+        self.blocks.cache.clear()
