@@ -207,6 +207,7 @@ class Batch:
     num_tokens: int
     num_rows: int
     num_decodes: int  # rows with one token; they come first
+    num_blocks: int  # of the KV cache
     query_lens: list[int]  # per row, this step's tokens
     context_lens: list[int]  # per row, tokens in the cache after this step
     # filled by input preparation on the device

@@ -69,6 +69,10 @@ class CausalLM(nn.Module, ABC):
         """What each attention layer keeps, in layer order."""
 
     @abstractmethod
+    def set_groups(self, groups: Sequence[int]) -> None:
+        """Tell each attention layer, in layer order, which KV group it belongs to."""
+
+    @abstractmethod
     def forward(self, batch: Batch, caches: Sequence[KVCache]) -> Tensor:
         """Hidden states [T, D] after the final norm; writes this step's KV into `caches`."""
 

@@ -13,8 +13,11 @@ if TYPE_CHECKING:
 @hookimpl
 def inferd_register_models(registry: Registry[CausalLM]) -> None:
     """Architecture names as checkpoints spell them."""
-    registry.add(
-        "LlamaForCausalLM",
-        "inferd_models_llama.llama:LlamaForCausalLM",
-        summary="Llama 2/3/3.x, Yi, SmolLM",
-    )
+    for word, summary in (
+        ("Llama", "Llama 2/3/3.x, Yi, SmolLM"),
+        ("Mistral", "Mistral, with its sliding window"),
+        ("Qwen2", "Qwen2 and Qwen2.5"),
+        ("Qwen3", "Qwen3, dense"),
+    ):
+        name = f"{word}ForCausalLM"
+        registry.add(name, f"inferd_models_llama.{word.lower()}:{name}", summary=summary)

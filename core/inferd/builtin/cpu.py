@@ -1,0 +1,68 @@
+"""CpuPlatform: any CPU that torch runs on."""
+
+from __future__ import annotations
+
+import os
+import platform
+
+import torch
+
+from inferd.contracts.platform import Platform
+from inferd.contracts.verdict import YES, Verdict
+
+GIB = 1 << 30
+MOST_KV_BYTES = 4 * GIB  # a laptop stays usable; --kv-cache-memory-bytes asks for more
+KV_SHARE = 0.25  # of what is available, below that
+
+
+class CpuPlatform(Platform):
+    """Threads are set to the cores this process may use, unless OMP_NUM_THREADS says otherwise."""
+
+    name = "cpu"
+
+    @classmethod
+    def detect(cls) -> Verdict:
+        return YES
+
+    def prepare(self) -> None:
+        if "OMP_NUM_THREADS" not in os.environ:
+            torch.set_num_threads(len(os.sched_getaffinity(0)))
+
+    @property
+    def device(self) -> torch.device:
+        return torch.device("cpu")
+
+    @property
+    def architecture(self) -> str:
+        capability = torch.backends.cpu.get_cpu_capability().lower().replace(" ", "_")
+        return f"{platform.machine()}_{capability}"
+
+    def preferred_dtype(self, checkpoint: torch.dtype) -> torch.dtype:  # noqa: ARG002
+        """bfloat16 where the CPU multiplies it, else float32."""
+        return torch.bfloat16 if torch.ops.mkldnn._is_mkldnn_bf16_supported() else torch.float32
+
+    def free_memory(self) -> int:
+        return _available_bytes()
+
+    def default_kv_bytes(self, free: int, utilization: float) -> int:
+        return int(min(MOST_KV_BYTES, free * KV_SHARE, free * utilization))
+
+
+def _available_bytes() -> int:
+    """Memory that can be had without swapping, container limits included."""
+    available = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    try:
+        with open("/proc/meminfo") as meminfo:  # noqa: PTH123
+            lines = dict(line.split(":", 1) for line in meminfo)
+        available = int(lines["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError):
+        pass
+    try:
+        with (
+            open("/sys/fs/cgroup/memory.max") as limit,
+            open("/sys/fs/cgroup/memory.current") as used,
+        ):  # noqa: PTH123
+            available = min(available, int(limit.read()) - int(used.read()))
+    except (OSError, ValueError):
+        pass
+    return available

@@ -1,0 +1,110 @@
+"""TorchOps: every op in plain torch, on any device. The reference that tuned ops are held to.
+
+Shape suffixes as in inferd.contracts.ops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from inferd.contracts.ops import Linear, OpProvider, OpRequest
+from inferd.contracts.verdict import YES, Verdict
+
+
+def rms_norm(x_TD: Tensor, weight_D: Tensor, eps: float) -> Tensor:
+    """In float32, as the models were trained; rounded once, before the weight."""
+    x = x_TD.float()
+    x = x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + eps)
+    return x.to(x_TD.dtype) * weight_D
+
+
+def add_rms_norm(
+    x_TD: Tensor, residual_TD: Tensor, weight_D: Tensor, eps: float
+) -> tuple[Tensor, Tensor]:
+    total_TD = x_TD + residual_TD
+    return rms_norm(total_TD, weight_D, eps), total_TD
+
+
+def silu_and_mul(x_T2I: Tensor) -> Tensor:
+    gate_TI, up_TI = x_T2I.chunk(2, dim=-1)
+    return F.silu(gate_TI) * up_TI
+
+
+def gelu_and_mul(x_T2I: Tensor) -> Tensor:
+    gate_TI, up_TI = x_T2I.chunk(2, dim=-1)
+    return F.gelu(gate_TI) * up_TI
+
+
+def gelu_tanh_and_mul(x_T2I: Tensor) -> Tensor:
+    gate_TI, up_TI = x_T2I.chunk(2, dim=-1)
+    return F.gelu(gate_TI, approximate="tanh") * up_TI
+
+
+def embedding(ids_T: Tensor, weight_VD: Tensor) -> Tensor:
+    return F.embedding(ids_T, weight_VD)
+
+
+def rotate(x_THE: Tensor, cos_TE: Tensor, sin_TE: Tensor) -> Tensor:
+    """Halves layout: the second half of a head is the imaginary part of the first."""
+    first, second = x_THE.chunk(2, dim=-1)
+    return torch.cat((first * cos_TE - second * sin_TE, second * cos_TE + first * sin_TE), dim=-1)
+
+
+def rope_kv_write(
+    q_THE: Tensor,
+    k_TGE: Tensor,
+    v_TGE: Tensor,
+    positions_T: Tensor,
+    cos_sin_PE: Tensor,
+    k_cache_BSGE: Tensor,
+    v_cache_BSGE: Tensor,
+    slots_T: Tensor,
+    q_norm_E: Tensor | None,
+    k_norm_E: Tensor | None,
+    eps: float,
+) -> Tensor:
+    if q_norm_E is not None and k_norm_E is not None:
+        q_THE, k_TGE = rms_norm(q_THE, q_norm_E, eps), rms_norm(k_TGE, k_norm_E, eps)
+    cos_T1F, sin_T1F = cos_sin_PE[positions_T].to(q_THE.dtype).unsqueeze(1).chunk(2, dim=-1)
+    q_THE = rotate(q_THE, cos_T1F, sin_T1F)
+    k_TGE = rotate(k_TGE, cos_T1F, sin_T1F)
+    size = k_cache_BSGE.shape[1]
+    index = (slots_T // size, slots_T % size)
+    k_cache_BSGE.index_put_(index, k_TGE.to(k_cache_BSGE.dtype))
+    v_cache_BSGE.index_put_(index, v_TGE.to(v_cache_BSGE.dtype))
+    return q_THE
+
+
+def make_linear(weight_NK: Tensor, bias_N: Tensor | None) -> Linear:
+    def linear(x_TK: Tensor) -> Tensor:
+        return F.linear(x_TK, weight_NK, bias_N)
+
+    return linear
+
+
+class TorchOps(OpProvider):
+    """Offers everything."""
+
+    name = "torch"
+
+    @classmethod
+    def supports(cls, request: OpRequest) -> Verdict:  # noqa: ARG003
+        return YES
+
+    def ops(self, request: OpRequest) -> Mapping[str, object]:  # noqa: ARG002
+        return {
+            "rms_norm": rms_norm,
+            "add_rms_norm": add_rms_norm,
+            "act_and_mul": {
+                "silu": silu_and_mul,
+                "gelu": gelu_and_mul,
+                "gelu_tanh": gelu_tanh_and_mul,
+            },
+            "embedding": embedding,
+            "rope_kv_write": rope_kv_write,
+            "linear": {"dense": make_linear},
+        }

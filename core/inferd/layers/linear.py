@@ -1,0 +1,57 @@
+"""LinearLayer: a matrix product whose weights a quantization method owns.
+
+Shape suffixes: T tokens, K in features, N out features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from inferd.contracts.loader import RawTensor
+from inferd.contracts.model import BuildContext
+from inferd.contracts.ops import Linear
+from inferd.contracts.quantization import LinearMethod, LinearSpec
+
+
+class LinearLayer(nn.Module):
+    """Several checkpoint matrices fused along N (q, k, v; gate, up), or a single one."""
+
+    def __init__(
+        self,
+        name: str,
+        in_features: int,
+        out_features: Sequence[int],
+        build: BuildContext,
+        *,
+        bias: bool = False,
+    ) -> None:
+        super().__init__()
+        spec = LinearSpec(
+            name=name,
+            in_features=in_features,
+            out_features=tuple(out_features),
+            bias=bias,
+            dtype=build.config.dtype,
+            device=build.device,
+        )
+        self._method: LinearMethod | None = build.quantization.create(spec, build.ops)
+        self._apply: Linear
+
+    def forward(self, x_TK: Tensor) -> Tensor:
+        return self._apply(x_TK)
+
+    def load_weight(self, suffix: str, part: int, tensor: RawTensor) -> None:
+        self._loading().load(suffix, part, tensor)
+
+    def missing(self) -> list[str]:
+        return self._loading().missing()
+
+    def finish(self) -> None:
+        self._apply = self._loading().finish()
+        self._method = None
+
+    def _loading(self) -> LinearMethod:
+        assert self._method is not None, "weights were finished before"
+        return self._method

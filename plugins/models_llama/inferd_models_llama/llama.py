@@ -1,0 +1,146 @@
+"""Llama 2/3/3.x and everything that is built the same: Yi, SmolLM, and by subclass Mistral, Qwen.
+
+Shape suffixes: T tokens, N positions that need logits, D hidden, V vocabulary, H query heads,
+G KV heads, E head size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from inferd.contracts.attention import KVSpec
+from inferd.contracts.model import BuildContext, CausalLM, KVCache
+from inferd.layers import ActAndMul, Attention, Embedding, LinearLayer, LMHead, RMSNorm, Rotary
+from inferd.types import Batch
+
+from .config import LlamaShape
+
+
+class LlamaAttention(nn.Module):
+    def __init__(self, shape: LlamaShape, layer: int, rotary: Rotary, build: BuildContext) -> None:
+        super().__init__()
+        self._shape = shape
+        name = f"model.layers.{layer}.self_attn"
+        heads, kv_heads = shape.num_heads, shape.num_kv_heads
+        sizes = [n * shape.head_dim for n in (heads, kv_heads, kv_heads)]
+        self.qkv_proj = LinearLayer(
+            f"{name}.qkv_proj", shape.hidden_size, sizes, build, bias=shape.qkv_bias
+        )
+        self.o_proj = LinearLayer(
+            f"{name}.o_proj", sizes[0], [shape.hidden_size], build, bias=shape.o_bias
+        )
+        window = shape.windows[layer]
+        spec = KVSpec(
+            num_kv_heads=kv_heads,
+            head_dim=shape.head_dim,
+            dtype=build.config.dtype,
+            kind="full" if window is None else "window",
+            window=window,
+        )
+        self.attn = Attention(heads, spec, rotary, build)
+
+    def forward(self, x_TD: Tensor, batch: Batch, cache: KVCache) -> Tensor:
+        q_THE, k_TGE, v_TGE = self._split(self.qkv_proj(x_TD))
+        return self.o_proj(self.attn(q_THE, k_TGE, v_TGE, batch, cache))
+
+    def _split(self, qkv: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        heads, kv_heads = self._shape.num_heads, self._shape.num_kv_heads
+        qkv = qkv.view(qkv.shape[0], heads + 2 * kv_heads, self._shape.head_dim)
+        q_THE, k_TGE, v_TGE = qkv.split((heads, kv_heads, kv_heads), dim=1)
+        return q_THE, k_TGE, v_TGE
+
+
+class LlamaMLP(nn.Module):
+    def __init__(self, shape: LlamaShape, layer: int, build: BuildContext) -> None:
+        super().__init__()
+        name = f"model.layers.{layer}.mlp"
+        inner = shape.intermediate_size
+        self.gate_up_proj = LinearLayer(
+            f"{name}.gate_up_proj", shape.hidden_size, [inner, inner], build, bias=shape.mlp_bias
+        )
+        self.down_proj = LinearLayer(
+            f"{name}.down_proj", inner, [shape.hidden_size], build, bias=shape.mlp_bias
+        )
+        self.act = ActAndMul(shape.hidden_act, build)
+
+    def forward(self, x_TD: Tensor) -> Tensor:
+        return self.down_proj(self.act(self.gate_up_proj(x_TD)))
+
+
+class LlamaBlock(nn.Module):
+    """Pre-norm block; takes and returns (x, residual) so that add and norm are one op."""
+
+    attention = LlamaAttention
+
+    def __init__(self, shape: LlamaShape, layer: int, rotary: Rotary, build: BuildContext) -> None:
+        super().__init__()
+        self.input_layernorm = RMSNorm(shape.hidden_size, shape.norm_eps, build)
+        self.self_attn = self.attention(shape, layer, rotary, build)
+        self.post_attention_layernorm = RMSNorm(shape.hidden_size, shape.norm_eps, build)
+        self.mlp = LlamaMLP(shape, layer, build)
+
+    def forward(
+        self, x_TD: Tensor, residual_TD: Tensor | None, batch: Batch, cache: KVCache
+    ) -> tuple[Tensor, Tensor]:
+        x_TD, residual = self.input_layernorm(x_TD, residual_TD)
+        x_TD = self.self_attn(x_TD, batch, cache)
+        x_TD, residual = self.post_attention_layernorm(x_TD, residual)
+        return self.mlp(x_TD), residual
+
+
+class LlamaModel(nn.Module):
+    block = LlamaBlock
+
+    def __init__(self, shape: LlamaShape, build: BuildContext) -> None:
+        super().__init__()
+        self.embed_tokens = Embedding(shape.vocab_size, shape.hidden_size, build)
+        rotary = Rotary(shape.head_dim, build)
+        self.layers = nn.ModuleList(
+            self.block(shape, i, rotary, build) for i in range(shape.num_layers)
+        )
+        self.norm = RMSNorm(shape.hidden_size, shape.norm_eps, build)
+
+    def forward(self, batch: Batch, caches: Sequence[KVCache]) -> Tensor:
+        x_TD: Tensor = self.embed_tokens(batch.ids_T)
+        residual_TD: Tensor | None = None
+        for layer, cache in zip(self.layers, caches, strict=True):
+            x_TD, residual_TD = layer(x_TD, residual_TD, batch, cache)
+        out_TD: Tensor = self.norm(x_TD, residual_TD)[0]
+        return out_TD
+
+
+class LlamaForCausalLM(CausalLM):
+    """Raises UnsupportedModel for values of its config that it does not implement."""
+
+    packed = {
+        "qkv_proj": ("q_proj", "k_proj", "v_proj"),
+        "gate_up_proj": ("gate_proj", "up_proj"),
+    }
+    model_class = LlamaModel
+
+    def __init__(self, build: BuildContext) -> None:
+        super().__init__()
+        shape = self.read_shape(build)
+        self.model = self.model_class(shape, build)
+        tied = self.model.embed_tokens if shape.tied else None
+        self.lm_head = LMHead(shape.vocab_size, shape.hidden_size, build, tied=tied)
+
+    def read_shape(self, build: BuildContext) -> LlamaShape:
+        return LlamaShape.read(build.config.hf)
+
+    def kv_specs(self) -> list[KVSpec]:
+        return [layer.self_attn.attn.spec for layer in self.model.layers]
+
+    def set_groups(self, groups: Sequence[int]) -> None:
+        for layer, group in zip(self.model.layers, groups, strict=True):
+            layer.self_attn.attn.set_group(group)
+
+    def forward(self, batch: Batch, caches: Sequence[KVCache]) -> Tensor:
+        hidden_TD: Tensor = self.model(batch, caches)
+        return hidden_TD
+
+    def compute_logits(self, hidden_ND: Tensor) -> Tensor:
+        logits_NV: Tensor = self.lm_head(hidden_ND)
+        return logits_NV

@@ -1,0 +1,43 @@
+"""Qwen3: Llama with RMS norms on the heads of q and k before the rotation (QK-norm).
+
+Shape suffixes: T tokens, D hidden, E head size.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from inferd.contracts.model import BuildContext, KVCache
+from inferd.layers import RMSNorm, Rotary
+from inferd.types import Batch
+
+from .config import LlamaShape
+from .llama import LlamaAttention, LlamaBlock, LlamaForCausalLM, LlamaModel
+from .qwen2 import qwen_shape
+
+
+class Qwen3Attention(LlamaAttention):
+    def __init__(self, shape: LlamaShape, layer: int, rotary: Rotary, build: BuildContext) -> None:
+        super().__init__(shape, layer, rotary, build)
+        self.q_norm = RMSNorm(shape.head_dim, shape.norm_eps, build)
+        self.k_norm = RMSNorm(shape.head_dim, shape.norm_eps, build)
+
+    def forward(self, x_TD: Tensor, batch: Batch, cache: KVCache) -> Tensor:
+        q_THE, k_TGE, v_TGE = self._split(self.qkv_proj(x_TD))
+        norms = (self.q_norm.weight, self.k_norm.weight, self.q_norm.eps)
+        return self.o_proj(self.attn(q_THE, k_TGE, v_TGE, batch, cache, *norms))
+
+
+class Qwen3Block(LlamaBlock):
+    attention = Qwen3Attention
+
+
+class Qwen3Model(LlamaModel):
+    block = Qwen3Block
+
+
+class Qwen3ForCausalLM(LlamaForCausalLM):
+    model_class = Qwen3Model
+
+    def read_shape(self, build: BuildContext) -> LlamaShape:
+        return qwen_shape(build.config.hf)
