@@ -31,8 +31,14 @@ class DenseWeights(LinearMethod):
         }
         if spec.bias:
             self._tensors["bias"] = torch.empty(total, **options)
-        parts = range(len(spec.out_features))
-        self._missing = {(suffix, part) for suffix in self._tensors for part in parts}
+        self._missing = set(self.expected())
+
+    def expected(self) -> dict[tuple[str, int], tuple[int, ...]]:
+        return {
+            (suffix, part): self._shape(suffix, part)
+            for suffix in self._tensors
+            for part in range(len(self._spec.out_features))
+        }
 
     def load(self, suffix: str, part: int, tensor: RawTensor) -> None:
         if suffix not in self._tensors:
@@ -41,11 +47,14 @@ class DenseWeights(LinearMethod):
                 f"{', '.join(self._tensors)}"
             )
         rows = self._spec.out_features[part]
-        shape = (rows, self._spec.in_features) if suffix == "weight" else (rows,)
         start = sum(self._spec.out_features[:part])
-        value = unpack_checked(tensor, shape, self._spec.dtype)
+        value = unpack_checked(tensor, self._shape(suffix, part), self._spec.dtype)
         self._tensors[suffix][start : start + rows].copy_(value)
         self._missing.discard((suffix, part))
+
+    def _shape(self, suffix: str, part: int) -> tuple[int, ...]:
+        rows = self._spec.out_features[part]
+        return (rows, self._spec.in_features) if suffix == "weight" else (rows,)
 
     def missing(self) -> list[str]:
         return [f"{suffix} of part {part}" for suffix, part in sorted(self._missing)]

@@ -44,6 +44,10 @@ class LinearMethod(ABC):
         """
 
     @abstractmethod
+    def expected(self) -> dict[tuple[str, int], tuple[int, ...]]:
+        """Shape by (suffix, part) of all it takes; what `--load-format dummy` draws."""
+
+    @abstractmethod
     def missing(self) -> list[str]:
         """What has not been loaded yet, as '<suffix> of part <i>'."""
 

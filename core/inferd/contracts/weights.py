@@ -18,6 +18,9 @@ class TakesWeights(Protocol):
         Raises CheckpointError, naming expected and found shape.
         """
 
+    def expected(self) -> dict[tuple[str, int], tuple[int, ...]]:
+        """Shape by (suffix, part) of all it takes; what `--load-format dummy` draws."""
+
     def missing(self) -> list[str]:
         """Suffixes (with part, where fused) that have not been loaded."""
 

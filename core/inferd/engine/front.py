@@ -21,20 +21,15 @@ class Front:
 
 def load_front(options: ModelOptions) -> Front:
     """Raises UsageError for a wrong path, UnsupportedModel for an unusable tokenizer."""
-    from inferd.loading.tokenizer import Tokenizer, read_generation_config
+    from inferd.loading.tokenizer import Tokenizer
+    from inferd.loading.tokenizer_files import as_list, read_generation
 
     source = resolve(options.model, revision=options.revision)
-    generation = read_generation_config(source)
+    generation = read_generation(source)
     tokenizer = None
     if not options.skip_tokenizer_init:
         place = resolve(options.tokenizer) if options.tokenizer else source
         tokenizer = Tokenizer.load(place)
-    eos_ids = _as_list(generation.get("eos_token_id"))
+    eos_ids = as_list(generation.get("eos_token_id"))
     eos_ids += [i for i in (tokenizer.eos_ids if tokenizer else []) if i not in eos_ids]
     return Front(tokenizer, generation, eos_ids)
-
-
-def _as_list(value: int | list[int] | None) -> list[int]:
-    if value is None:
-        return []
-    return [value] if isinstance(value, int) else list(value)

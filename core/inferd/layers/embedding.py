@@ -31,6 +31,9 @@ class Embedding(nn.Module):
         self.weight_VD.copy_(unpack_checked(tensor, shape, self.weight_VD.dtype))
         self._loaded = True
 
+    def expected(self) -> dict[tuple[str, int], tuple[int, ...]]:
+        return {("weight", 0): tuple(self.weight_VD.shape)}
+
     def missing(self) -> list[str]:
         return [] if self._loaded else ["weight"]
 
@@ -63,6 +66,9 @@ class LMHead(nn.Module):
         if not self._tied:  # a tied checkpoint may store the shared weight twice
             value = unpack_checked(tensor, self._shape, self._build.config.dtype)
             self._weight_VD = value.to(self._build.device)
+
+    def expected(self) -> dict[tuple[str, int], tuple[int, ...]]:
+        return {} if self._tied else {("weight", 0): self._shape}
 
     def missing(self) -> list[str]:
         return [] if self._tied or self._weight_VD is not None else ["weight"]

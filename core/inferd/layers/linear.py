@@ -45,6 +45,9 @@ class LinearLayer(nn.Module):
     def load_weight(self, suffix: str, part: int, tensor: RawTensor) -> None:
         self._loading().load(suffix, part, tensor)
 
+    def expected(self) -> dict[tuple[str, int], tuple[int, ...]]:
+        return self._loading().expected()
+
     def missing(self) -> list[str]:
         return self._loading().missing()
 

@@ -35,6 +35,9 @@ class RMSNorm(nn.Module):
         self.weight.copy_(value)
         self._loaded = True
 
+    def expected(self) -> dict[tuple[str, int], tuple[int, ...]]:
+        return {("weight", 0): tuple(self.weight.shape)}
+
     def missing(self) -> list[str]:
         return [] if self._loaded else ["weight"]
 

@@ -1,1 +1,1 @@
-
+"""Loading: model sources, checkpoint formats, weights and tokenizers."""

@@ -105,7 +105,9 @@ def size_cache(
     elif options.kv_cache_memory_bytes is not None:
         blocks = options.kv_cache_memory_bytes // unit
     else:
-        blocks = min(default_bytes // unit, (peak - NULL_BLOCKS) * demand.max_num_seqs + NULL_BLOCKS)
+        blocks = min(
+            default_bytes // unit, (peak - NULL_BLOCKS) * demand.max_num_seqs + NULL_BLOCKS
+        )
     if blocks >= peak:
         return CacheSize(blocks, blocks * unit, demand.max_model_len)
     fits = _longest(layout, blocks - NULL_BLOCKS, chunk, demand.max_model_len)

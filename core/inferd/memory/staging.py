@@ -21,7 +21,7 @@ def upload(values: npt.NDArray[Any], device: torch.device) -> Tensor:
     return tensor.pin_memory().to(device, non_blocking=True)
 
 
-def upload_ints(values: Sequence[int], device: torch.device) -> Tensor:
+def upload_ints(values: Sequence[int] | npt.NDArray[np.int64], device: torch.device) -> Tensor:
     return upload(np.array(values, dtype=np.int64), device)
 
 

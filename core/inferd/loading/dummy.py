@@ -1,0 +1,43 @@
+"""DummyLoader: a model's configuration with random weights, for measuring speed.
+
+The module tree decides what is drawn (`weights.draw_weights`), so this yields no tensors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from inferd.contracts.loader import RawTensor, WeightLoader
+from inferd.contracts.verdict import Verdict, no
+from inferd.loading.gguf import GgufLoader
+from inferd.loading.mapped import read_json
+
+
+class DummyLoader(WeightLoader):
+    name = "dummy"
+
+    @classmethod
+    def matches(cls, path: Path) -> Verdict:  # noqa: ARG003
+        return no("dummy weights are only used when asked for: --load-format dummy")
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    @property
+    def config(self) -> dict[str, Any]:
+        if self._path.suffix == ".gguf":
+            return GgufLoader(self._path).config
+        return read_json(self._path / "config.json")
+
+    @property
+    def generation_config(self) -> dict[str, Any]:
+        return {}
+
+    @property
+    def num_bytes(self) -> int:
+        return 0
+
+    def tensors(self) -> Iterator[RawTensor]:
+        return iter(())

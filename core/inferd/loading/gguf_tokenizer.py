@@ -1,0 +1,137 @@
+"""A tokenizers.Tokenizer from the vocabulary in a GGUF file's metadata.
+
+The pre-tokenizer names are llama.cpp's; each stands for a split that the model was trained with.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from inferd.errors import UnsupportedModel
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+CONTROL, USER_DEFINED = 3, 4  # token types
+GPT2_LIKE = ("gpt-2", "default", "")
+LLAMA3_SPLIT = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+QWEN2_SPLIT = LLAMA3_SPLIT.replace(r"\p{N}{1,3}", r"\p{N}")
+SPLITS = {"llama-bpe": LLAMA3_SPLIT, "llama3": LLAMA3_SPLIT, "qwen2": QWEN2_SPLIT}
+
+
+def build_tokenizer(metadata: dict[str, Any]) -> Tokenizer:
+    """Raises UnsupportedModel for a vocabulary that is not understood."""
+    kind = metadata.get("tokenizer.ggml.model")
+    tokens = metadata.get("tokenizer.ggml.tokens")
+    if not isinstance(tokens, list):
+        raise UnsupportedModel("the GGUF file has no vocabulary (tokenizer.ggml.tokens)")
+    if kind == "gpt2":
+        tokenizer = _byte_level_bpe(metadata, tokens)
+    elif kind == "llama":
+        tokenizer = _sentencepiece(metadata, tokens)
+    else:
+        raise UnsupportedModel(f"GGUF tokenizer {kind!r} is not supported; known: gpt2, llama")
+    _add_special(tokenizer, metadata, tokens)
+    return tokenizer
+
+
+def _byte_level_bpe(metadata: dict[str, Any], tokens: list[str]) -> Tokenizer:
+    from tokenizers import Tokenizer, decoders, models, processors
+
+    merges = [tuple(merge.split(" ", 1)) for merge in metadata.get("tokenizer.ggml.merges", [])]
+    vocab = {token: i for i, token in enumerate(tokens)}
+    tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=merges, fuse_unk=False))
+    tokenizer.pre_tokenizer = _splitter(str(metadata.get("tokenizer.ggml.pre", "")))
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.post_processor = processors.ByteLevel(trim_offsets=False)
+    if metadata.get("tokenizer.ggml.add_bos_token"):
+        tokenizer.post_processor = _with_bos(metadata, tokens)
+    return tokenizer
+
+
+def _splitter(name: str) -> Any:
+    from tokenizers import Regex
+    from tokenizers import pre_tokenizers as pre
+
+    if name in GPT2_LIKE:
+        return pre.ByteLevel(add_prefix_space=False, use_regex=True)
+    if name == "smollm":
+        digits = pre.Digits(individual_digits=True)
+        return pre.Sequence([digits, pre.ByteLevel(add_prefix_space=False, use_regex=True)])
+    if name in SPLITS:
+        split = pre.Split(Regex(SPLITS[name]), "isolated", invert=False)
+        return pre.Sequence([split, pre.ByteLevel(add_prefix_space=False, use_regex=False)])
+    known = ", ".join(sorted({*GPT2_LIKE, *SPLITS, "smollm"} - {""}))
+    raise UnsupportedModel(
+        f"GGUF pre-tokenizer {name!r} is not supported; known: {known}. "
+        "Give a tokenizer directory with --tokenizer"
+    )
+
+
+def _sentencepiece(metadata: dict[str, Any], tokens: list[str]) -> Tokenizer:
+    """Llama 2's: merges are found by score, spaces become U+2581, bytes are a fallback."""
+    from tokenizers import Tokenizer, decoders, models, normalizers
+
+    scores = metadata.get("tokenizer.ggml.scores", [])
+    vocab = {token: i for i, token in enumerate(tokens)}
+    tokenizer = Tokenizer(
+        models.BPE(
+            vocab=vocab,
+            merges=_merges_by_score(vocab, scores),
+            unk_token=tokens[metadata.get("tokenizer.ggml.unknown_token_id", 0)],
+            fuse_unk=True,
+            byte_fallback=True,
+        )
+    )
+    steps = [normalizers.Replace(" ", "\u2581")]
+    if metadata.get("tokenizer.ggml.add_space_prefix", True):
+        steps.insert(0, normalizers.Prepend("\u2581"))
+    tokenizer.normalizer = normalizers.Sequence(steps)
+    tokenizer.decoder = decoders.Sequence(
+        [
+            decoders.Replace("\u2581", " "),
+            decoders.ByteFallback(),
+            decoders.Fuse(),
+            decoders.Strip(" ", 1, 0),
+        ]
+    )
+    if metadata.get("tokenizer.ggml.add_bos_token", True):
+        tokenizer.post_processor = _with_bos(metadata, tokens)
+    return tokenizer
+
+
+def _merges_by_score(vocab: dict[str, int], scores: list[float]) -> list[tuple[str, str]]:
+    """Every split of a token into two tokens, best-scored token first."""
+    found: list[tuple[float, int, int, str, str]] = []
+    for token, i in vocab.items():
+        for cut in range(1, len(token)):
+            left, right = token[:cut], token[cut:]
+            if left in vocab and right in vocab:
+                found.append((-scores[i], vocab[left], vocab[right], left, right))
+    found.sort()
+    return [(left, right) for *_, left, right in found]
+
+
+def _with_bos(metadata: dict[str, Any], tokens: list[str]) -> Any:
+    from tokenizers import processors
+
+    bos = metadata["tokenizer.ggml.bos_token_id"]
+    name = tokens[bos]
+    return processors.TemplateProcessing(
+        single=[name, "$A"], pair=[name, "$A", "$B"], special_tokens=[(name, bos)]
+    )
+
+
+def _add_special(tokenizer: Tokenizer, metadata: dict[str, Any], tokens: list[str]) -> None:
+    from tokenizers import AddedToken
+
+    types = metadata.get("tokenizer.ggml.token_type", [])
+    pairs = list(zip(tokens, types, strict=False))
+    special = [AddedToken(t, special=True, normalized=False) for t, k in pairs if k == CONTROL]
+    tokenizer.add_special_tokens(special)
+    user = [AddedToken(t, normalized=False) for t, k in pairs if k == USER_DEFINED]
+    if user:
+        tokenizer.add_tokens(user)

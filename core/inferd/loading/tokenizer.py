@@ -1,0 +1,138 @@
+"""Tokenizer: text and token ids, from a directory or a GGUF file. Imports neither torch nor
+transformers, so that front ends start at once.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from inferd.errors import RequestError, UnsupportedModel
+from inferd.loading import chat_template as templates
+from inferd.loading.tokenizer_files import TokenizerFiles, read_directory, read_gguf
+
+if TYPE_CHECKING:
+    import tokenizers
+
+Message = dict[str, Any]
+
+
+class StreamDecoder:
+    """Text of a growing sequence; exact where a character spans several tokens."""
+
+    def __init__(self, backend: tokenizers.Tokenizer, prompt: list[int], skip: bool) -> None:
+        from tokenizers.decoders import DecodeStream
+
+        self._backend = backend
+        self._skip = skip
+        self._stream = DecodeStream(ids=prompt[-8:], skip_special_tokens=skip)
+        self._pending: list[int] = []  # tokens whose characters are not complete
+
+    def step(self, token_id: int) -> str:
+        """New text, or "" while a character is incomplete."""
+        text = self._stream.step(self._backend, token_id)
+        if text is None:
+            self._pending.append(token_id)
+            return ""
+        self._pending.clear()
+        return str(text)
+
+    def flush(self) -> str:
+        """What is left when the sequence ends in the middle of a character."""
+        if not self._pending:
+            return ""
+        text = self._backend.decode(self._pending, skip_special_tokens=self._skip)
+        self._pending.clear()
+        return str(text)
+
+
+class Tokenizer:
+    """Made by `load`. Thread-safe for encoding and decoding."""
+
+    def __init__(self, files: TokenizerFiles) -> None:
+        self._backend = files.backend
+        self.chat_template = files.chat_template
+        self.special_tokens = files.special_tokens  # bos_token, eos_token, ... as text
+        self.bos_id = self._id_of("bos_token")
+        self.eos_ids = files.eos_ids or [i for i in [self._id_of("eos_token")] if i is not None]
+        self.vocab_size: int = self._backend.get_vocab_size(with_added_tokens=True)
+
+    @classmethod
+    def load(cls, source: Path) -> Self:
+        """Raises UnsupportedModel when there is no tokenizer that is understood."""
+        if source.suffix == ".gguf":
+            return cls(read_gguf(source))
+        return cls(read_directory(source))
+
+    def _id_of(self, name: str) -> int | None:
+        text = self.special_tokens.get(name)
+        found: int | None = self._backend.token_to_id(text) if text else None
+        return found
+
+    def encode(self, text: str, add_special_tokens: bool = True) -> list[int]:
+        """Raises RequestError for text that is not valid Unicode (lone surrogates)."""
+        try:
+            encoding = self._backend.encode(text, add_special_tokens=add_special_tokens)
+        except (UnicodeEncodeError, TypeError) as error:
+            raise RequestError(f"the text is not valid Unicode: {error}", "prompt") from None
+        ids: list[int] = encoding.ids
+        return ids
+
+    def encode_batch(self, texts: list[str], add_special_tokens: bool = True) -> list[list[int]]:
+        return [self.encode(text, add_special_tokens) for text in texts]
+
+    def decode(self, ids: list[int], skip_special_tokens: bool = True) -> str:
+        return str(self._backend.decode(ids, skip_special_tokens=skip_special_tokens))
+
+    def token_text(self, token_id: int) -> str:
+        """A token alone, as it would be shown; incomplete characters appear as U+FFFD."""
+        return str(self._backend.decode([token_id], skip_special_tokens=False))
+
+    def token_bytes(self, token_id: int) -> bytes:
+        return self.token_text(token_id).encode("utf-8", "replace")
+
+    def stream(self, prompt_ids: list[int], skip_special_tokens: bool = True) -> StreamDecoder:
+        """A decoder for what follows the prompt."""
+        return StreamDecoder(self._backend, prompt_ids, skip_special_tokens)
+
+    @property
+    def has_chat_template(self) -> bool:
+        return self.chat_template is not None
+
+    def apply_chat_template(
+        self,
+        messages: list[Message],
+        *,
+        tools: list[dict[str, Any]] | None = None,
+        add_generation_prompt: bool = True,
+        continue_final_message: bool = False,
+        chat_template: str | None = None,
+        **context: Any,
+    ) -> str:
+        """The conversation as the text the model was trained on.
+
+        Raises UnsupportedModel without a template, RequestError when the template refuses.
+        """
+        template = chat_template or self.chat_template
+        if template is None:
+            raise UnsupportedModel(
+                "this model has no chat template; use /v1/completions or LLM.generate"
+            )
+        if not messages:
+            raise RequestError("messages is empty; give at least one message", "messages")
+        text = templates.render(
+            template,
+            messages,
+            tools=tools,
+            add_generation_prompt=add_generation_prompt and not continue_final_message,
+            **{**self.special_tokens, **context},
+        )
+        return _cut_after(text, messages[-1]) if continue_final_message else text
+
+
+def _cut_after(text: str, message: Message) -> str:
+    """Without what the template puts behind the last message, so that it is continued."""
+    content = message.get("content")
+    if not isinstance(content, str) or content.strip() not in text:
+        raise RequestError("continue_final_message needs a last message with text", "messages")
+    return text[: text.rindex(content.strip()) + len(content.strip())]

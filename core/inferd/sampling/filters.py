@@ -1,0 +1,87 @@
+"""top-k, top-p and min-p without sorting the vocabulary: over a window of the largest logits.
+
+Semantics and order are vLLM's: temperature, then min_p relative to the most likely token, then
+top_k (ties with the k-th stay), then top_p over what is left, renormalised.
+
+Shape suffixes: N rows, V vocabulary, K window.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from inferd.sampling.rows import chunks
+
+FIRST_WINDOW = 64
+GROWTH = 16
+TIES = 16  # room for logits equal to the k-th
+
+
+@dataclass(frozen=True, slots=True)
+class FilterParams:
+    """Per row, on the device; `most_k` and `unbounded` are known to the host."""
+
+    temperature_N: Tensor
+    top_k_N: Tensor  # int64, 0: off
+    top_p_N: Tensor
+    min_p_N: Tensor
+    most_k: int  # the largest top_k
+    unbounded: bool  # some row has no top_k
+
+    def take(self, places: Tensor) -> FilterParams:
+        return FilterParams(
+            self.temperature_N[places],
+            self.top_k_N[places],
+            self.top_p_N[places],
+            self.min_p_N[places],
+            self.most_k,
+            self.unbounded,
+        )
+
+
+def first_window(params: FilterParams, logits_NV: Tensor) -> int:
+    """Most likely wide enough; wide enough for sure where asking the device would stall it."""
+    size = logits_NV.shape[1]
+    if params.unbounded and logits_NV.device.type != "cpu":
+        return size
+    wanted = max(FIRST_WINDOW, params.most_k + TIES if params.most_k < size else 0)
+    return min(size, 1 << (wanted - 1).bit_length())
+
+
+def candidates(logits_NV: Tensor, params: FilterParams, window: int) -> tuple[Tensor, ...]:
+    """Scores [N, K] over temperature, dropped ones -inf; their ids [N, K]; complete [N].
+
+    A row is complete when nothing outside the window could have been kept.
+    """
+    top_NK, ids_NK = logits_NV.topk(window, dim=-1)
+    peak_N1 = top_NK[:, :1]
+    scaled_NK = (top_NK - peak_N1) / params.temperature_N[:, None]
+    floor_N1 = params.min_p_N.log()[:, None]  # -inf where min_p is off
+    keep_NK = scaled_NK >= floor_N1
+    has_k_N = params.top_k_N > 0
+    last_N1 = params.top_k_N.clamp(1, window)[:, None] - 1
+    keep_NK &= (top_NK >= top_NK.gather(1, last_N1)) | ~has_k_N[:, None]
+    mass_NK = scaled_NK.exp().where(keep_NK, 0.0)
+    inside_N = mass_NK.sum(dim=-1)
+    bounded_N = has_k_N | (scaled_NK[:, -1] < floor_N1[:, 0]) | (window == logits_NV.shape[1])
+    total_N = inside_N
+    if params.unbounded:
+        total_N = torch.where(bounded_N, inside_N, total_mass(logits_NV, peak_N1, params))
+    goal_N = total_N * params.top_p_N
+    before_NK = mass_NK.cumsum(dim=-1) - mass_NK
+    keep_NK &= (before_NK < goal_N[:, None]) | (params.top_p_N >= 1.0)[:, None]
+    reached_N = (inside_N >= goal_N) & (params.top_p_N < 1.0) & (params.min_p_N == 0.0)
+    return scaled_NK.masked_fill(~keep_NK, -torch.inf), ids_NK, bounded_N | reached_N
+
+
+def total_mass(logits_NV: Tensor, peak_N1: Tensor, params: FilterParams) -> Tensor:
+    """Sum over the vocabulary of exp((logit - peak) / temperature)."""
+    return torch.cat(
+        [
+            (logits_NV[s] - peak_N1[s]).div_(params.temperature_N[s, None]).exp_().sum(dim=-1)
+            for s in chunks(logits_NV)
+        ]
+    )

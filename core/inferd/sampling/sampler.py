@@ -1,0 +1,163 @@
+"""Sampler: from logits to the next token of every row.
+
+In vLLM's order: raw log-probabilities are taken; allowed tokens, bad words, min_tokens, logit bias;
+plugins' processors; penalties; temperature; min_p, top_k, top_p; Gumbel-max. A batch of greedy rows
+takes the largest logit and nothing else.
+
+Shape suffixes: N rows of a step, R rows of the request table, V vocabulary, L history, C and F columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from inferd.contracts.logits_processor import LogitsProcessor
+from inferd.memory.staging import upload_ints
+from inferd.sampling.bias import TokenBias
+from inferd.sampling.columns import Float, Int, Need, Positions, SampleStep, SamplingColumns
+from inferd.sampling.draw import draw, draw_filtered
+from inferd.sampling.filters import FilterParams
+from inferd.sampling.logprobs import LogprobTensors, logprobs_of
+from inferd.sampling.noise import Noise
+from inferd.sampling.penalties import PenaltyParams, apply_penalties
+from inferd.sampling.processors import Processors
+from inferd.sampling.rows import argmax
+from inferd.types import RowStart
+
+CHANGES = Need.PENALTIES | Need.BIAS | Need.PROCESSORS  # of the logits, in place
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """On the device. `best_N` is not finite where no token could be sampled."""
+
+    ids_N: Tensor  # int64
+    best_N: Tensor  # float32, the largest logit after all changes
+    logprobs: LogprobTensors | None
+    places: Sequence[int]  # rows of the step that `logprobs` has, in order
+
+
+class Sampler:
+    """Reads the columns of the request table and its token history; writes neither in a step."""
+
+    def __init__(
+        self,
+        columns: SamplingColumns,
+        history_RL: Tensor,
+        vocab_size: int,
+        processors: Sequence[type[LogitsProcessor]] = (),
+    ) -> None:
+        self._columns = columns
+        self._history_RL = history_RL
+        self._device = columns.device
+        self._noise = Noise(vocab_size, self._device)
+        self._bias = TokenBias(self._device, columns.ints_RI[:, Int.PROMPT_LEN])
+        self.processors = Processors(processors, columns.flags.shape[0], self._device)
+
+    def admit(self, start: RowStart) -> None:
+        """After the columns of the row were written. Raises what a plugin's processor raises."""
+        flags = self._columns.flags
+        self._bias.clear(start.row)
+        if flags[start.row] & Need.BIAS:
+            self._bias.write(start)
+        if self.processors.admit(start.row, start.params):
+            flags[start.row] |= Need.PROCESSORS
+
+    def fail(self, row: int) -> None:
+        """Forget what the row asked for; until its request is gone it samples greedily."""
+        self._columns.clear(row)
+        self._bias.clear(row)
+        self.processors.clear(row)
+
+    def sample(self, logits_NV: Tensor, step: SampleStep) -> Sampled:
+        """May change `logits_NV`. Raises what a plugin's processor raises."""
+        need = self._columns.needs(step.rows)
+        if not need:
+            best_N, ids_N = argmax(logits_NV)
+            return Sampled(ids_N, best_N, None, ())
+        places = self._columns.places(step.rows, Need.LOGPROBS)
+        raw_NV = self._raw(logits_NV, places, need) if len(places) else logits_NV
+        self._change(logits_NV, step, need)
+        best_N, ids_N = argmax(logits_NV)
+        if need & Need.RANDOM:
+            ids_N = self._draw(logits_NV, ids_N, step)
+        logprobs = None
+        if len(places):
+            chosen_N = ids_N[upload_ints(places, self._device)]
+            most = int(self._columns.num_logprobs[step.rows[places]].max())
+            logprobs = logprobs_of(raw_NV, chosen_N, most)
+        return Sampled(ids_N, best_N, logprobs, places.tolist())
+
+    def _raw(self, logits_NV: Tensor, places: Positions, need: int) -> Tensor:
+        """The logits of the rows that want log-probabilities, safe from later changes."""
+        if len(places) < len(logits_NV):
+            return logits_NV[upload_ints(places, self._device)]
+        return logits_NV.clone() if need & CHANGES else logits_NV
+
+    def _change(self, logits_NV: Tensor, step: SampleStep, need: int) -> None:
+        if need & Need.BIAS:
+            self._bias.apply(logits_NV, self._history_RL, step)
+        if need & Need.PROCESSORS:
+            self.processors.apply(logits_NV, step)
+        if need & Need.PENALTIES:
+            self._penalize(logits_NV, step)
+
+    def _penalize(self, logits_NV: Tensor, step: SampleStep) -> None:
+        columns = self._columns
+        places = columns.places(step.rows, Need.PENALTIES)
+        part, part_NV = self._part(step, logits_NV, places)
+        floats_NF = columns.floats_RF[part.rows_N]
+        params = PenaltyParams(
+            floats_NF[:, Float.REPETITION],
+            floats_NF[:, Float.PRESENCE],
+            floats_NF[:, Float.FREQUENCY],
+            columns.ints_RI[part.rows_N, Int.PROMPT_LEN],
+            part.ends_N,
+        )
+        apply_penalties(part_NV, self._history_RL[part.rows_N, : int(part.ends.max())], params)
+        if part is not step:
+            logits_NV[upload_ints(places, self._device)] = part_NV
+
+    def _draw(self, logits_NV: Tensor, ids_N: Tensor, step: SampleStep) -> Tensor:
+        """Replaces the ids of the random rows, the plain and the filtered ones apart."""
+        kinds = self._columns.flags[step.rows] & (Need.RANDOM | Need.FILTER)
+        for kind in (Need.RANDOM, Need.RANDOM | Need.FILTER):
+            places = np.flatnonzero(kinds == kind)
+            if not len(places):
+                continue
+            part, part_NV = self._part(step, logits_NV, places)
+            drawn_N = self._draw_kind(part_NV, part, kind)
+            if part is step:
+                return drawn_N
+            ids_N[upload_ints(places, self._device)] = drawn_N
+        return ids_N
+
+    def _draw_kind(self, logits_NV: Tensor, step: SampleStep, kind: int) -> Tensor:
+        columns = self._columns
+        floats_NF, ints_NI = columns.floats_RF[step.rows_N], columns.ints_RI[step.rows_N]
+        keys_N2 = self._noise.position_keys(ints_NI[:, Int.KEY], step.ends_N)
+        temperature_N = floats_NF[:, Float.TEMPERATURE]
+        if not kind & Need.FILTER:
+            return draw(logits_NV, temperature_N, keys_N2, self._noise)
+        top_k = columns.top_k[step.rows]
+        params = FilterParams(
+            temperature_N,
+            ints_NI[:, Int.TOP_K],
+            floats_NF[:, Float.TOP_P],
+            floats_NF[:, Float.MIN_P],
+            most_k=int(top_k.max()),
+            unbounded=bool((top_k == 0).any()),
+        )
+        return draw_filtered(logits_NV, params, keys_N2, self._noise)
+
+    def _part(
+        self, step: SampleStep, logits_NV: Tensor, places: Positions
+    ) -> tuple[SampleStep, Tensor]:
+        """Some rows of a step with a copy of their logits; the step itself when it is all rows."""
+        if len(places) == len(step.rows):
+            return step, logits_NV
+        return step.take(places), logits_NV[upload_ints(places, self._device)]
