@@ -58,7 +58,7 @@ class CheckpointError(UnsupportedModel):
 
 
 class RequestError(InferdError):
-    """One request is invalid; `param` names the field and `code` the kind, as the OpenAI API does."""
+    """One request is invalid; `param` names the field and `code` the kind, as OpenAI does."""
 
     exit_code = 2
 

@@ -95,7 +95,7 @@ def _real(low: float, high: float, open_low: bool = False) -> Callable[[Any], bo
     def ok(value: Any) -> bool:
         if type(value) not in (int, float) or not math.isfinite(value):
             return False
-        return (low < value if open_low else low <= value) and value <= high
+        return bool((low < value if open_low else low <= value) and value <= high)
 
     return ok
 

@@ -1,10 +1,11 @@
 """The vocabulary of inferd: every other module speaks in these nouns.
 
-    front end --Request--> engine --StepPlan--> worker --StepResult--> engine --SequenceOutput--> front end
+    front end --Request--> engine --StepPlan--> worker
+    front end <--SequenceOutput-- engine <--StepResult-- worker
 
 Each field says who fills it. Nothing here imports torch; tensors appear in annotations only.
 
-Shape suffixes: T tokens of a step, R rows of a step, N positions that need logits, B blocks of a row.
+Shape suffixes: T tokens and R rows of a step, N positions that need logits, B blocks of a row.
 """
 
 from __future__ import annotations
@@ -174,7 +175,7 @@ class StepPlan(msgspec.Struct, array_like=True):
 
 
 class StepResult(msgspec.Struct, array_like=True):
-    """What a step sampled. Filled by the worker; lists are over the plan's sampling rows, in order."""
+    """What a step sampled. Filled by the worker; lists follow the plan's sampling rows."""
 
     step_id: int
     rows: list[int]

@@ -71,7 +71,7 @@ class AttentionBackend(ABC):
     def allocate(
         self, spec: KVSpec, num_blocks: int, block_size: int, device: torch.device
     ) -> tuple[Tensor, Tensor]:
-        """The K and V cache of one layer, as views [B, S, G, E] over the layout this backend wants."""
+        """K and V cache of one layer, as views [B, S, G, E] over the layout this backend wants."""
 
     @abstractmethod
     def plan(self, batch: Batch, group: int, spec: KVSpec, block_size: int) -> Any:

@@ -13,4 +13,4 @@ class Command(ABC):
 
     @abstractmethod
     def run(self, args: argparse.Namespace) -> int:
-        """Do it; returns the exit code. InferdErrors are shown by the caller without a traceback."""
+        """Do it; returns the exit code. The caller shows InferdErrors without a traceback."""

@@ -33,7 +33,7 @@ class RawTensor:
 class WeightLoader(ABC):
     """One opened checkpoint. Registered under its load format: safetensors, gguf, dummy.
 
-    Raises CheckpointError, naming file and tensor, for anything truncated, overlapping or misshapen.
+    Raises CheckpointError, naming file and tensor, for what is truncated, overlapping or misshapen.
     """
 
     name: ClassVar[str]

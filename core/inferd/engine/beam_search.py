@@ -120,7 +120,7 @@ def _settled(search: _Search, params: BeamSearchParams) -> bool:
 
 def _score(search: _Search, beam: BeamSearchSequence, params: BeamSearchParams) -> float:
     length = len(beam.tokens) - len(search.prompt_ids)
-    return beam.cum_logprob / max(1, length) ** params.length_penalty
+    return beam.cum_logprob / float(max(1, length) ** params.length_penalty)
 
 
 def _finish(search: _Search, llm: LLM, params: BeamSearchParams) -> BeamSearchOutput:

@@ -83,7 +83,8 @@ class EngineClient:
             raise EngineDead(
                 f"the engine process ended while starting, exit code {code}; see its output above"
             )
-        return m.decode_to_front_end(reply.result())
+        answer: m.ToFrontEnd = m.decode_to_front_end(reply.result())
+        return answer
 
     async def _keep_beating(self) -> None:
         while True:

@@ -75,8 +75,7 @@ class LLM:
         """Render conversations with the model's chat template and generate the next turn."""
         if not messages:
             raise RequestError("messages is empty; give at least one message", "messages")
-        first = messages[0]
-        conversations = [messages] if isinstance(first, dict) else messages
+        conversations = _as_conversations(messages)
         tokenizer = self.get_tokenizer()
         prompts: list[Prompt] = []
         for conversation in conversations:
@@ -175,10 +174,16 @@ class LLM:
 
 def _as_batch(prompts: Prompt | Sequence[Prompt]) -> list[Prompt]:
     if isinstance(prompts, str):
-        return [prompts]
+        return [prompts]  # type: ignore[list-item]
     if prompts and isinstance(prompts[0], int):
         return [prompts]  # type: ignore[list-item]
     return list(prompts)  # type: ignore[arg-type]
+
+
+def _as_conversations(messages: list[Message] | list[list[Message]]) -> list[list[Message]]:
+    if isinstance(messages[0], dict):
+        return [messages]
+    return messages
 
 
 def _empty_output(state: RequestState) -> RequestOutput:

@@ -20,17 +20,24 @@ class RequestState:
         self.request = request
         self.prompt = prompt
         self._tokenizer = tokenizer if params.detokenize else None
-        self._detokenizers = [
-            Detokenizer(
-                self._tokenizer.stream(request.prompt_ids, params.skip_special_tokens),
-                params.stop,
-                params.include_stop_str_in_output,
-            )
-            for _ in range(params.n if self._tokenizer else 0)
-        ]
+        self._detokenizers = self._make_detokenizers()
         self._open = params.n
         self._finished = [False] * params.n
         self.num_cached_tokens = 0
+
+    def _make_detokenizers(self) -> list[Detokenizer]:
+        """One per sample; none when the caller wants token ids only."""
+        if self._tokenizer is None:
+            return []
+        params, prompt = self.request.params, self.request.prompt_ids
+        return [
+            Detokenizer(
+                self._tokenizer.stream(prompt, params.skip_special_tokens),
+                params.stop,
+                params.include_stop_str_in_output,
+            )
+            for _ in range(params.n)
+        ]
 
     @property
     def finished(self) -> bool:
@@ -102,4 +109,4 @@ class RequestState:
     def _prompt_logprobs(self, output: SequenceOutput) -> list[LogprobDict | None] | None:
         if output.prompt_logprobs is None:
             return None
-        return [entry and self._candidates(entry) for entry in output.prompt_logprobs]
+        return [self._candidates(e) if e is not None else None for e in output.prompt_logprobs]

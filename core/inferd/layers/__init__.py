@@ -1,4 +1,4 @@
-"""PUBLIC: the layers models are made of. They know their weights, their ops and their place in TP."""
+"""PUBLIC: the layers models are made of. They know their weights, ops and place in TP."""
 
 from __future__ import annotations
 

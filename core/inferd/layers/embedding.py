@@ -57,10 +57,10 @@ class LMHead(nn.Module):
         self._build = build
         self._tied = [tied] if tied is not None else []  # in a list: not a submodule of the head
         self._weight_VD: Tensor | None = None
-        self._apply: Linear
+        self._linear: Linear
 
     def forward(self, hidden_ND: Tensor) -> Tensor:
-        return self._apply(hidden_ND).float()
+        return self._linear(hidden_ND).float()
 
     def load_weight(self, suffix: str, part: int, tensor: RawTensor) -> None:  # noqa: ARG002
         if not self._tied:  # a tied checkpoint may store the shared weight twice
@@ -76,5 +76,5 @@ class LMHead(nn.Module):
     def finish(self) -> None:
         weight_VD = self._tied[0].weight_VD if self._tied else self._weight_VD
         assert weight_VD is not None
-        self._apply = self._build.ops.linear["dense"](weight_VD, None)
+        self._linear = self._build.ops.linear["dense"](weight_VD, None)
         self._weight_VD = None

@@ -37,10 +37,10 @@ class LinearLayer(nn.Module):
             device=build.device,
         )
         self._method: LinearMethod | None = build.quantization.create(spec, build.ops)
-        self._apply: Linear
+        self._linear: Linear
 
     def forward(self, x_TK: Tensor) -> Tensor:
-        return self._apply(x_TK)
+        return self._linear(x_TK)
 
     def load_weight(self, suffix: str, part: int, tensor: RawTensor) -> None:
         self._loading().load(suffix, part, tensor)
@@ -52,7 +52,7 @@ class LinearLayer(nn.Module):
         return self._loading().missing()
 
     def finish(self) -> None:
-        self._apply = self._loading().finish()
+        self._linear = self._loading().finish()
         self._method = None
 
     def _loading(self) -> LinearMethod:

@@ -86,7 +86,7 @@ def _sentencepiece(metadata: dict[str, Any], tokens: list[str]) -> Tokenizer:
             byte_fallback=True,
         )
     )
-    steps = [normalizers.Replace(" ", "\u2581")]
+    steps: list[Any] = [normalizers.Replace(" ", "\u2581")]
     if metadata.get("tokenizer.ggml.add_space_prefix", True):
         steps.insert(0, normalizers.Prepend("\u2581"))
     tokenizer.normalizer = normalizers.Sequence(steps)

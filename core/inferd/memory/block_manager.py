@@ -1,4 +1,4 @@
-"""BlockManager: gives sequences their blocks, from the prefix cache or the pool, over all groups."""
+"""BlockManager: gives sequences their blocks, from prefix cache or pool, over all groups."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class BlockManager:
     # ---- admission
 
     def match(self, seq: Sequence) -> list[list[int]]:
-        """Per group, cached blocks of the sequence's prefix; at least one token stays to compute."""
+        """Per group, cached blocks of the known prefix; at least one token stays to compute."""
         if not self.caching or seq.prompt_logprobs is not None:
             return [[] for _ in self.layout.groups]
         self.hash_blocks(seq)
@@ -48,7 +48,7 @@ class BlockManager:
         seq.tables = [list(ids) for ids in matched]
         seq.registered = len(matched[0])
 
-    def blocks_missing(self, seq: Sequence, num_tokens: int, held: list[list[int]]) -> int:
+    def blocks_missing(self, num_tokens: int, held: list[list[int]]) -> int:
         """Blocks to take from the pool so that `held` tables cover `num_tokens` tokens.
 
         Cached blocks that lie on the free list count: taking them makes the list shorter too.
@@ -86,7 +86,7 @@ class BlockManager:
                 table[i] = 0
 
     def register(self, seq: Sequence, num_tokens: int) -> None:
-        """Put the full blocks of the first `num_tokens` tokens, computed and known, in the cache."""
+        """Cache the full blocks of the first `num_tokens` tokens, which are computed and known."""
         upto = num_tokens // self.layout.block_size
         if not self.caching or upto <= seq.registered:
             return

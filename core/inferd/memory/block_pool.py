@@ -29,7 +29,7 @@ class BlockPool:
 
     @property
     def num_available(self) -> int:
-        """Blocks an allocation may take: steps run in order, so retiring ones serve a later step."""
+        """What an allocation may take: steps run in order, so retiring blocks serve later ones."""
         return self._free.size + self._retiring.size
 
     @property
@@ -51,7 +51,7 @@ class BlockPool:
         return block.block_id
 
     def touch(self, block_id: int) -> None:
-        """One more table holds the block; takes it off the free or retiring list if it was there."""
+        """One more table holds the block; takes it off the list it may be on."""
         block = self.blocks[block_id]
         if block.refs == 0:
             block.leave()

@@ -10,7 +10,7 @@ M tokens of the longest of them but its last, X entries of a joined list.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -128,7 +128,7 @@ class TokenBias:
         joined.words = self._join_words([(i, w) for i, row in mine for w in row.words], vocab)
         return joined
 
-    def _flat(self, lists: list[tuple[int, Iterable[int]]], vocab: int) -> Tensor | None:
+    def _flat(self, lists: Sequence[tuple[int, Iterable[int]]], vocab: int) -> Tensor | None:
         flat = [place * vocab + token for place, tokens in lists for token in tokens]
         return upload_ints(flat, self.device) if flat else None
 

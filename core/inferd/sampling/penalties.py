@@ -43,7 +43,7 @@ def _repetition(logits_NV: Tensor, ids_NL: Tensor, repetition_N: Tensor) -> None
 
 
 def _presence(logits_NV: Tensor, ids_NL: Tensor, output_NL: Tensor, params: PenaltyParams) -> None:
-    """Prompt tokens stand in for the row's first output token, and for nothing where it has none."""
+    """Prompt tokens stand in for the row's first output token; without one, nothing changes."""
     last_N = (params.ends_N - 1).clamp(min=0)
     first_N1 = ids_NL.gather(1, torch.minimum(params.prompt_len_N, last_N)[:, None])
     ids_NL = ids_NL.where(output_NL, first_N1)

@@ -4,7 +4,7 @@ In vLLM's order: raw log-probabilities are taken; allowed tokens, bad words, min
 plugins' processors; penalties; temperature; min_p, top_k, top_p; Gumbel-max. A batch of greedy rows
 takes the largest logit and nothing else.
 
-Shape suffixes: N rows of a step, R rows of the request table, V vocabulary, L history, C and F columns.
+Shape suffixes: N rows of a step, R rows of the request table, V vocabulary, L history, F columns.
 """
 
 from __future__ import annotations

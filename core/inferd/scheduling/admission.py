@@ -56,7 +56,7 @@ class Admission:
 
         With nothing running everything may be used: a lone sequence always gets in.
         """
-        missing = self._blocks.blocks_missing(seq, seq.num_known, matched)
+        missing = self._blocks.blocks_missing(seq.num_known, matched)
         available = self._blocks.pool.num_available
         if self._s.running:
             available -= self._spare + self._promised()

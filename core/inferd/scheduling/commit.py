@@ -18,7 +18,7 @@ class Commit:
         self._s = scheduler
 
     def apply(self, result: StepResult) -> list[SequenceOutput]:
-        """Raises RuntimeError when the result is not the oldest step's: the worker is out of step."""
+        """Raises RuntimeError when the result is not that of the oldest step."""
         step = self._s.in_flight.popleft()
         if result.step_id != step.step_id:
             raise RuntimeError(f"expected the result of step {step.step_id}, got {result.step_id}")

@@ -6,7 +6,8 @@ G KV heads, E head size.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -43,13 +44,17 @@ class LlamaAttention(nn.Module):
 
     def forward(self, x_TD: Tensor, batch: Batch, cache: KVCache) -> Tensor:
         q_THE, k_TGE, v_TGE = self._split(self.qkv_proj(x_TD))
-        return self.o_proj(self.attn(q_THE, k_TGE, v_TGE, batch, cache))
+        out_TD: Tensor = self.o_proj(self.attn(q_THE, k_TGE, v_TGE, batch, cache))
+        return out_TD
 
     def _split(self, qkv: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         heads, kv_heads = self._shape.num_heads, self._shape.num_kv_heads
         qkv = qkv.view(qkv.shape[0], heads + 2 * kv_heads, self._shape.head_dim)
-        q_THE, k_TGE, v_TGE = qkv.split((heads, kv_heads, kv_heads), dim=1)
-        return q_THE, k_TGE, v_TGE
+        return (
+            qkv[:, :heads],
+            qkv[:, heads : heads + kv_heads],
+            qkv[:, heads + kv_heads :],
+        )
 
 
 class LlamaMLP(nn.Module):
@@ -66,7 +71,8 @@ class LlamaMLP(nn.Module):
         self.act = ActAndMul(shape.hidden_act, build)
 
     def forward(self, x_TD: Tensor) -> Tensor:
-        return self.down_proj(self.act(self.gate_up_proj(x_TD)))
+        out_TD: Tensor = self.down_proj(self.act(self.gate_up_proj(x_TD)))
+        return out_TD
 
 
 class LlamaBlock(nn.Module):
@@ -114,28 +120,29 @@ class LlamaModel(nn.Module):
 class LlamaForCausalLM(CausalLM):
     """Raises UnsupportedModel for values of its config that it does not implement."""
 
-    packed = {
+    packed: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "qkv_proj": ("q_proj", "k_proj", "v_proj"),
         "gate_up_proj": ("gate_proj", "up_proj"),
     }
     model_class = LlamaModel
 
     def __init__(self, build: BuildContext) -> None:
-        super().__init__()
+        super().__init__(build)
         shape = self.read_shape(build)
         self.model = self.model_class(shape, build)
         tied = self.model.embed_tokens if shape.tied else None
+        self._attentions = [m for m in self.model.modules() if isinstance(m, Attention)]
         self.lm_head = LMHead(shape.vocab_size, shape.hidden_size, build, tied=tied)
 
     def read_shape(self, build: BuildContext) -> LlamaShape:
         return LlamaShape.read(build.config.hf)
 
     def kv_specs(self) -> list[KVSpec]:
-        return [layer.self_attn.attn.spec for layer in self.model.layers]
+        return [attention.spec for attention in self._attentions]
 
     def set_groups(self, groups: Sequence[int]) -> None:
-        for layer, group in zip(self.model.layers, groups, strict=True):
-            layer.self_attn.attn.set_group(group)
+        for attention, group in zip(self._attentions, groups, strict=True):
+            attention.set_group(group)
 
     def forward(self, batch: Batch, caches: Sequence[KVCache]) -> Tensor:
         hidden_TD: Tensor = self.model(batch, caches)

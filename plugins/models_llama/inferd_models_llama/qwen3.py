@@ -25,7 +25,9 @@ class Qwen3Attention(LlamaAttention):
     def forward(self, x_TD: Tensor, batch: Batch, cache: KVCache) -> Tensor:
         q_THE, k_TGE, v_TGE = self._split(self.qkv_proj(x_TD))
         norms = (self.q_norm.weight, self.k_norm.weight, self.q_norm.eps)
-        return self.o_proj(self.attn(q_THE, k_TGE, v_TGE, batch, cache, *norms))
+        attended_TD = self.attn(q_THE, k_TGE, v_TGE, batch, cache, *norms)
+        out_TD: Tensor = self.o_proj(attended_TD)
+        return out_TD
 
 
 class Qwen3Block(LlamaBlock):

@@ -21,9 +21,7 @@ def reference(text: str, stops: list[str], include: bool) -> tuple[str, bool]:
 
 
 @given(pieces=PIECES, include=st.booleans())
-def test_one_stop_string_is_found_however_the_text_is_cut(
-    pieces: list[str], include: bool
-) -> None:
+def test_one_stop_string_is_found_however_the_text_is_cut(pieces: list[str], include: bool) -> None:
     stops = StopStrings(["SabS"], include)
     shown, stopped = "", False
     for piece in pieces:

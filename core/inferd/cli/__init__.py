@@ -1,0 +1,103 @@
+"""The command line. Words come from the `commands` hook; only the chosen one is imported."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+from inferd import __version__
+from inferd.errors import InferdError, UsageError
+
+if TYPE_CHECKING:
+    from inferd.host.host import Host
+
+EXAMPLES = """\
+inferd: an LLM inference and serving engine
+
+  inferd serve smollm2                    serve the OpenAI API on 127.0.0.1:8000
+  inferd chat smollm2                     talk in the terminal
+  inferd run smollm2 "Why is the sky blue?"
+  inferd bench throughput --model smollm2
+  inferd plugins                          what is installed, loaded, refused, and why
+
+  inferd --help lists every command; inferd COMMAND --help its flags
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """Turns argparse's complaints into UsageError, with the nearest known word."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}{self._hint(message)}\n  try: {self.prog} --help")
+
+    def _hint(self, message: str) -> str:
+        words = [word for word in message.split() if word.startswith("--")]
+        known = [option for action in self._actions for option in action.option_strings]
+        near = difflib.get_close_matches(words[0].partition("=")[0], known, 1) if words else []
+        return f"; did you mean {near[0]}?" if near else ""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; every expected failure is one screen of text and an exit code."""
+    words = sys.argv[1:] if argv is None else argv
+    verbose = "-v" in words
+    try:
+        return _dispatch([word for word in words if word != "-v"])
+    except InferdError as error:
+        if verbose:
+            raise
+        print(f"inferd: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+
+
+def _dispatch(words: list[str]) -> int:
+    if not words:
+        print(EXAMPLES, end="")
+        return 0
+    if words[0] in ("--version", "-V"):
+        print(f"inferd {__version__}")
+        return 0
+    host = _host(words)
+    if words[0] in ("--help", "-h", "help"):
+        print(_overview(host), end="")
+        return 0
+    return _run_command(host, words)
+
+
+def _host(words: list[str]) -> Host:
+    """--plugins decides which commands there are, so it is read before the command's own flags."""
+    from inferd.host.host import Host
+
+    scout = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    scout.add_argument("--plugins", action="append", default=None)
+    chosen, _ = scout.parse_known_args(words)
+    return Host.from_selection(",".join(chosen.plugins or ["all"]))
+
+
+def _overview(host: Host) -> str:
+    rows = [f"  {entry.name:10} {entry.summary}" for entry in host.catalog.commands]
+    lines = ["usage: inferd COMMAND ...", "", "commands:", *sorted(rows), ""]
+    lines.append("inferd COMMAND --help lists its flags; -v shows tracebacks")
+    return "\n".join(lines) + "\n"
+
+
+def _run_command(host: Host, words: list[str]) -> int:
+    name = words[0]
+    if name not in host.catalog.commands:
+        near = difflib.get_close_matches(name, host.catalog.commands.names, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise UsageError(
+            f"there is no command {name!r}{hint}\n"
+            f"  commands: {', '.join(host.catalog.commands.names)}"
+        )
+    command = host.catalog.commands.load(name)()
+    parser = Parser(f"inferd {name}", allow_abbrev=False)
+    command.configure(parser)
+    return command.run(parser.parse_args(words[1:]))

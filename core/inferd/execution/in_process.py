@@ -1,0 +1,82 @@
+"""InProcessExecutor: one device, its worker a thread of the engine's process."""
+
+from __future__ import annotations
+
+import threading
+from queue import SimpleQueue
+from typing import TYPE_CHECKING
+
+from inferd.contracts.executor import Executor, WorkerInfo
+from inferd.types import StepPlan, StepResult
+
+if TYPE_CHECKING:
+    from inferd.config.engine import EngineConfig
+    from inferd.runner.model_runner import ModelRunner
+
+
+class InProcessExecutor(Executor):
+    """Plans and samples queue up for the thread that owns the runner; results queue back.
+
+    An exception in a step is raised by the `collect` of that step, and by every later one.
+    """
+
+    name = "in_process"
+
+    def __init__(self, config: EngineConfig, plugins: str) -> None:
+        self._config = config
+        self._plugins = plugins
+        self._tasks: SimpleQueue[StepPlan | int | None] = SimpleQueue()
+        self._done: SimpleQueue[WorkerInfo | int | Exception] = SimpleQueue()
+        self._runner: ModelRunner
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> WorkerInfo:
+        self._thread = threading.Thread(target=self._run, name="inferd-worker", daemon=True)
+        self._thread.start()
+        info = self._done.get()
+        if isinstance(info, WorkerInfo):
+            return info
+        self.stop()
+        assert isinstance(info, Exception)
+        raise info
+
+    def forward(self, plan: StepPlan) -> None:
+        self._tasks.put(plan)
+
+    def sample(self, step_id: int) -> None:
+        self._tasks.put(step_id)
+
+    def collect(self) -> StepResult:
+        done = self._done.get()
+        if isinstance(done, Exception):
+            self._done.put(done)
+            raise done
+        return self._runner.collect()
+
+    def stop(self) -> None:
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            self._tasks.put(None)
+            thread.join()
+
+    def _run(self) -> None:
+        try:
+            self._runner = self._build()
+            self._done.put(self._runner.info)
+            self._work(self._runner)
+        except Exception as error:
+            self._done.put(error)
+
+    def _build(self) -> ModelRunner:
+        from inferd.host.host import Host
+        from inferd.runner.model_runner import ModelRunner
+
+        return ModelRunner(self._config, Host.from_selection(self._plugins))
+
+    def _work(self, runner: ModelRunner) -> None:
+        while (task := self._tasks.get()) is not None:
+            if isinstance(task, int):
+                runner.sample(task)
+                self._done.put(task)
+            else:
+                runner.forward(task)

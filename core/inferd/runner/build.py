@@ -1,0 +1,108 @@
+"""From a configuration to a loaded model with its KV cache."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from inferd.config.engine import EngineConfig
+from inferd.contracts.loader import WeightLoader
+from inferd.contracts.model import BuildContext, CausalLM, ModelConfig
+from inferd.host.explain import choose
+from inferd.host.host import Host
+from inferd.loading.checkpoint import open_checkpoint, resolve_model_config
+from inferd.loading.sources import resolve
+from inferd.loading.weights import LoadReport, draw_weights, load_weights
+from inferd.memory.kv_cache import CacheSize, Demand, KVGroups, size_cache
+from inferd.runner.choices import Choices, choose_all, model_class
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A loaded model with its cache."""
+
+    config: ModelConfig
+    choices: Choices
+    model: CausalLM
+    report: LoadReport
+    groups: KVGroups
+    cache: CacheSize
+    caches: list[tuple[Tensor, Tensor]]  # per layer
+
+
+def build(config: EngineConfig, host: Host) -> Built:
+    """Raises PluginError, UnsupportedModel, CheckpointError, UsageError or DoesNotFit."""
+    catalog = host.catalog
+    platform = choose(
+        catalog.platforms,
+        lambda kind: kind.detect(),
+        wanted=config.plugins.platform,
+        flag="--platform",
+    )()
+    platform.prepare()
+    path = resolve(config.model.model, revision=config.model.revision)
+    loader = open_checkpoint(path, catalog.loaders, config.model.load_format)
+    model_config = resolve_model_config(loader, config.model, platform.preferred_dtype)
+    choices = choose_all(config, host, platform, model_config)
+    context = BuildContext(
+        config=model_config,
+        device=platform.device,
+        ops=choices.ops,
+        attention=choices.attention,
+        quantization=choices.quantization,
+    )
+    model = model_class(host, model_config.architecture)(context).eval()
+    groups = KVGroups.of(model.kv_specs())
+    model.set_groups(groups.group_of)
+    report = _load(config, model, loader)
+    return _with_cache(config, model_config, choices, model, report, groups)
+
+
+def _load(config: EngineConfig, model: CausalLM, loader: WeightLoader) -> LoadReport:
+    if config.model.load_format == "dummy":
+        return draw_weights(model, config.model.seed)
+    return load_weights(model, loader)
+
+
+def _with_cache(
+    config: EngineConfig,
+    model_config: ModelConfig,
+    choices: Choices,
+    model: CausalLM,
+    report: LoadReport,
+    groups: KVGroups,
+) -> Built:
+    platform, options = choices.platform, config.cache
+    memory = platform.default_kv_bytes(platform.free_memory(), options.gpu_memory_utilization)
+    demand = Demand(
+        max_model_len=model_config.max_model_len,
+        max_num_seqs=config.scheduler.max_num_seqs,
+        max_num_batched_tokens=config.scheduler.max_num_batched_tokens,
+        length_is_fixed=config.model.max_model_len is not None,
+    )
+    cache = size_cache(groups, options, memory, demand)
+    caches = groups.allocate(
+        choices.attention, cache.num_blocks, options.block_size, platform.device
+    )
+    return Built(model_config, choices, model, report, groups, cache, caches)
+
+
+def summary(built: Built) -> dict[str, Any]:
+    """Plain values for the banner."""
+    choices, cache = built.choices, built.cache
+    return {
+        "device": str(choices.platform.device),
+        "platform": choices.platform.name,
+        "architecture": choices.platform.architecture,
+        "model": built.config.architecture,
+        "dtype": str(built.config.dtype).removeprefix("torch."),
+        "weight_bytes": built.report.num_bytes,
+        "kv_bytes": cache.num_bytes,
+        "load_seconds": round(built.report.seconds, 3),
+        "ops": list(choices.op_providers),
+        "attention": choices.attention.name,
+        "quantization": choices.quantization.name,
+        "max_model_len_shrunk_from": cache.shrunk_from,
+    }

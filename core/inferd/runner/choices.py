@@ -1,0 +1,103 @@
+"""Choices of a worker: op providers, attention backend, quantization method, model class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from inferd.config.engine import EngineConfig
+from inferd.contracts.attention import AttentionBackend, AttentionRequest
+from inferd.contracts.model import CausalLM, ModelConfig
+from inferd.contracts.ops import OpRequest, Ops
+from inferd.contracts.platform import Platform
+from inferd.contracts.quantization import QuantizationMethod
+from inferd.errors import PluginError, UnsupportedModel
+from inferd.host.explain import candidates, choose, explain
+from inferd.host.host import Host
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What won, by the names under which it was registered."""
+
+    platform: Platform
+    ops: Ops
+    op_providers: tuple[str, ...]  # best first
+    attention: AttentionBackend
+    quantization: QuantizationMethod
+
+
+def choose_all(
+    config: EngineConfig, host: Host, platform: Platform, model_config: ModelConfig
+) -> Choices:
+    ops, providers = choose_ops(
+        host, OpRequest(platform.name, platform.architecture, model_config.dtype)
+    )
+    request = attention_request(platform.name, model_config, config.cache.block_size)
+    attention = choose(
+        host.catalog.attention,
+        lambda kind: kind.supports(request),
+        wanted=config.plugins.attention_backend,
+        flag="--attention-backend",
+    )()
+    quantization = _quantization(host, config, platform.name, model_config.hf)
+    return Choices(platform, ops, providers, attention, quantization)
+
+
+def attention_request(platform: str, config: ModelConfig, block_size: int) -> AttentionRequest:
+    hf = config.hf
+    heads = int(hf["num_attention_heads"])
+    return AttentionRequest(
+        platform=platform,
+        num_heads=heads,
+        num_kv_heads=int(hf.get("num_key_value_heads") or heads),
+        head_dim=int(hf.get("head_dim") or hf["hidden_size"] // heads),
+        dtype=config.dtype,
+        block_size=block_size,
+        window=hf.get("sliding_window"),
+        soft_cap=hf.get("attn_logit_softcapping"),
+    )
+
+
+def choose_ops(host: Host, request: OpRequest) -> tuple[Ops, tuple[str, ...]]:
+    """Each op from the best provider that has it; mappings are merged entry by entry.
+
+    Raises PluginError with every provider's reason when an op has no provider.
+    """
+    found = candidates(host.catalog.ops, lambda kind: kind.supports(request))
+    merged: dict[str, Any] = {}
+    names: list[str] = []
+    for candidate in reversed(found):  # the best last: it overrides
+        if not candidate.verdict or candidate.implementation is None:
+            continue
+        names.insert(0, candidate.entry.name)
+        for name, op in candidate.implementation().ops(request).items():
+            merged[name] = {**merged.get(name, {}), **op} if isinstance(op, Mapping) else op
+    missing = [name for name in Ops.__dataclass_fields__ if name not in merged]
+    if missing:
+        raise PluginError(f"no provider of the ops {', '.join(missing)}\n{explain(found)}")
+    return Ops(**merged), tuple(names)
+
+
+def _quantization(
+    host: Host, config: EngineConfig, platform: str, hf: Mapping[str, Any]
+) -> QuantizationMethod:
+    stored: Mapping[str, Any] = hf.get("quantization_config") or {}
+    name = config.plugins.quantization or stored.get("quant_method") or "unquantized"
+    method = host.catalog.quantization.load(name)
+    verdict = method.supports(platform, stored)
+    if not verdict:
+        raise UnsupportedModel(f"quantization {name!r} cannot be used here: {verdict.reason}")
+    return method.from_config(stored)
+
+
+def model_class(host: Host, architecture: str) -> type[CausalLM]:
+    models = host.catalog.models
+    if architecture not in models:
+        raise UnsupportedModel(
+            f"no plugin implements the architecture {architecture!r}\n"
+            f"  known: {', '.join(models.names) or 'none'}\n"
+            "  plugins add architectures: `inferd plugins` lists what is installed"
+        )
+    return models.load(architecture)

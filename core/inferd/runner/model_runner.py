@@ -1,0 +1,158 @@
+"""ModelRunner: a worker's device, model, cache, request table and sampler.
+
+Shape suffixes: T tokens of a step, N sampling rows, D hidden, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from inferd.contracts.executor import WorkerInfo
+from inferd.runner.build import Built, build, summary
+from inferd.runner.inputs import InputBuilder
+from inferd.runner.prompt_logprobs import PromptLogprobs
+from inferd.runner.request_table import RequestTable
+from inferd.runner.results import Pending
+from inferd.runner.row_sampler import RowSampler
+from inferd.sampling.columns import SampleStep
+from inferd.types import Batch, RowStart, StepPlan, StepResult
+
+if TYPE_CHECKING:
+    from inferd.config.engine import EngineConfig
+    from inferd.host.host import Host
+
+
+@dataclass(slots=True)
+class Forwarded:
+    """A step between its two launches."""
+
+    plan: StepPlan
+    step: SampleStep | None
+    hidden_TD: Tensor
+    logits_N: Tensor  # indices into T
+    logits_NV: Tensor | None
+
+
+class ModelRunner:
+    """Executes plans in their order. Not thread-safe; `collect` may run in another thread.
+
+    Raises what loading raises: PluginError, UnsupportedModel, CheckpointError, DoesNotFit.
+    """
+
+    def __init__(self, config: EngineConfig, host: Host) -> None:
+        with torch.inference_mode():
+            self._setup(build(config, host), config, host)
+
+    def _setup(self, built: Built, config: EngineConfig, host: Host) -> None:
+        device = built.choices.platform.device
+        self._model, self._caches = built.model, built.caches
+        self._specs = built.groups.specs
+        self._attention = built.choices.attention
+        self._block_size = config.cache.block_size
+        self.table = RequestTable(
+            config.scheduler.max_num_seqs,
+            built.cache.max_model_len,
+            self._block_size,
+            len(self._specs),
+            device,
+        )
+        self._inputs = InputBuilder(
+            self.table,
+            self._block_size,
+            built.cache.num_blocks,
+            config.scheduler.max_num_batched_tokens,
+        )
+        processors = [
+            host.catalog.logits_processors.load(name)
+            for name in host.catalog.logits_processors.names
+        ]
+        self._sampler = RowSampler(self.table, self._model, built.config.vocab_size, processors)
+        self._prompt_logprobs = PromptLogprobs(self._model, self.table)
+        self._last_step: int | None = None
+        self._forwarded: Forwarded | None = None
+        self._pending: deque[Pending] = deque()
+        self.info = WorkerInfo(
+            max_model_len=built.cache.max_model_len,
+            vocab_size=built.config.vocab_size,
+            num_blocks=built.cache.num_blocks,
+            block_size=self._block_size,
+            groups=tuple((spec.kind, spec.window) for spec in self._specs),
+            summary={**summary(built), "host_processors": self._sampler.host_processors},
+        )
+
+    def forward(self, plan: StepPlan) -> None:
+        """First launch: apply the plan's diffs, run the model, keep the logits.
+
+        Raises RuntimeError for a plan that is not the next one: its diffs would not fit.
+        """
+        self._check_number(plan.step_id)
+        with torch.inference_mode():
+            self._apply_diffs(plan)
+            batch = self._inputs.batch(plan)
+            batch.attention = [
+                self._attention.plan(batch, group, spec, self._block_size)
+                for group, spec in enumerate(self._specs)
+            ]
+            hidden_TD = self._model(batch, self._caches)
+            step = self._inputs.sample_step(plan, batch)
+            logits_NV = None
+            if step is not None:
+                logits_NV = self._model.compute_logits(_select(hidden_TD, batch))
+        self._forwarded = Forwarded(plan, step, hidden_TD, batch.logits_N, logits_NV)
+
+    def sample(self, step_id: int) -> None:
+        """Second launch: next tokens of the step whose forward came last, into the table."""
+        done, self._forwarded = self._forwarded, None
+        if done is None or done.plan.step_id != step_id:
+            raise RuntimeError(f"step {step_id} is to be sampled, but its forward was not the last")
+        with torch.inference_mode():
+            sampled, logprobs, errors = None, None, self._sampler.errors_of(done.plan.rows)
+            if done.step is not None and done.logits_NV is not None:
+                sampled, logprobs = self._sampler.sample(
+                    done.logits_NV, done.hidden_TD, done.logits_N, done.step, errors
+                )
+            wanted = self._prompt_logprobs.wanted(done.plan)
+            prompt = self._prompt_logprobs.compute(wanted, done.hidden_TD)
+            pairs = list(zip(wanted, prompt, strict=True))
+            self._pending.append(Pending(done.plan, sampled, logprobs, pairs, errors))
+
+    def collect(self) -> StepResult:
+        """The oldest step that was sampled; waits for the device."""
+        return self._pending.popleft().result()
+
+    def _check_number(self, step_id: int) -> None:
+        last = self._last_step
+        if last is not None and step_id != last + 1:
+            raise RuntimeError(
+                f"plan {step_id} came after plan {last}: this worker's request table is out of "
+                "date; rebuild it from a snapshot"
+            )
+        self._last_step = step_id
+
+    def _apply_diffs(self, plan: StepPlan) -> None:
+        if plan.new_rows:
+            self._start_rows(plan.new_rows)
+        if plan.new_blocks:
+            self.table.append_blocks(plan.new_blocks)
+        for source, target in plan.copies:
+            for k_BSGE, v_BSGE in dict.fromkeys(self._caches):
+                k_BSGE[target] = k_BSGE[source]
+                v_BSGE[target] = v_BSGE[source]
+
+    def _start_rows(self, starts: list[RowStart]) -> None:
+        self.table.start_rows(starts)
+        for start in starts:
+            self._prompt_logprobs.start(start)
+            self._sampler.admit(start)
+
+
+def _select(hidden_TD: Tensor, batch: Batch) -> Tensor:
+    """The positions that need logits, in place where that is all of them."""
+    if len(batch.logits_N) == batch.num_tokens:
+        return hidden_TD
+    return hidden_TD[batch.logits_N]

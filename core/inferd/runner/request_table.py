@@ -1,0 +1,94 @@
+"""RequestTable: a fixed row for every running request, its columns on the device.
+
+The sampler writes each token into the history of its row, and the next step gathers its input ids
+there, so the host never waits to learn what it feeds. The host only writes diffs.
+
+Shape suffixes: R rows of the table, L tokens of history, B blocks of a row, K draft tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from inferd.memory.staging import upload, upload_ints
+from inferd.sampling.columns import SampleStep, SamplingColumns
+from inferd.types import RowStart
+
+MAX_DRAFTS = 0  # draft tokens per step: the column is there, a proposer makes it wider
+
+
+class RequestTable:
+    """Rows are given out by the scheduler; a row's contents hold until its next RowStart."""
+
+    def __init__(
+        self,
+        num_rows: int,
+        max_model_len: int,
+        block_size: int,
+        num_groups: int,
+        device: torch.device,
+    ) -> None:
+        self.device = device
+        self.num_rows = num_rows
+        self.history_len = max_model_len + 1  # the last token sampled is never fed
+        self.max_blocks = -(-max_model_len // block_size)
+        # untouched pages of an empty tensor cost no memory
+        self.history_RL = torch.empty(num_rows, self.history_len, dtype=torch.int32, device=device)
+        self.history_RL[:, 0] = 0
+        self.block_tables_RB = [
+            torch.zeros(num_rows, self.max_blocks, dtype=torch.int32, device=device)
+            for _ in range(num_groups)
+        ]
+        self.sampling = SamplingColumns(num_rows, device)
+        self.drafts_RK = torch.zeros(num_rows, MAX_DRAFTS, dtype=torch.int32, device=device)
+        self._history = self.history_RL.view(-1)
+        self._tables = [table_RB.view(-1) for table_RB in self.block_tables_RB]
+        self._num_blocks: npt.NDArray[np.int64] = np.zeros((num_groups, num_rows), dtype=np.int64)
+
+    def start_rows(self, starts: Sequence[RowStart]) -> None:
+        """Give rows to sequences: known tokens, block tables and sampling parameters."""
+        rows = upload_ints([start.row for start in starts], self.device)
+        for group, table_RB in enumerate(self.block_tables_RB):
+            blocks = np.zeros((len(starts), self.max_blocks), dtype=np.int32)
+            for line, start in zip(blocks, starts, strict=True):
+                line[: len(start.block_ids[group])] = start.block_ids[group]
+            table_RB.index_copy_(0, rows, upload(blocks, self.device))
+        for start in starts:
+            tokens = np.array(start.prompt_ids + start.output_ids, dtype=np.int32)
+            self.history_RL[start.row, : len(tokens)].copy_(upload(tokens, self.device))
+            for group in range(len(self.block_tables_RB)):
+                self._num_blocks[group, start.row] = len(start.block_ids[group])
+        self.sampling.write(starts)
+
+    def append_blocks(self, blocks: Sequence[tuple[int, int, int]]) -> None:
+        """(group, row, block): one device write per group."""
+        places: list[list[int]] = [[] for _ in self._tables]
+        values: list[list[int]] = [[] for _ in self._tables]
+        for group, row, block in blocks:
+            places[group].append(row * self.max_blocks + int(self._num_blocks[group, row]))
+            values[group].append(block)
+            self._num_blocks[group, row] += 1
+        for group, table in enumerate(self._tables):
+            if places[group]:
+                diff = upload(np.array((places[group], values[group]), dtype=np.int64), self.device)
+                table.index_copy_(0, diff[0], diff[1].to(torch.int32))
+
+    def tokens_at(self, rows_T: Tensor, positions_T: Tensor) -> Tensor:
+        """Ids int64 [T]; those sampled by a step that has not been collected are there too."""
+        return self._history[rows_T * self.history_len + positions_T].long()
+
+    def slots_at(self, group: int, rows_T: Tensor, positions_T: Tensor, block_size: int) -> Tensor:
+        """Where the KV of these tokens goes, int64 [T]: block * block_size + offset."""
+        block_T = positions_T // block_size
+        blocks_T = self._tables[group][rows_T * self.max_blocks + block_T]
+        return blocks_T * block_size + (positions_T - block_T * block_size)
+
+    def put_sampled(self, step: SampleStep, ids_N: Tensor) -> None:
+        """Append each row's sampled token to its history."""
+        places_N = step.rows_N * self.history_len + step.ends_N
+        self._history.index_copy_(0, places_N, ids_N.to(torch.int32))
