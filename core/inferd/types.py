@@ -222,3 +222,5 @@ class Batch:
     logits_N: torch.Tensor  # int64, indices into T
     # filled by the attention backends' plan(), one entry per group
     attention: list[object] = field(default_factory=list)
+    # filled by the model before its first layer: what prepare_rope made of the positions
+    rope: object = None

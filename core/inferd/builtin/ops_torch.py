@@ -6,6 +6,7 @@ Shape suffixes as in inferd.contracts.ops.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -54,12 +55,18 @@ def rotate(x_THE: Tensor, cos_TE: Tensor, sin_TE: Tensor) -> Tensor:
     return torch.cat((first * cos_TE - second * sin_TE, second * cos_TE + first * sin_TE), dim=-1)
 
 
+def prepare_rope(
+    positions_T: Tensor, cos_sin_PE: Tensor, dtype: torch.dtype
+) -> tuple[Tensor, Tensor]:
+    """cos and sin of the step's tokens, [T, 1, E / 2]."""
+    cos_T1F, sin_T1F = cos_sin_PE[positions_T].to(dtype).unsqueeze(1).chunk(2, dim=-1)
+    return cos_T1F, sin_T1F
+
+
 def rope_kv_write(
-    q_THE: Tensor,
-    k_TGE: Tensor,
-    v_TGE: Tensor,
-    positions_T: Tensor,
-    cos_sin_PE: Tensor,
+    qkv_TXE: Tensor,
+    num_heads: int,
+    rope: Any,
     k_cache_BSGE: Tensor,
     v_cache_BSGE: Tensor,
     slots_T: Tensor,
@@ -67,16 +74,14 @@ def rope_kv_write(
     k_norm_E: Tensor | None,
     eps: float,
 ) -> Tensor:
+    kv_heads = k_cache_BSGE.shape[2]
+    q_THE, k_TGE, v_TGE = qkv_TXE.split_with_sizes((num_heads, kv_heads, kv_heads), dim=1)
     if q_norm_E is not None and k_norm_E is not None:
         q_THE, k_TGE = rms_norm(q_THE, q_norm_E, eps), rms_norm(k_TGE, k_norm_E, eps)
-    cos_T1F, sin_T1F = cos_sin_PE[positions_T].to(q_THE.dtype).unsqueeze(1).chunk(2, dim=-1)
-    q_THE = rotate(q_THE, cos_T1F, sin_T1F)
-    k_TGE = rotate(k_TGE, cos_T1F, sin_T1F)
-    size = k_cache_BSGE.shape[1]
-    index = (slots_T // size, slots_T % size)
-    k_cache_BSGE.index_put_(index, k_TGE.to(k_cache_BSGE.dtype))
+    index = (slots_T // k_cache_BSGE.shape[1], slots_T % k_cache_BSGE.shape[1])
+    k_cache_BSGE.index_put_(index, rotate(k_TGE, *rope).to(k_cache_BSGE.dtype))
     v_cache_BSGE.index_put_(index, v_TGE.to(v_cache_BSGE.dtype))
-    return q_THE
+    return rotate(q_THE, *rope)
 
 
 def make_linear(weight_NK: Tensor, bias_N: Tensor | None) -> Linear:
@@ -105,6 +110,7 @@ class TorchOps(OpProvider):
                 "gelu_tanh": gelu_tanh_and_mul,
             },
             "embedding": embedding,
+            "prepare_rope": prepare_rope,
             "rope_kv_write": rope_kv_write,
             "linear": {"dense": make_linear},
         }

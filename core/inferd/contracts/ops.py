@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from inferd.contracts.verdict import Verdict
 
@@ -42,21 +42,28 @@ class Embedding(Protocol):
     def __call__(self, ids_T: Tensor, weight_VD: Tensor) -> Tensor: ...
 
 
-class RopeKvWrite(Protocol):
-    """Rotate q and k by position (halves layout), store k and v at their slots, return q.
+class PrepareRope(Protocol):
+    """Once per step: whatever rope_kv_write wants of the positions.
 
-    `cos_sin_PE` holds cos in the first half of the last dimension, sin in the second. The caches
-    are views [B, S, G, E] of any strides; slot = block * S + offset. With norm weights, q and k
-    are RMS-normalised per head before the rotation (QK-norm). May overwrite q and k.
+    `cos_sin_PE` holds cos in the first half of the last dimension, sin in the second, in float32.
+    """
+
+    def __call__(self, positions_T: Tensor, cos_sin_PE: Tensor, dtype: torch.dtype) -> Any: ...
+
+
+class RopeKvWrite(Protocol):
+    """Rotate q and k by position (halves layout), store k and v at their slots, return q [T, H, E].
+
+    `qkv_TXE` is the fused projection, X = H + 2 G heads in the order q, k, v. The caches are views
+    [B, S, G, E] of any strides; slot = block * S + offset. With norm weights, q and k are
+    RMS-normalised per head before the rotation (QK-norm). May overwrite `qkv_TXE`.
     """
 
     def __call__(
         self,
-        q_THE: Tensor,
-        k_TGE: Tensor,
-        v_TGE: Tensor,
-        positions_T: Tensor,
-        cos_sin_PE: Tensor,
+        qkv_TXE: Tensor,
+        num_heads: int,
+        rope: Any,
         k_cache_BSGE: Tensor,
         v_cache_BSGE: Tensor,
         slots_T: Tensor,
@@ -89,6 +96,7 @@ class Ops:
     add_rms_norm: AddRmsNorm
     act_and_mul: Mapping[str, ActAndMul]  # by activation: silu, gelu, gelu_tanh
     embedding: Embedding
+    prepare_rope: PrepareRope
     rope_kv_write: RopeKvWrite
     linear: Mapping[str, MakeLinear]  # by weight format: dense, later w4_g, w8, fp8_row, ...
 

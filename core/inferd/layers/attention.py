@@ -5,11 +5,12 @@ Shape suffixes: T tokens, H query heads, G KV heads, E head size.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from torch import Tensor, nn
 
 from inferd.contracts.attention import AttentionParams, KVSpec
 from inferd.contracts.model import BuildContext, KVCache
-from inferd.layers.rotary import Rotary
 from inferd.types import Batch
 
 
@@ -20,7 +21,6 @@ class Attention(nn.Module):
         self,
         num_heads: int,
         spec: KVSpec,
-        rotary: Rotary,
         build: BuildContext,
         *,
         scale: float | None = None,
@@ -28,48 +28,43 @@ class Attention(nn.Module):
     ) -> None:
         super().__init__()
         self.spec = spec
-        self.params = AttentionParams(
+        self._heads = num_heads + 2 * spec.num_kv_heads
+        self._rope_kv_write = build.ops.rope_kv_write
+        self._backend = build.attention
+        self._params = AttentionParams(
             num_heads=num_heads,
             scale=spec.head_dim**-0.5 if scale is None else scale,
             spec=spec,
             group=0,
             soft_cap=soft_cap,
         )
-        self._rotary = [rotary]  # in a list: shared between layers, not a submodule of each
-        self._rope_kv_write = build.ops.rope_kv_write
-        self._backend = build.attention
 
     def set_group(self, group: int) -> None:
-        p = self.params
-        self.params = AttentionParams(p.num_heads, p.scale, p.spec, group, p.soft_cap)
+        self._params = replace(self._params, group=group)
 
     def forward(
         self,
-        q_THE: Tensor,
-        k_TGE: Tensor,
-        v_TGE: Tensor,
+        qkv: Tensor,
         batch: Batch,
         cache: KVCache,
         q_norm_E: Tensor | None = None,
         k_norm_E: Tensor | None = None,
         eps: float = 1e-6,
     ) -> Tensor:
-        """[T, H * E], in the order of the tokens."""
-        group = self.params.group
+        """From the fused projection [T, (H + 2 G) * E] to [T, H * E]."""
+        params = self._params
+        tokens = qkv.shape[0]
         q_THE = self._rope_kv_write(
-            q_THE,
-            k_TGE,
-            v_TGE,
-            batch.positions_T,
-            self._rotary[0].cos_sin_PE,
+            qkv.view(tokens, self._heads, self.spec.head_dim),
+            params.num_heads,
+            batch.rope,
             cache[0],
             cache[1],
-            batch.slots_T[group],
+            batch.slots_T[params.group],
             q_norm_E,
             k_norm_E,
             eps,
         )
-        out_THE = self._backend.forward(
-            q_THE, cache[0], cache[1], batch.attention[group], self.params
-        )
-        return out_THE.reshape(out_THE.shape[0], -1)
+        plan = batch.attention[params.group]
+        out_THE = self._backend.forward(q_THE, cache[0], cache[1], plan, params)
+        return out_THE.reshape(tokens, -1)

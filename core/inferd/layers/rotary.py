@@ -45,6 +45,12 @@ class Rotary(nn.Module):
         angles_PF = positions_P[:, None] * inv_freq_F[None, :]
         cos_sin_PE = torch.cat((angles_PF.cos(), angles_PF.sin()), dim=-1) * factor
         self.cos_sin_PE = cos_sin_PE.to(build.device)
+        self._dtype = build.config.dtype
+        self._prepare = build.ops.prepare_rope
+
+    def forward(self, positions_T: Tensor) -> Any:
+        """The step's `Batch.rope`."""
+        return self._prepare(positions_T, self.cos_sin_PE, self._dtype)
 
 
 def _frequencies(

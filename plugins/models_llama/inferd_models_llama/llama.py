@@ -20,9 +20,8 @@ from .config import LlamaShape
 
 
 class LlamaAttention(nn.Module):
-    def __init__(self, shape: LlamaShape, layer: int, rotary: Rotary, build: BuildContext) -> None:
+    def __init__(self, shape: LlamaShape, layer: int, build: BuildContext) -> None:
         super().__init__()
-        self._shape = shape
         name = f"model.layers.{layer}.self_attn"
         heads, kv_heads = shape.num_heads, shape.num_kv_heads
         sizes = [n * shape.head_dim for n in (heads, kv_heads, kv_heads)]
@@ -40,21 +39,11 @@ class LlamaAttention(nn.Module):
             kind="full" if window is None else "window",
             window=window,
         )
-        self.attn = Attention(heads, spec, rotary, build)
+        self.attn = Attention(heads, spec, build)
 
     def forward(self, x_TD: Tensor, batch: Batch, cache: KVCache) -> Tensor:
-        q_THE, k_TGE, v_TGE = self._split(self.qkv_proj(x_TD))
-        out_TD: Tensor = self.o_proj(self.attn(q_THE, k_TGE, v_TGE, batch, cache))
+        out_TD: Tensor = self.o_proj(self.attn(self.qkv_proj(x_TD), batch, cache))
         return out_TD
-
-    def _split(self, qkv: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        heads, kv_heads = self._shape.num_heads, self._shape.num_kv_heads
-        qkv = qkv.view(qkv.shape[0], heads + 2 * kv_heads, self._shape.head_dim)
-        return (
-            qkv[:, :heads],
-            qkv[:, heads : heads + kv_heads],
-            qkv[:, heads + kv_heads :],
-        )
 
 
 class LlamaMLP(nn.Module):
@@ -80,10 +69,10 @@ class LlamaBlock(nn.Module):
 
     attention = LlamaAttention
 
-    def __init__(self, shape: LlamaShape, layer: int, rotary: Rotary, build: BuildContext) -> None:
+    def __init__(self, shape: LlamaShape, layer: int, build: BuildContext) -> None:
         super().__init__()
         self.input_layernorm = RMSNorm(shape.hidden_size, shape.norm_eps, build)
-        self.self_attn = self.attention(shape, layer, rotary, build)
+        self.self_attn = self.attention(shape, layer, build)
         self.post_attention_layernorm = RMSNorm(shape.hidden_size, shape.norm_eps, build)
         self.mlp = LlamaMLP(shape, layer, build)
 
@@ -102,14 +91,13 @@ class LlamaModel(nn.Module):
     def __init__(self, shape: LlamaShape, build: BuildContext) -> None:
         super().__init__()
         self.embed_tokens = Embedding(shape.vocab_size, shape.hidden_size, build)
-        rotary = Rotary(shape.head_dim, build)
-        self.layers = nn.ModuleList(
-            self.block(shape, i, rotary, build) for i in range(shape.num_layers)
-        )
+        self.rotary = Rotary(shape.head_dim, build)
+        self.layers = nn.ModuleList(self.block(shape, i, build) for i in range(shape.num_layers))
         self.norm = RMSNorm(shape.hidden_size, shape.norm_eps, build)
 
     def forward(self, batch: Batch, caches: Sequence[KVCache]) -> Tensor:
         x_TD: Tensor = self.embed_tokens(batch.ids_T)
+        batch.rope = self.rotary(batch.positions_T)
         residual_TD: Tensor | None = None
         for layer, cache in zip(self.layers, caches, strict=True):
             x_TD, residual_TD = layer(x_TD, residual_TD, batch, cache)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from inferd.contracts.model import BuildContext, KVCache
-from inferd.layers import RMSNorm, Rotary
+from inferd.layers import RMSNorm
 from inferd.types import Batch
 
 from .config import LlamaShape
@@ -17,15 +17,14 @@ from .qwen2 import qwen_shape
 
 
 class Qwen3Attention(LlamaAttention):
-    def __init__(self, shape: LlamaShape, layer: int, rotary: Rotary, build: BuildContext) -> None:
-        super().__init__(shape, layer, rotary, build)
+    def __init__(self, shape: LlamaShape, layer: int, build: BuildContext) -> None:
+        super().__init__(shape, layer, build)
         self.q_norm = RMSNorm(shape.head_dim, shape.norm_eps, build)
         self.k_norm = RMSNorm(shape.head_dim, shape.norm_eps, build)
 
     def forward(self, x_TD: Tensor, batch: Batch, cache: KVCache) -> Tensor:
-        q_THE, k_TGE, v_TGE = self._split(self.qkv_proj(x_TD))
         norms = (self.q_norm.weight, self.k_norm.weight, self.q_norm.eps)
-        attended_TD = self.attn(q_THE, k_TGE, v_TGE, batch, cache, *norms)
+        attended_TD = self.attn(self.qkv_proj(x_TD), batch, cache, *norms)
         out_TD: Tensor = self.o_proj(attended_TD)
         return out_TD
 

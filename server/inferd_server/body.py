@@ -1,0 +1,111 @@
+"""Request bodies: bytes to a validated model, with the first error only."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any, TypeVar
+
+import msgspec
+from fastapi import Request
+from pydantic import ValidationError
+
+from inferd.errors import RequestError
+from inferd_server.protocol.base import Body
+from inferd_server.protocol.refused import refuse
+
+B = TypeVar("B", bound=Body)
+
+MAX_DEPTH = 100
+_UNION_BRANCHES = {"str", "int", "float", "bool", "list", "dict", "tuple"}
+
+
+async def read_body(request: Request, model: type[B]) -> B:
+    """Raises RequestError naming the field, or ApiError from the size limits."""
+    content = decode(await request.body())
+    if not isinstance(content, dict):
+        raise RequestError(
+            f"the body must be a JSON object, got {_json_type(content)}", code="invalid_json"
+        )
+    refuse(content, model.refused)
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        raise _first(error) from None
+
+
+def decode(raw: bytes) -> Any:
+    """JSON to Python. Raises RequestError for bad syntax and for nesting beyond MAX_DEPTH."""
+    try:
+        content = msgspec.json.decode(raw)
+    except RecursionError:
+        raise _too_deep() from None
+    except UnicodeDecodeError:
+        raise RequestError("the body is not valid UTF-8", code="invalid_json") from None
+    except msgspec.MsgspecError as error:
+        _name_not_a_number(raw)
+        raise RequestError(f"the body is not valid JSON: {error}", code="invalid_json") from None
+    if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH:
+        _check_depth(content)
+    return content
+
+
+def _check_depth(content: Any) -> None:
+    """Level by level: list comprehensions see 400,000 values in about 20 ms."""
+    level = [content]
+    for _ in range(MAX_DEPTH):
+        level = [
+            child
+            for node in level
+            for child in (node.values() if type(node) is dict else node)
+            if type(child) is dict or type(child) is list
+        ]
+        if not level:
+            return
+    raise _too_deep()
+
+
+def _too_deep() -> RequestError:
+    return RequestError(
+        f"the JSON is nested deeper than {MAX_DEPTH} levels", code="invalid_json"
+    )
+
+
+def _name_not_a_number(raw: bytes) -> None:
+    """NaN and Infinity are what some clients send for numbers: name the field that holds one."""
+    if b"NaN" not in raw and b"Infinity" not in raw:
+        return
+
+    def check(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        for name, value in pairs:
+            if isinstance(value, float) and not math.isfinite(value):
+                raise RequestError(f"{name[:64]}: NaN and Infinity are not JSON", name[:64])
+        return dict(pairs)
+
+    try:
+        json.loads(raw, object_pairs_hook=check)
+    except (ValueError, RecursionError):
+        return
+
+
+def _first(error: ValidationError) -> RequestError:
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    param = _path(first["loc"])
+    message = first["msg"].removeprefix("Value error, ")
+    return RequestError(f"{param}: {message}", param)
+
+
+def _path(loc: tuple[int | str, ...]) -> str:
+    """("messages", 0, "content", "str") -> messages[0].content"""
+    text = ""
+    for part in loc:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        elif part.isidentifier() and part not in _UNION_BRANCHES:
+            text += f".{part}" if text else part
+    return text[:128]
+
+
+def _json_type(value: Any) -> str:
+    names = {type(None): "null", list: "an array", str: "a string", bool: "a boolean"}
+    return names.get(type(value), "a number")

@@ -1,0 +1,118 @@
+"""Every non-2xx reply has one shape: {"error": {"message", "type", "param", "code"}}."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+
+import msgspec
+from fastapi import FastAPI, Request
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from inferd.errors import EngineDead, InferdError, RequestError, UsageError
+
+log = logging.getLogger("inferd.server")
+MAX_MESSAGE_CHARS = 2000
+HTTP_CODES = {404: "not_found", 405: "method_not_allowed"}
+HTTP_MESSAGES = {
+    404: "there is no such route; GET /openapi.json lists them",
+    405: "this route does not take that method; see the Allow header",
+}
+BUSY = {"Retry-After": "1"}
+DO_NOT_RETRY = {"x-should-retry": "false"}
+
+
+class ApiError(Exception):
+    """An error with its HTTP status. Raised by the server itself, for what core does not know."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        code: str,
+        param: str | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.problem = Problem(status, message, code, param, headers or {})
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What a client is told about an error."""
+
+    status: int
+    message: str
+    code: str
+    param: str | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def type(self) -> str:
+        if self.status == 429:
+            return "rate_limit_error"
+        return "server_error" if self.status >= 500 else "invalid_request_error"
+
+    def body(self) -> bytes:
+        """The error object, JSON."""
+        error = {
+            "message": self.message[:MAX_MESSAGE_CHARS],
+            "type": self.type,
+            "param": self.param,
+            "code": self.code,
+        }
+        return msgspec.json.encode({"error": error})
+
+    def event(self) -> bytes:
+        """The same as an event of a stream, with the end of the stream."""
+        return b"data: " + self.body() + b"\n\ndata: [DONE]\n\n"
+
+    def response(self) -> Response:
+        return Response(self.body(), self.status, self.headers, media_type="application/json")
+
+
+def problem_of(error: BaseException) -> Problem:
+    """Sort an exception by its class; the text of an unknown one is not shown."""
+    if isinstance(error, ApiError):
+        return error.problem
+    if isinstance(error, RequestError):
+        return _request_problem(error)
+    if isinstance(error, EngineDead):
+        return Problem(503, str(error), "engine_unavailable", headers=BUSY)
+    if isinstance(error, UsageError):
+        return Problem(400, str(error), "invalid_request")
+    if isinstance(error, HTTPException):
+        status = error.status_code
+        message = HTTP_MESSAGES.get(status, str(error.detail))
+        headers = dict(error.headers or {})
+        return Problem(status, message, HTTP_CODES.get(status, "http_error"), None, headers)
+    if isinstance(error, InferdError):
+        return Problem(500, str(error), "server_error", headers=DO_NOT_RETRY)
+    log.error("internal error", exc_info=error)
+    return Problem(
+        500,
+        "internal error; the server's log has it under this reply's x-request-id",
+        "server_error",
+        headers=DO_NOT_RETRY,
+    )
+
+
+def _request_problem(error: RequestError) -> Problem:
+    message = str(error)
+    if error.code == "queue_full":
+        return Problem(429, message, error.code, error.param, BUSY)
+    if error.code == "server_error":
+        return Problem(500, message, error.code, error.param, DO_NOT_RETRY)
+    return Problem(400, message, error.code, error.param)
+
+
+def install(app: FastAPI) -> None:
+    """Route every exception, the framework's own included, through `problem_of`."""
+
+    async def handle(_: Request, error: Exception) -> Response:
+        return problem_of(error).response()
+
+    for kind in (ApiError, InferdError, HTTPException, Exception):
+        app.add_exception_handler(kind, handle)

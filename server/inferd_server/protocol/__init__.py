@@ -1,0 +1,1 @@
+"""The bodies that clients send: strict pydantic models with a bound on every field."""

@@ -1,0 +1,34 @@
+"""Body: the base of every request body, and the field types they share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, ClassVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field
+
+Refusals = Mapping[str, Callable[[Any], bool]]
+"""Field name -> whether a value is harmless, for fields of features not in this version."""
+
+
+class Body(BaseModel):
+    """Strict: true is not 1 and "2" is not 2. Unknown fields are accepted and ignored."""
+
+    model_config = ConfigDict(strict=True, extra="ignore", protected_namespaces=())
+
+    refused: ClassVar[Refusals] = {}
+
+
+def _unicode(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("the text holds a lone surrogate, which is not valid Unicode") from None
+    return text
+
+
+Text = Annotated[str, AfterValidator(_unicode)]
+Name = Annotated[str, Field(min_length=1, max_length=256)]
+ModelName = Annotated[str, Field(min_length=1, max_length=256, description="as in /v1/models")]
+TokenId = Annotated[int, Field(ge=0, le=2**31 - 1)]
+TokenIds = Annotated[list[TokenId], FailFast(), Field(max_length=128)]

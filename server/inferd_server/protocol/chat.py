@@ -1,0 +1,116 @@
+"""The body of /v1/chat/completions."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import BeforeValidator, FailFast, Field, model_validator
+
+from inferd.errors import RequestError
+from inferd_server.protocol.base import Body, Refusals, Text
+from inferd_server.protocol.refused import CHAT
+from inferd_server.protocol.sampling import Count, SamplingBody
+
+RESERVED = {
+    "messages",
+    "tools",
+    "tokenize",
+    "add_generation_prompt",
+    "continue_final_message",
+    "chat_template",
+    "template",
+    "raise_exception",
+    "strftime_now",
+    "bos_token",
+    "eos_token",
+    "pad_token",
+    "unk_token",
+}
+"""Names of the renderer itself, which a request must not set through chat_template_kwargs."""
+
+
+def _text_part(part: Any) -> Any:
+    if isinstance(part, dict) and part.get("type") not in ("text", None):
+        raise ValueError("only parts of type text are in this version of inferd")
+    return part
+
+
+class TextPart(Body):
+    type: Literal["text"]
+    text: Text
+
+
+class Message(Body):
+    """One turn. Parts are joined by newlines."""
+
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: (
+        Text
+        | Annotated[
+            list[Annotated[TextPart, BeforeValidator(_text_part)]],
+            FailFast(),
+            Field(min_length=1, max_length=1024),
+        ]
+        | None
+    ) = None
+    name: Annotated[Text | None, Field(max_length=256)] = None
+    tool_calls: None | Annotated[list[Any], Field(max_length=0)] = None
+
+    @model_validator(mode="after")
+    def _has_content(self) -> Self:
+        if self.content is None and self.role != "assistant":
+            raise ValueError(f"a message of role {self.role} needs content")
+        return self
+
+    def plain(self) -> dict[str, str]:
+        """As chat templates read it."""
+        content = self.content or ""
+        if isinstance(content, list):
+            content = "\n".join(part.text for part in content)
+        role = "system" if self.role == "developer" else self.role
+        message = {"role": role, "content": content}
+        return message | {"name": self.name} if self.name else message
+
+
+Messages = Annotated[list[Message], FailFast(), Field(min_length=1, max_length=10_000)]
+TemplateValue = Annotated[str, Field(max_length=1024)] | bool | int | float | None
+
+
+def _free_names(options: dict[str, Any]) -> dict[str, Any]:
+    for name in options:
+        if name in RESERVED or not name.isidentifier() or name.startswith("_"):
+            raise ValueError(f"{name[:64]!r} cannot be set here")
+    return options
+
+
+TemplateOptions = Annotated[
+    dict[str, TemplateValue], Field(max_length=16), BeforeValidator(_free_names)
+]
+
+
+class ChatBody(SamplingBody):
+    refused: ClassVar[Refusals] = CHAT
+
+    messages: Messages
+    max_completion_tokens: Count | None = None
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int | None, Field(ge=0, le=20)] = None
+    add_generation_prompt: bool = True
+    continue_final_message: bool = False
+    add_special_tokens: bool = False
+    chat_template_kwargs: TemplateOptions | None = None
+
+    def check(self) -> None:
+        """Rules over several fields. Raises RequestError, naming the field."""
+        self.check_sampling()
+        if self.top_logprobs is not None and not self.logprobs:
+            raise RequestError("top_logprobs needs logprobs: true", "top_logprobs")
+
+    @property
+    def wanted_tokens(self) -> int | None:
+        """None: what is left of the context."""
+        return self.max_completion_tokens or self.max_tokens
+
+    @property
+    def wanted_logprobs(self) -> int | None:
+        return (self.top_logprobs or 0) if self.logprobs else None

@@ -1,0 +1,84 @@
+"""The body of /v1/completions."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BeforeValidator, Field, WithJsonSchema
+
+from inferd.errors import RequestError
+from inferd_server.protocol.base import Body, Refusals
+from inferd_server.protocol.refused import COMPLETION
+from inferd_server.protocol.sampling import SamplingBody
+
+MAX_PROMPTS = 1024
+DEFAULT_MAX_TOKENS = 16
+Prompt = str | list[int]
+
+
+def _is_ids(value: Any) -> bool:
+    return bool(value) and isinstance(value, list) and all(type(i) is int for i in value)
+
+
+def _prompts(value: Any) -> list[Prompt]:
+    """One prompt or several, each a text or a list of token ids, as a list of prompts."""
+    if isinstance(value, str) or _is_ids(value):
+        value = [value]
+    if not isinstance(value, list) or not value:
+        raise ValueError("give a text, a list of texts, a list of token ids, or a list of those")
+    if len(value) > MAX_PROMPTS:
+        raise ValueError(f"at most {MAX_PROMPTS} prompts, got {len(value)}")
+    for at, prompt in enumerate(value):
+        if isinstance(prompt, str):
+            _check_unicode(prompt)
+        elif not _is_ids(prompt):
+            raise ValueError(f"prompt {at} is neither a text nor a list of token ids")
+    return value
+
+
+def _check_unicode(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("the text holds a lone surrogate, which is not valid Unicode") from None
+
+
+_IDS = {"type": "array", "minItems": 1, "items": {"type": "integer", "minimum": 0}}
+_PROMPT_SCHEMA = {
+    "anyOf": [
+        {"type": "string"},
+        {"type": "array", "minItems": 1, "maxItems": MAX_PROMPTS, "items": {"type": "string"}},
+        _IDS,
+        {"type": "array", "minItems": 1, "maxItems": MAX_PROMPTS, "items": _IDS},
+    ]
+}
+
+
+class CompletionBody(SamplingBody):
+    refused: ClassVar[Refusals] = COMPLETION
+
+    prompt: Annotated[list[Any], BeforeValidator(_prompts), WithJsonSchema(_PROMPT_SCHEMA)]
+    echo: bool | None = None
+    logprobs: Annotated[int | None, Field(ge=0, le=5)] = None
+    add_special_tokens: bool = True
+
+    def check(self) -> None:
+        """Rules over several fields. Raises RequestError, naming the field."""
+        self.check_sampling()
+        if self.num_samples * len(self.prompt) > MAX_PROMPTS:
+            raise RequestError(
+                f"n {self.num_samples} x {len(self.prompt)} prompts is more than {MAX_PROMPTS} "
+                "choices in one request",
+                "n",
+            )
+
+    @property
+    def wanted_prompt_logprobs(self) -> int | None:
+        if self.echo and self.logprobs is not None:
+            return max(self.logprobs, self.prompt_logprobs or 0)
+        return self.prompt_logprobs
+
+
+class DetokenizeBody(Body):
+    model: Annotated[str | None, Field(max_length=256)] = None
+    tokens: Annotated[list[Any], BeforeValidator(lambda v: v)]

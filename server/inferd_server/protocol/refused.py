@@ -1,0 +1,68 @@
+"""Fields of features that are not in this version: refused by name, never silently ignored."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from inferd.errors import RequestError
+from inferd_server.protocol.base import Refusals
+
+
+def _never(_: Any) -> bool:
+    return False
+
+
+def _text_format(value: Any) -> bool:
+    return value == {"type": "text"}
+
+
+def _no_choice(value: Any) -> bool:
+    return value in ("none", "auto")
+
+
+COMMON: Refusals = {
+    "structured_outputs": _never,
+    "guided_json": _never,
+    "guided_regex": _never,
+    "guided_choice": _never,
+    "guided_grammar": _never,
+    "use_beam_search": _never,
+    "length_penalty": lambda value: value == 1,
+    "logits_processors": _never,
+    "truncate_prompt_tokens": _never,
+    "prompt_embeds": _never,
+    "kv_transfer_params": _never,
+    "return_tokens_as_token_ids": _never,
+    "vllm_xargs": _never,
+}
+CHAT: Refusals = {
+    **COMMON,
+    "tools": _never,
+    "tool_choice": _no_choice,
+    "functions": _never,
+    "function_call": _no_choice,
+    "response_format": _text_format,
+    "modalities": lambda value: value == ["text"],
+    "audio": _never,
+    "prediction": _never,
+    "web_search_options": _never,
+    "reasoning_effort": lambda value: value == "none",
+    "chat_template": _never,
+    "documents": _never,
+    "mm_processor_kwargs": _never,
+    "echo": _never,
+}
+COMPLETION: Refusals = {**COMMON, "suffix": _never, "response_format": _text_format}
+
+
+def refuse(content: dict[str, Any], refusals: Refusals) -> None:
+    """Raises RequestError for the first field whose feature is missing. Empty values are fine."""
+    for name in content.keys() & refusals.keys():
+        value = content[name]
+        if value is None or value is False or value in ([], {}, "") or refusals[name](value):
+            continue
+        raise RequestError(
+            f"{name} is not in this version of inferd; send the request without it",
+            name,
+            "unsupported_parameter",
+        )

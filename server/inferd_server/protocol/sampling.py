@@ -1,0 +1,132 @@
+"""The sampling fields that chat and completions share: OpenAI's, and vLLM's at top level."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, FailFast, Field
+
+from inferd.errors import RequestError
+from inferd.params import SamplingParams
+from inferd_server.protocol.base import Body, ModelName, Text, TokenId, TokenIds
+
+Penalty = Annotated[float, Field(ge=-2, le=2, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
+StopString = Annotated[Text, Field(min_length=1, max_length=256)]
+Bias = Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
+
+DEFAULTED = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty")
+"""Fields that a checkpoint's generation_config.json gives defaults for."""
+PASSED = (
+    "n",
+    "presence_penalty",
+    "frequency_penalty",
+    "seed",
+    "min_tokens",
+    "stop_token_ids",
+    "include_stop_str_in_output",
+    "ignore_eos",
+    "allowed_token_ids",
+    "bad_words",
+    "prompt_logprobs",
+    "skip_special_tokens",
+)
+
+
+def _token_keys(bias: dict[str, float]) -> dict[str, float]:
+    for key in bias:
+        if not (key.isascii() and key.isdigit() and len(key) <= 10):
+            raise ValueError("the keys must be token ids, as decimal strings")
+    return bias
+
+
+class StreamOptions(Body):
+    include_usage: bool | None = None
+    continuous_usage_stats: bool | None = None
+
+
+class SamplingBody(Body):
+    """null means: the default, which generation_config.json may set."""
+
+    model: ModelName
+    n: Annotated[int | None, Field(ge=1, le=128)] = None
+    best_of: Annotated[int | None, Field(ge=1, le=128)] = None
+    temperature: Annotated[float | None, Field(ge=0, le=2, allow_inf_nan=False)] = None
+    top_p: Annotated[float | None, Field(gt=0, le=1, allow_inf_nan=False)] = None
+    top_k: Annotated[int | None, Field(ge=-1, le=2**31 - 1)] = None
+    min_p: Share | None = None
+    repetition_penalty: Annotated[float | None, Field(gt=0, le=10, allow_inf_nan=False)] = None
+    presence_penalty: Penalty | None = None
+    frequency_penalty: Penalty | None = None
+    seed: Annotated[int | None, Field(ge=-(2**63), le=2**63 - 1)] = None
+    max_tokens: Count | None = None
+    min_tokens: Annotated[int | None, Field(ge=0, le=2**31 - 1)] = None
+    stop: StopString | Annotated[list[StopString], FailFast(), Field(max_length=4)] | None = None
+    stop_token_ids: TokenIds | None = None
+    include_stop_str_in_output: bool | None = None
+    skip_special_tokens: bool | None = None
+    ignore_eos: bool | None = None
+    logit_bias: (
+        Annotated[dict[str, Bias], Field(max_length=1024), AfterValidator(_token_keys)] | None
+    ) = None
+    allowed_token_ids: (
+        Annotated[list[TokenId], FailFast(), Field(min_length=1, max_length=1024)] | None
+    ) = None
+    bad_words: Annotated[list[StopString], FailFast(), Field(max_length=128)] | None = None
+    prompt_logprobs: Annotated[int | None, Field(ge=0, le=20)] = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    cache_salt: Annotated[Text | None, Field(min_length=1, max_length=256)] = None
+    priority: Annotated[int | None, Field(ge=-(2**31), le=2**31 - 1)] = None
+    return_token_ids: bool | None = None
+    user: Annotated[str | None, Field(max_length=1024)] = None
+
+    @property
+    def wants_usage(self) -> bool:
+        options = self.stream_options
+        return bool(options and options.include_usage)
+
+    @property
+    def wants_continuous_usage(self) -> bool:
+        options = self.stream_options
+        return bool(options and options.include_usage and options.continuous_usage_stats)
+
+    @property
+    def num_samples(self) -> int:
+        return self.n or 1
+
+    def check_sampling(self) -> None:
+        """Rules over several fields. Raises RequestError, naming the field."""
+        if self.best_of is not None and self.best_of != self.num_samples:
+            raise RequestError(
+                f"best_of {self.best_of} with n {self.num_samples}: only best_of equal to n is in "
+                "this version of inferd",
+                "best_of",
+            )
+        if self.stream_options is not None and not self.stream:
+            raise RequestError("stream_options needs stream: true", "stream_options")
+        if self.stream and self.prompt_logprobs is not None:
+            raise RequestError("prompt_logprobs needs stream: false", "prompt_logprobs")
+
+    def sampling_params(
+        self,
+        defaults: dict[str, Any],
+        *,
+        max_tokens: int | None,
+        logprobs: int | None,
+        prompt_logprobs: int | None,
+    ) -> SamplingParams:
+        """The engine's parameters; `defaults` are the checkpoint's. Raises RequestError."""
+        chosen = {n: v for n in DEFAULTED if (v := defaults.get(n)) is not None}
+        chosen |= {n: v for n in (*DEFAULTED, *PASSED) if (v := getattr(self, n)) is not None}
+        if self.stop:
+            chosen["stop"] = [self.stop] if isinstance(self.stop, str) else self.stop
+        if self.logit_bias:
+            chosen["logit_bias"] = {int(key): value for key, value in self.logit_bias.items()}
+        chosen |= {
+            "max_tokens": max_tokens,
+            "logprobs": logprobs,
+            "prompt_logprobs": prompt_logprobs,
+        }
+        return SamplingParams(**chosen)

@@ -1,0 +1,78 @@
+"""Service: the one object that routes share. Made by `create_app`, driven by `lifecycle`."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Literal
+
+from inferd_server.errors import ApiError
+from inferd_server.metrics import Metrics
+
+if TYPE_CHECKING:
+    from inferd.engine.async_engine import AsyncEngine
+    from inferd.loading.tokenizer import Tokenizer
+    from inferd_server.settings import Settings
+
+Phase = Literal["loading", "ready", "draining", "dead"]
+
+NOT_SERVING: dict[Phase, str] = {
+    "loading": "the model is still loading; try again in a moment",
+    "draining": "the server is shutting down and takes no new requests",
+    "dead": "the engine process died; the server is going down",
+}
+
+
+class Service:
+    """The engine, the settings, and what phase of its life the server is in."""
+
+    def __init__(self, engine: AsyncEngine, settings: Settings) -> None:
+        self.engine = engine
+        self.settings = settings
+        self.metrics = Metrics(engine, settings.served_names[0])
+        self.phase: Phase = "loading"
+        self.created = int(time.time())
+        self.num_open = 0  # replies being produced; what a drain waits for
+
+    @property
+    def max_model_len(self) -> int | None:
+        """Tokens of context; before the model is loaded only what the operator asked for."""
+        if self.phase == "loading":
+            return self.engine.config.model.max_model_len
+        return self.engine.info.max_model_len
+
+    @property
+    def context(self) -> int:
+        """Tokens of context of the loaded model."""
+        return self.engine.info.max_model_len
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """Raises ApiError (400) when the engine runs without one."""
+        if self.engine.tokenizer is None:
+            raise ApiError(
+                400,
+                "this server runs with --skip-tokenizer-init: send the prompt as token ids",
+                code="no_tokenizer",
+            )
+        return self.engine.tokenizer
+
+    def check_ready(self) -> None:
+        """Raises ApiError (503) unless requests are served."""
+        if self.phase == "ready":
+            return
+        headers = {"Retry-After": "1"}
+        if self.phase != "loading":
+            headers["Connection"] = "close"
+        code = "draining" if self.phase == "draining" else "engine_unavailable"
+        raise ApiError(503, NOT_SERVING[self.phase], code=code, headers=headers)
+
+    def check_model(self, name: str) -> None:
+        """Raises ApiError (404) for a name that is not served."""
+        if name not in self.settings.served_names:
+            raise ApiError(
+                404,
+                f"this server has no model {name[:64]!r}; "
+                f"it serves {', '.join(self.settings.served_names)}",
+                code="model_not_found",
+                param="model",
+            )

@@ -1,0 +1,71 @@
+"""Settings: what an operator may choose about the HTTP surface, and its bounds."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from inferd.errors import UsageError
+
+if TYPE_CHECKING:
+    import argparse
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Immutable; made from flags by `from_args`."""
+
+    model: str = "smollm2"  # as the operator named it
+    served_names: tuple[str, ...] = ("smollm2",)  # the first one is what metrics are labelled with
+    api_keys: tuple[str, ...] = ()  # none: no authentication
+    host: str = "127.0.0.1"
+    port: int = 8000
+    drain_timeout_s: float = 25.0
+    keep_alive_s: float = 15.0  # silence on a stream before a comment is sent
+    max_body_bytes: int = 64 << 20
+
+    @classmethod
+    def from_args(cls, args: argparse.Namespace) -> Settings:
+        """Raises UsageError for a bad port, drain timeout or key file."""
+        if not 0 <= args.port <= 65535:
+            raise UsageError(f"--port {args.port}: give a number from 0 (any free port) to 65535")
+        if not 0 <= args.drain_timeout <= 3600:
+            raise UsageError(f"--drain-timeout {args.drain_timeout}: give 0 to 3600 seconds")
+        return cls(
+            model=args.model,
+            served_names=tuple(args.served_model_name or default_names(args.model)),
+            api_keys=_keys(args.api_key or [], args.api_key_file),
+            host=args.host,
+            port=args.port,
+            drain_timeout_s=args.drain_timeout,
+        )
+
+    @property
+    def is_open(self) -> bool:
+        """Whether strangers on the network could use the server."""
+        return self.host not in LOOPBACK and not self.api_keys
+
+
+def default_names(model: str) -> list[str]:
+    """The short name, and the full id unless that is a path of this machine."""
+    full = model.removeprefix("hf:")
+    path = Path(full).expanduser()
+    if path.exists():
+        return [path.resolve().name.removesuffix(".gguf")]
+    return list(dict.fromkeys([full.rsplit("/", 1)[-1], full]))
+
+
+def _keys(given: list[str], file: Path | None) -> tuple[str, ...]:
+    keys = [*given, os.environ.get("INFERD_API_KEY", "")]
+    if file is not None:
+        try:
+            keys += file.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"--api-key-file {file}: {error}") from None
+        if not any(key.strip() for key in keys):
+            raise UsageError(f"--api-key-file {file} holds no key; write one key a line")
+    return tuple(dict.fromkeys(key.strip() for key in keys if key.strip()))

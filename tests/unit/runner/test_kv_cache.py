@@ -1,0 +1,93 @@
+"""Grouping of layers and sizing of the KV cache."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from fake_model import FakeAttention
+
+from inferd.config.cache import CacheOptions
+from inferd.contracts.attention import KVSpec
+from inferd.errors import DoesNotFit
+from inferd.memory.kv_cache import CacheSize, Demand, KVGroups, size_cache
+
+FULL = KVSpec(2, 8, torch.bfloat16)
+WINDOW = KVSpec(2, 8, torch.bfloat16, "window", 64)
+WIDE = KVSpec(2, 16, torch.bfloat16)
+BLOCK_BYTES = 16 * 2 * 2 * 8 * 2  # slots, k and v, heads, head size, bytes
+MIB = 1 << 20
+
+
+def size(
+    options: CacheOptions | None = None,
+    default: int = 64 * MIB,
+    length: int = 512,
+    fixed: bool = False,
+    layers: tuple[KVSpec, ...] = (FULL,) * 4,
+    seqs: int = 8,
+) -> CacheSize:
+    demand = Demand(length, seqs, 128, fixed)
+    return size_cache(KVGroups.of(layers), options or CacheOptions(), default, demand)
+
+
+def test_layers_with_equal_specs_share_a_group() -> None:
+    groups = KVGroups.of([WINDOW, FULL, WINDOW, FULL, WIDE])
+    assert groups.specs == (WINDOW, FULL, WIDE)
+    assert groups.group_of == (0, 1, 0, 1, 2)
+
+
+def test_groups_with_equal_pages_share_memory() -> None:
+    """A block belongs to one group: the i-th layers of both use the same tensors."""
+    groups = KVGroups.of([WINDOW, FULL, WINDOW, FULL, FULL, WIDE])
+    assert groups.tensor_of == (0, 0, 1, 1, 2, 3)
+    assert groups.block_bytes(16) == 3 * BLOCK_BYTES + 2 * BLOCK_BYTES
+    caches = groups.allocate(FakeAttention(), 5, 16, torch.device("cpu"))
+    assert len(caches) == 6
+    assert caches[0][0] is caches[1][0]
+    assert caches[0][0].shape == (5, 16, 2, 8)
+    assert caches[5][1].shape == (5, 16, 2, 16)
+
+
+def test_explicit_sizes_win_over_the_platforms() -> None:
+    assert size(CacheOptions(num_blocks=77)).num_blocks == 77
+    by_bytes = size(CacheOptions(kv_cache_memory_bytes=100 * 4 * BLOCK_BYTES + 1))
+    assert by_bytes.num_blocks == 100
+    assert by_bytes.num_bytes == 100 * 4 * BLOCK_BYTES
+
+
+def test_the_default_is_never_more_than_can_be_used() -> None:
+    """8 sequences of 512 tokens are 32 blocks each; block 0 is nobody's."""
+    assert size().num_blocks == 8 * 32 + 1
+    assert size(default=100 * 4 * BLOCK_BYTES).num_blocks == 100
+
+
+def test_windows_need_less() -> None:
+    """A window group holds its window, a chunk of 128 and one block more."""
+    assert size(layers=(WINDOW,) * 4).num_blocks == 8 * 13 + 1
+
+
+def test_a_context_nobody_asked_for_shrinks_to_what_fits() -> None:
+    found = size(CacheOptions(num_blocks=11))
+    assert (found.max_model_len, found.shrunk_from) == (160, 512)
+    assert size(CacheOptions(num_blocks=33)).shrunk_from is None
+
+
+def test_a_context_that_was_asked_for_must_fit() -> None:
+    with pytest.raises(DoesNotFit) as caught:
+        size(CacheOptions(num_blocks=11), fixed=True)
+    message = str(caught.value)
+    assert "512 tokens" in message
+    assert "--max-model-len 160" in message
+    assert f"--kv-cache-memory-bytes {33 * 4 * BLOCK_BYTES}" in message
+    assert "--dtype" in message
+
+
+def test_what_the_message_proposes_works() -> None:
+    needed = 33 * 4 * BLOCK_BYTES
+    assert size(CacheOptions(kv_cache_memory_bytes=needed), fixed=True).num_blocks == 33
+    assert size(CacheOptions(num_blocks=11), length=160, fixed=True).num_blocks == 11
+
+
+def test_next_to_nothing_does_not_fit() -> None:
+    with pytest.raises(DoesNotFit):
+        size(default=4 * BLOCK_BYTES)
