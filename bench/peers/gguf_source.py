@@ -50,4 +50,4 @@ class Source:
         """(name, fp32 weights [out, in]); quantized blocks are unpacked by gguf.quants."""
         for tensor in self.reader.tensors:
             weights = dequantize(tensor.data, tensor.tensor_type)
-            yield tensor.name, np.ascontiguousarray(weights, dtype=np.float32)
+            yield tensor.name, np.array(weights, dtype=np.float32)  # F32 would be a read-only view

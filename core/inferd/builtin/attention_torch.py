@@ -16,6 +16,7 @@ import itertools
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -70,7 +71,7 @@ class TorchAttention(AttentionBackend):
         self, spec: KVSpec, num_blocks: int, block_size: int, device: torch.device
     ) -> tuple[Tensor, Tensor]:
         shape = (2, spec.num_kv_heads, num_blocks, block_size, spec.head_dim)
-        pool = torch.zeros(shape, dtype=spec.dtype, device=device)
+        pool = _zeros(shape, spec.dtype, device)
         return pool[0].permute(1, 2, 0, 3), pool[1].permute(1, 2, 0, 3)
 
     def plan(self, batch: Batch, group: int, spec: KVSpec, block_size: int) -> TorchPlan:
@@ -96,6 +97,14 @@ class TorchAttention(AttentionBackend):
             tokens = slice(row.first, row.first + row.count)
             out_THE[tokens] = _long(q_THE[tokens], k_flat, v_flat, row, params)
         return out_THE
+
+
+def _zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """On a CPU the pages are taken from the system when they are first written."""
+    if device.type != "cpu":
+        return torch.zeros(shape, dtype=dtype, device=device)
+    lazy = np.zeros(math.prod(shape) * dtype.itemsize, dtype=np.uint8)
+    return torch.from_numpy(lazy).view(dtype).view(shape)
 
 
 def _flat(cache_BSGE: Tensor) -> Tensor:

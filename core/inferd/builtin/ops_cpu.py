@@ -1,7 +1,7 @@
 """CpuOps: what oneDNN and few calls make of a transformer layer on a CPU.
 
-At 135M parameters a decode step is 30 layers of matrices that fit the cache of a large CPU: half of
-a step can be overhead of calls, so each op here is as few of them as possible. Figures: 2 cores of an
+At 135M parameters half of a decode step can be the overhead of calls, so each op here is as few of
+them as possible. Figures: 2 cores of an
 AMD EPYC with AVX-512 bf16, torch 2.13, one token, 2026-11-24.
 
 Shape suffixes as in inferd.contracts.ops.

@@ -68,4 +68,4 @@ def _show(args: argparse.Namespace) -> None:
 
         config = read_json(path / "config.json")
     rows = [{"key": key, "value": value} for key, value in {**config, "path": str(path)}.items()]
-    show_rows(rows + [{"key": "generation", "value": read_generation(path)}], args.json)
+    show_rows([*rows, {"key": "generation", "value": read_generation(path)}], args.json)
