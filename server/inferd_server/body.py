@@ -17,6 +17,7 @@ from inferd_server.protocol.refused import refuse
 B = TypeVar("B", bound=Body)
 
 MAX_DEPTH = 100
+MAX_CONTAINERS = 1_000_000  # objects and arrays; brackets inside texts count too
 _UNION_BRANCHES = {"str", "int", "float", "bool", "list", "dict", "tuple"}
 
 
@@ -35,7 +36,12 @@ async def read_body(request: Request, model: type[B]) -> B:
 
 
 def decode(raw: bytes) -> Any:
-    """JSON to Python. Raises RequestError for bad syntax and for nesting beyond MAX_DEPTH."""
+    """JSON to Python. Raises RequestError for bad syntax and for what is too deep or too much."""
+    containers = raw.count(b"[") + raw.count(b"{")
+    if containers > MAX_CONTAINERS:
+        raise RequestError(
+            f"the JSON holds more than {MAX_CONTAINERS} objects and arrays", code="invalid_json"
+        )
     try:
         content = msgspec.json.decode(raw)
     except RecursionError:
@@ -45,7 +51,7 @@ def decode(raw: bytes) -> Any:
     except msgspec.MsgspecError as error:
         _name_not_a_number(raw)
         raise RequestError(f"the body is not valid JSON: {error}", code="invalid_json") from None
-    if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH:
+    if containers > MAX_DEPTH:
         _check_depth(content)
     return content
 
@@ -66,9 +72,7 @@ def _check_depth(content: Any) -> None:
 
 
 def _too_deep() -> RequestError:
-    return RequestError(
-        f"the JSON is nested deeper than {MAX_DEPTH} levels", code="invalid_json"
-    )
+    return RequestError(f"the JSON is nested deeper than {MAX_DEPTH} levels", code="invalid_json")
 
 
 def _name_not_a_number(raw: bytes) -> None:
@@ -89,10 +93,13 @@ def _name_not_a_number(raw: bytes) -> None:
 
 
 def _first(error: ValidationError) -> RequestError:
-    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    param = _path(first["loc"])
-    message = first["msg"].removeprefix("Value error, ")
-    return RequestError(f"{param}: {message}", param)
+    """The first field's error; of the branches of a union the one that got furthest."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    same_field = [each for each in found if each["loc"][:1] == found[0]["loc"][:1]]
+    paths = [_path(each["loc"]) for each in same_field]
+    best = max(range(len(paths)), key=lambda at: (paths[at].count("[") + paths[at].count("."), -at))
+    message = same_field[best]["msg"].removeprefix("Value error, ")
+    return RequestError(f"{paths[best]}: {message}", paths[best])
 
 
 def _path(loc: tuple[int | str, ...]) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 from fastapi import FastAPI, Request
@@ -75,25 +77,13 @@ class Problem:
 
 def problem_of(error: BaseException) -> Problem:
     """Sort an exception by its class; the text of an unknown one is not shown."""
-    if isinstance(error, ApiError):
-        return error.problem
-    if isinstance(error, RequestError):
-        return _request_problem(error)
-    if isinstance(error, EngineDead):
-        return Problem(503, str(error), "engine_unavailable", headers=BUSY)
-    if isinstance(error, UsageError):
-        return Problem(400, str(error), "invalid_request")
-    if isinstance(error, HTTPException):
-        status = error.status_code
-        message = HTTP_MESSAGES.get(status, str(error.detail))
-        headers = dict(error.headers or {})
-        return Problem(status, message, HTTP_CODES.get(status, "http_error"), None, headers)
-    if isinstance(error, InferdError):
-        return Problem(500, str(error), "server_error", headers=DO_NOT_RETRY)
+    for kind, describe in _KINDS:
+        if isinstance(error, kind):
+            return describe(error)
     log.error("internal error", exc_info=error)
     return Problem(
         500,
-        "internal error; the server's log has it under this reply's x-request-id",
+        "internal error; the server's log tells more",
         "server_error",
         headers=DO_NOT_RETRY,
     )
@@ -108,11 +98,28 @@ def _request_problem(error: RequestError) -> Problem:
     return Problem(400, message, error.code, error.param)
 
 
+def _http_problem(error: HTTPException) -> Problem:
+    status = error.status_code
+    message = HTTP_MESSAGES.get(status, str(error.detail))
+    headers = dict(error.headers or {})
+    return Problem(status, message, HTTP_CODES.get(status, "http_error"), None, headers)
+
+
+_KINDS: tuple[tuple[type[Exception], Callable[[Any], Problem]], ...] = (
+    (ApiError, lambda error: error.problem),
+    (RequestError, _request_problem),
+    (EngineDead, lambda error: Problem(503, str(error), "engine_unavailable", headers=BUSY)),
+    (UsageError, lambda error: Problem(400, str(error), "invalid_request")),
+    (InferdError, lambda error: Problem(500, str(error), "server_error", headers=DO_NOT_RETRY)),
+    (HTTPException, _http_problem),
+)
+
+
 def install(app: FastAPI) -> None:
-    """Route every exception, the framework's own included, through `problem_of`."""
+    """Route every expected exception, the framework's own included, through `problem_of`."""
 
     async def handle(_: Request, error: Exception) -> Response:
         return problem_of(error).response()
 
-    for kind in (ApiError, InferdError, HTTPException, Exception):
+    for kind in (ApiError, InferdError, HTTPException):
         app.add_exception_handler(kind, handle)

@@ -80,9 +80,7 @@ class _EngineState(Collector):
         unfinished = self._engine.num_unfinished
         yield self._gauge("num_requests_open", "Requests of this front end in flight.", unfinished)
         yield self._total("num_preemptions", "Preemptions.", stats.num_preemptions)
-        yield self._total(
-            "prefix_cache_queries", "Prompt tokens looked up.", stats.prefix_queries
-        )
+        yield self._total("prefix_cache_queries", "Prompt tokens looked up.", stats.prefix_queries)
         yield self._total("prefix_cache_hits", "Prompt tokens found.", stats.prefix_hits)
 
     def _gauge(self, name: str, text: str, value: float) -> Metric:

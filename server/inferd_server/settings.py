@@ -60,12 +60,15 @@ def default_names(model: str) -> list[str]:
 
 
 def _keys(given: list[str], file: Path | None) -> tuple[str, ...]:
-    keys = [*given, os.environ.get("INFERD_API_KEY", "")]
-    if file is not None:
-        try:
-            keys += file.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"--api-key-file {file}: {error}") from None
-        if not any(key.strip() for key in keys):
-            raise UsageError(f"--api-key-file {file} holds no key; write one key a line")
+    keys = [*given, os.environ.get("INFERD_API_KEY", ""), *(_read_keys(file) if file else ())]
     return tuple(dict.fromkeys(key.strip() for key in keys if key.strip()))
+
+
+def _read_keys(file: Path) -> list[str]:
+    try:
+        keys = file.read_text(encoding="utf-8").split()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"--api-key-file {file}: {error}") from None
+    if not keys:
+        raise UsageError(f"--api-key-file {file} holds no key; write one key a line")
+    return keys

@@ -22,7 +22,10 @@ class TakesWeights(Protocol):
         """Shape by (suffix, part) of all it takes; what `--load-format dummy` draws."""
 
     def missing(self) -> list[str]:
-        """Suffixes (with part, where fused) that have not been loaded."""
+        """Suffixes (with part, where fused) that have not been loaded.
+
+        `finish` follows as soon as this is empty, so that unpacked copies do not pile up.
+        """
 
     def finish(self) -> None:
         """Everything is loaded: repack for the kernels and release what is no longer needed."""

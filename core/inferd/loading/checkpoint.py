@@ -15,7 +15,10 @@ from inferd.errors import UnsupportedModel, UsageError
 from inferd.plugin import Registry
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-PREFERENCE = {"safetensors": 0, "gguf": 1}
+COUNTS = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads")
+LENGTHS = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length")
+STRETCHING = ("linear", "dynamic", "yarn")  # rope types whose factor lengthens the context
+UNSAID_LENGTH = 2048
 
 
 def open_checkpoint(
@@ -43,22 +46,33 @@ def resolve_model_config(
     options: ModelOptions,
     preferred_dtype: Callable[[torch.dtype], torch.dtype],
 ) -> ModelConfig:
-    """Raises UnsupportedModel for an unusable config, UsageError for a context that is too long."""
-    config = loader.config
-    hf: Mapping[str, Any] = config.get("text_config") or config
-    architectures = config.get("architectures") or hf.get("architectures") or []
-    if not architectures:
+    """`preferred_dtype` turns the checkpoint's dtype into the one the platform runs it in.
+
+    Raises UnsupportedModel for an unusable config, UsageError for a context that is too long.
+    """
+    hf = text_config(loader.config)
+    architectures = hf.get("architectures")
+    if not isinstance(architectures, list) or not architectures:
         raise UnsupportedModel("config.json names no architecture (key 'architectures')")
-    for key in ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads"):
-        if not isinstance(hf.get(key), int) or hf[key] < 1:
+    for key in COUNTS:
+        if type(hf.get(key)) is not int or hf[key] < 1:
             raise UnsupportedModel(f"config.json: {key} is {hf.get(key)!r}, expected a number")
     return ModelConfig(
-        architecture=architectures[0],
+        architecture=str(architectures[0]),
         hf=hf,
         dtype=_dtype(hf, options, preferred_dtype),
         max_model_len=_max_model_len(hf, options),
         vocab_size=hf["vocab_size"],
     )
+
+
+def text_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The language model's part of a multimodal configuration, with what stands outside of it."""
+    inner = config.get("text_config")
+    if not isinstance(inner, Mapping):
+        return dict(config)
+    shared = ("architectures", "dtype", "torch_dtype", "quantization_config", "tie_word_embeddings")
+    return {key: config[key] for key in shared if config.get(key) is not None} | dict(inner)
 
 
 def _dtype(
@@ -74,16 +88,25 @@ def _dtype(
 
 def _max_model_len(hf: Mapping[str, Any], options: ModelOptions) -> int:
     """What the model was made for, stretched by its own rope scaling, or less if asked."""
-    derived = int(hf.get("max_position_embeddings") or 2048)
-    scaling = dict(hf.get("rope_scaling") or {}) | dict(hf.get("rope_parameters") or {})
-    kind = scaling.get("rope_type", scaling.get("type", "default"))
-    if kind in ("linear", "dynamic", "yarn"):
-        original = int(scaling.get("original_max_position_embeddings") or derived)
-        derived = max(derived, int(original * float(scaling.get("factor", 1.0))))
+    longest = derived_length(hf)
     wanted = options.max_model_len
-    if wanted is not None and wanted > derived:
+    if wanted is not None and wanted > longest:
         raise UsageError(
-            f"--max-model-len {wanted} is more than the {derived} tokens this model was made for; "
-            f"use at most {derived}"
+            f"--max-model-len {wanted} is more than the {longest} tokens this model was made for; "
+            f"use at most {longest}"
         )
-    return wanted or derived
+    return wanted or longest
+
+
+def derived_length(hf: Mapping[str, Any]) -> int:
+    """The longest context that the configuration allows."""
+    lengths = [hf[key] for key in LENGTHS if type(hf.get(key)) is int and hf[key] > 0]
+    longest = min(lengths, default=UNSAID_LENGTH)
+    scaling = dict(hf.get("rope_scaling") or {}) | dict(hf.get("rope_parameters") or {})
+    if scaling.get("rope_type", scaling.get("type")) not in STRETCHING:
+        return longest
+    try:
+        original = int(scaling.get("original_max_position_embeddings") or longest)
+        return max(longest, int(original * float(scaling.get("factor") or 1.0)))
+    except (TypeError, ValueError):
+        raise UnsupportedModel(f"config.json: rope_scaling {scaling!r} is not usable") from None

@@ -23,13 +23,13 @@ class DummyLoader(WeightLoader):
         return no("dummy weights are only used when asked for: --load-format dummy")
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
+        is_gguf = path.suffix == ".gguf"
+        self._config = GgufLoader(path).config if is_gguf else read_json(path / "config.json")
 
     @property
     def config(self) -> dict[str, Any]:
-        if self._path.suffix == ".gguf":
-            return GgufLoader(self._path).config
-        return read_json(self._path / "config.json")
+        return self._config
 
     @property
     def generation_config(self) -> dict[str, Any]:

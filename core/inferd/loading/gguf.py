@@ -1,26 +1,40 @@
-"""GgufLoader: weights, configuration and tokenizer of a single GGUF file."""
+"""GgufLoader: weights and configuration of a single GGUF file."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import partial
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from inferd.contracts.loader import RawTensor, WeightLoader
 from inferd.contracts.verdict import YES, Verdict, no
 from inferd.errors import CheckpointError, UnsupportedModel
+from inferd.loading.gguf_config import read_config
 from inferd.loading.gguf_header import TensorInfo, read_header
-from inferd.loading.gguf_names import PERMUTED, hf_config, hf_name
+from inferd.loading.gguf_names import PERMUTED, hf_name
+from inferd.loading.gguf_unpack import FORMATS
 from inferd.loading.mapped import open_mapped
 
-if TYPE_CHECKING:
-    from gguf import GGMLQuantizationType
-
 PLAIN = {0: torch.float32, 1: torch.float16, 30: torch.bfloat16}  # ggml type -> dtype
-PACKED = ("Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K")
+CHUNK_VALUES = 1 << 19  # unpacked at a time: 2 MB of float32 stay in cache
+
+
+@dataclass(slots=True)
+class PackedTensor(RawTensor):
+    """Unpacks a few rows at a time, so that no float32 copy of the whole exists."""
+
+    def unpack(self, dtype: torch.dtype) -> torch.Tensor:
+        assert self.unpack_rows is not None
+        columns = self.shape[-1]
+        dense = torch.empty(math.prod(self.shape[:-1]), columns, dtype=dtype)
+        step = max(1, CHUNK_VALUES // columns)
+        for start in range(0, len(dense), step):
+            dense[start : start + step] = self.unpack_rows(self.data[start : start + step])
+        return dense.view(self.shape)
 
 
 class GgufLoader(WeightLoader):
@@ -33,26 +47,20 @@ class GgufLoader(WeightLoader):
         return YES if path.suffix == ".gguf" else no(f"{path.name} does not end in .gguf")
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         self._data = open_mapped(path)
-        self._header = read_header(self._data, path)
+        self._header = read_header(self._data, path, strings=False)
         self._sizes = {info.name: self._num_bytes(info) for info in self._header.tensors.values()}
+        self._check_places()
+        self._config = read_config(self._header, self._data, path)
 
     @property
     def config(self) -> dict[str, Any]:
-        tensors = self._header.tensors
-        if "token_embd.weight" not in tensors:
-            raise CheckpointError(f"{self._path}: tensor token_embd.weight is missing")
-        tied = "output.weight" not in tensors
-        return hf_config(self._header.metadata, tensors["token_embd.weight"].shape[0], tied)
+        return self._config
 
     @property
     def generation_config(self) -> dict[str, Any]:
         return {}
-
-    @property
-    def metadata(self) -> dict[str, Any]:
-        return self._header.metadata
 
     @property
     def num_bytes(self) -> int:
@@ -60,9 +68,8 @@ class GgufLoader(WeightLoader):
 
     def tensors(self) -> Iterator[RawTensor]:
         for info in self._header.tensors.values():
-            if info.name == "rope_freqs.weight":
-                continue  # what llama3's rope scaling computes; the configuration says it too
-            yield self._raw(info)
+            if info.name != "rope_freqs.weight":  # the configuration's rope_scaling says it
+                yield self._raw(info)
 
     def _raw(self, info: TensorInfo) -> RawTensor:
         size = self._sizes[info.name]
@@ -71,67 +78,65 @@ class GgufLoader(WeightLoader):
         name = hf_name(info.name)
         if info.kind in PLAIN:
             dtype = PLAIN[info.kind]
-            data = rows.contiguous().view(dtype).view(info.shape)
+            data = rows.view(dtype).view(info.shape)
             return RawTensor(name, info.shape, str(dtype).removeprefix("torch."), data)
-        kind = self._quantization(info)
-        unpack = partial(_dequantize, kind=kind)
-        return RawTensor(name, info.shape, f"gguf_{kind.name.lower()}", rows, unpack)
+        form = FORMATS[info.kind]
+
+        def unpack_rows(rows: torch.Tensor) -> torch.Tensor:
+            return form.unpack(rows.reshape(-1, form.num_bytes)).view(len(rows), -1)
+
+        return PackedTensor(name, info.shape, f"gguf_{form.name.lower()}", rows, unpack_rows)
 
     def _unpermute(self, info: TensorInfo, rows: torch.Tensor) -> torch.Tensor:
         """Undo the row order that llama.cpp's rotation wants; packed rows move as they are."""
         part = info.name.split(".")[-2] if info.name.startswith("blk.") else ""
-        if part not in PERMUTED or self._header.metadata["general.architecture"] != "llama":
+        if part not in PERMUTED or self._config["model_type"] != "llama":
             return rows
-        config = self.config
-        heads = config["num_attention_heads"]
-        if part == "attn_k":
-            heads = config["num_key_value_heads"]
-        return rows.view(heads, -1, 2, rows.shape[-1]).transpose(1, 2).reshape(rows.shape)
-
-    def _quantization(self, info: TensorInfo) -> GGMLQuantizationType:
-        from gguf import GGMLQuantizationType
-
-        try:
-            kind = GGMLQuantizationType(info.kind)
-        except ValueError:
-            kind = None
-        if kind is None or kind.name not in PACKED:
-            shown = kind.name if kind else info.kind
-            raise UnsupportedModel(
-                f"{self._path}: tensor {info.name} has type {shown}; supported: F32, F16, BF16, "
-                f"{', '.join(PACKED)}"
+        heads = self._config[PERMUTED[part]]
+        if info.shape[0] % (2 * heads):
+            raise CheckpointError(
+                f"{self.path}: tensor {info.name} has {info.shape[0]} rows, which {heads} heads "
+                "cannot share"
             )
-        return kind
+        if len(info.shape) == 1:  # a bias: its values are the rows
+            rows = rows.view(info.shape[0], -1)
+        return rows.view(heads, -1, 2, rows.shape[-1]).transpose(1, 2).reshape(rows.shape)
 
     def _row_bytes(self, info: TensorInfo) -> int:
         columns = info.shape[-1]
         if info.kind in PLAIN:
             return columns * PLAIN[info.kind].itemsize
-        from gguf import GGML_QUANT_SIZES
-
-        block, size = GGML_QUANT_SIZES[self._quantization(info)]
-        if columns % block:
-            raise CheckpointError(
-                f"{self._path}: tensor {info.name} has rows of {columns}, not a multiple of {block}"
+        if info.kind not in FORMATS:
+            known = ", ".join(form.name for form in FORMATS.values())
+            raise UnsupportedModel(
+                f"{self.path}: tensor {info.name!r} has ggml type {info.kind}; supported: "
+                f"F32, F16, BF16, {known}"
             )
-        return int(columns // block * size)
+        form = FORMATS[info.kind]
+        if columns % form.num_values:
+            raise CheckpointError(
+                f"{self.path}: tensor {info.name!r} has rows of {columns} values, not a multiple "
+                f"of the {form.num_values} of a {form.name} block"
+            )
+        return columns // form.num_values * form.num_bytes
 
     def _num_bytes(self, info: TensorInfo) -> int:
-        rows = 1
-        for size in info.shape[:-1]:
-            rows *= size
-        wanted = rows * self._row_bytes(info)
-        found = len(self._data) - info.offset
-        if wanted <= 0 or wanted > found:
+        wanted = math.prod(info.shape[:-1]) * self._row_bytes(info)
+        found = max(0, len(self._data) - info.offset)
+        if wanted > found:
             raise CheckpointError(
-                f"{self._path}: tensor {info.name} needs {wanted} bytes and the file has "
-                f"{max(0, found)} left; it is truncated, fetch it again"
+                f"{self.path}: tensor {info.name!r} needs {wanted} bytes and the file has "
+                f"{found} left; it is truncated, fetch it again"
             )
         return wanted
 
-
-def _dequantize(rows: torch.Tensor, kind: GGMLQuantizationType) -> torch.Tensor:
-    from gguf.quants import dequantize
-
-    unpack: Callable[..., Any] = dequantize
-    return torch.from_numpy(unpack(rows.contiguous().numpy(), kind))
+    def _check_places(self) -> None:
+        """Tensors follow each other, aligned, as ggml requires: no overlap and no hole."""
+        alignment, at = self._header.alignment, self._header.start
+        for info in sorted(self._header.tensors.values(), key=lambda info: info.offset):
+            if info.offset != at:
+                raise CheckpointError(
+                    f"{self.path}: tensor {info.name!r} begins at byte {info.offset}, expected "
+                    f"{at}: tensors overlap or leave a hole"
+                )
+            at += -(-self._sizes[info.name] // alignment) * alignment

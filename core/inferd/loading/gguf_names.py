@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-from inferd.errors import UnsupportedModel
+from inferd.errors import CheckpointError, UnsupportedModel
 
 ARCHITECTURES = {
     "llama": "LlamaForCausalLM",
@@ -29,7 +30,10 @@ LAYER = {
     "ffn_up": "mlp.up_proj",
     "ffn_down": "mlp.down_proj",
 }
-PERMUTED = ("attn_q", "attn_k")  # llama only: rows interleaved for llama.cpp's rotation
+PERMUTED = {  # llama only: rows interleaved for llama.cpp's rotation -> key of their head count
+    "attn_q": "num_attention_heads",
+    "attn_k": "num_key_value_heads",
+}
 
 
 def hf_name(name: str) -> str:
@@ -50,26 +54,25 @@ def hf_config(metadata: dict[str, Any], vocab_size: int, tied: bool) -> dict[str
         raise UnsupportedModel(
             f"GGUF architecture {arch!r} is not supported; known: {', '.join(ARCHITECTURES)}"
         )
-
-    def read(key: str, default: Any = None) -> Any:
-        return metadata.get(f"{arch}.{key}", default)
-
-    heads, hidden = read("attention.head_count"), read("embedding_length")
+    read = _Reader(metadata, arch)
+    heads, hidden = read.count("attention.head_count"), read.count("embedding_length")
+    head_dim = read.count("attention.key_length", hidden // heads)
     config = {
         "architectures": [ARCHITECTURES[arch]],
         "model_type": arch,
         "vocab_size": vocab_size,
         "hidden_size": hidden,
-        "intermediate_size": read("feed_forward_length"),
-        "num_hidden_layers": read("block_count"),
+        "intermediate_size": read.count("feed_forward_length"),
+        "num_hidden_layers": read.count("block_count"),
         "num_attention_heads": heads,
-        "num_key_value_heads": read("attention.head_count_kv", heads),
-        "head_dim": read("attention.key_length") or hidden // heads,
-        "max_position_embeddings": read("context_length"),
+        "num_key_value_heads": read.count("attention.head_count_kv", heads),
+        "head_dim": head_dim,
+        "max_position_embeddings": read.count("context_length"),
         # stored as float32: 9.999999747378752e-06 means 1e-05
-        "rms_norm_eps": float(f"{read('attention.layer_norm_rms_epsilon', 1e-6):.6g}"),
-        "rope_theta": read("rope.freq_base", 10000.0),
+        "rms_norm_eps": float(f"{read.number('attention.layer_norm_rms_epsilon', 1e-6):.6g}"),
+        "rope_theta": float(f"{read.number('rope.freq_base', 10000.0):.8g}"),
         "rope_scaling": _rope_scaling(read),
+        "partial_rotary_factor": read.count("rope.dimension_count", head_dim) / head_dim,
         "hidden_act": "silu",
         "tie_word_embeddings": tied,
         "torch_dtype": "bfloat16",
@@ -79,12 +82,43 @@ def hf_config(metadata: dict[str, Any], vocab_size: int, tied: bool) -> dict[str
     return config
 
 
-def _rope_scaling(read: Any) -> dict[str, Any] | None:
-    kind = read("rope.scaling.type")
+class _Reader:
+    """Checked access to the keys of one architecture."""
+
+    def __init__(self, metadata: dict[str, Any], arch: str) -> None:
+        self._metadata = metadata
+        self._arch = arch
+
+    def get(self, key: str) -> Any:
+        return self._metadata.get(f"{self._arch}.{key}")
+
+    def count(self, key: str, default: int | None = None) -> int:
+        value = self.get(key)
+        if value is None and default is not None:
+            return default
+        if not isinstance(value, int) or value < 1:
+            raise self._wrong(key, value, "a number of at least 1")
+        return value
+
+    def number(self, key: str, default: float) -> float:
+        value = self.get(key)
+        if value is None:
+            return default
+        if not isinstance(value, int | float) or not 0 < value < math.inf:
+            raise self._wrong(key, value, "a number above 0")
+        return float(value)
+
+    def _wrong(self, key: str, value: Any, wanted: str) -> CheckpointError:
+        shown = "missing" if value is None else f"{value!r:.80}"
+        return CheckpointError(f"GGUF key {self._arch}.{key} is {shown}, expected {wanted}")
+
+
+def _rope_scaling(read: _Reader) -> dict[str, Any] | None:
+    kind = read.get("rope.scaling.type")
     if kind in (None, "none"):
         return None
-    return {
-        "rope_type": kind,
-        "factor": read("rope.scaling.factor", 1.0),
-        "original_max_position_embeddings": read("rope.scaling.original_context_length"),
-    }
+    scaling = {"rope_type": kind, "factor": read.number("rope.scaling.factor", 1.0)}
+    if read.get("rope.scaling.original_context_length") is not None:
+        original = read.count("rope.scaling.original_context_length")
+        scaling["original_max_position_embeddings"] = original
+    return scaling

@@ -23,7 +23,9 @@ def read_json(path: Path) -> dict[str, Any]:
     """A JSON object; raises CheckpointError naming the file."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except FileNotFoundError:
+        raise CheckpointError(f"{path} is missing; the checkpoint is not complete") from None
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: cannot be read: {error}") from None
     if not isinstance(value, dict):
         raise CheckpointError(f"{path}: expected a JSON object, found {type(value).__name__}")

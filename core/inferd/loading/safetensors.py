@@ -40,34 +40,63 @@ class SafetensorsLoader(WeightLoader):
     def matches(cls, path: Path) -> Verdict:
         if not path.is_dir():
             return no(f"{path.name} is not a directory")
-        if not any(path.glob("*.safetensors")):
-            return no(f"there is no .safetensors file in {path}")
-        return YES
+        if any(path.glob("*.safetensors")):
+            return YES
+        if any(path.glob("*.bin")) or any(path.glob("*.pt*")):
+            return no(f"{path} has pickled weights only; convert them to safetensors")
+        ggufs = sorted(path.glob("*.gguf"))
+        hint = f"; give the file itself: {ggufs[0]}" if ggufs else ""
+        return no(f"there is no .safetensors file in {path}{hint}")
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._files = {file: read_header(file) for file in self._find_files()}
+        self.path = path
+        self._config = read_json(path / "config.json")
+        self._weight_map = _weight_map(path / INDEX)
+        files = self._listed() if self._weight_map else self._unlisted()
+        self._files = {file: read_header(file) for file in files}
+        self._check_names()
 
-    def _find_files(self) -> list[Path]:
-        index = self._path / INDEX
-        if not index.exists():
-            return sorted(self._path.glob("*.safetensors"))
-        weight_map = read_json(index).get("weight_map")
-        if not isinstance(weight_map, dict):
-            raise CheckpointError(f"{index}: weight_map is missing")
-        files = [self._path / name for name in sorted(set(weight_map.values()))]
+    def _unlisted(self) -> list[Path]:
+        """Without an index: the usual file, else all but another tool's copy of the weights."""
+        usual = self.path / "model.safetensors"
+        if usual.exists():
+            return [usual]
+        found = sorted(self.path.glob("*.safetensors"))
+        return [file for file in found if not file.name.startswith("consolidated")] or found
+
+    def _listed(self) -> list[Path]:
+        files = [self.path / name for name in sorted(set(self._weight_map.values()))]
         for file in files:
-            if file.parent != self._path or not file.exists():
-                raise CheckpointError(f"{index}: names {file.name}, which is not in {self._path}")
+            if file.parent != self.path or not file.is_file():
+                raise CheckpointError(
+                    f"{self.path / INDEX}: names {file.name!r}, which is not in {self.path}"
+                )
         return files
+
+    def _check_names(self) -> None:
+        """Each tensor stands in one file, and in the one that the index names."""
+        places: dict[str, str] = {}
+        for file, stored in self._files.items():
+            for tensor in stored:
+                if tensor.name in places:
+                    raise CheckpointError(
+                        f"{file}: tensor {tensor.name!r} stands in {places[tensor.name]} as well"
+                    )
+                places[tensor.name] = file.name
+        for name, wanted in self._weight_map.items():
+            if places.get(name) != wanted:
+                raise CheckpointError(
+                    f"{self.path / INDEX}: tensor {name!r} should be in {wanted}, found in "
+                    f"{places.get(name, 'no file')}"
+                )
 
     @property
     def config(self) -> dict[str, Any]:
-        return read_json(self._path / "config.json")
+        return self._config
 
     @property
     def generation_config(self) -> dict[str, Any]:
-        path = self._path / "generation_config.json"
+        path = self.path / "generation_config.json"
         return read_json(path) if path.exists() else {}
 
     @property
@@ -82,13 +111,23 @@ class SafetensorsLoader(WeightLoader):
 
     def _raw(self, file: Path, data: Any, tensor: Stored) -> RawTensor:
         if tensor.dtype not in DTYPES:
-            raise CheckpointError(f"{file}: tensor {tensor.name} has dtype {tensor.dtype}")
+            raise CheckpointError(f"{file}: tensor {tensor.name!r} has dtype {tensor.dtype}")
         size = tensor.end - tensor.start
         if size == 0:
-            raise CheckpointError(f"{file}: tensor {tensor.name} is empty")
+            raise CheckpointError(f"{file}: tensor {tensor.name!r} is empty")
         raw = torch.frombuffer(data, dtype=torch.uint8, count=size, offset=tensor.start)
         dtype = DTYPES[tensor.dtype]
         if raw.data_ptr() % dtype.itemsize:
             raw = raw.clone()  # a header of odd length leaves the data unaligned
         value = raw.view(dtype).view(tensor.shape)
         return RawTensor(tensor.name, tensor.shape, str(dtype).removeprefix("torch."), value)
+
+
+def _weight_map(index: Path) -> dict[str, str]:
+    """File by tensor; empty where there is no index."""
+    if not index.exists():
+        return {}
+    found = read_json(index).get("weight_map")
+    if not isinstance(found, dict) or not all(isinstance(name, str) for name in found.values()):
+        raise CheckpointError(f"{index}: weight_map does not map tensors to files")
+    return found

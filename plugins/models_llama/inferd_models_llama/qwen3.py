@@ -5,6 +5,10 @@ Shape suffixes: T tokens, D hidden, E head size.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
 from torch import Tensor
 
 from inferd.contracts.model import BuildContext, KVCache
@@ -13,7 +17,7 @@ from inferd.types import Batch
 
 from .config import LlamaShape
 from .llama import LlamaAttention, LlamaBlock, LlamaForCausalLM, LlamaModel
-from .qwen2 import qwen_shape
+from .qwen2 import with_qwen_windows
 
 
 class Qwen3Attention(LlamaAttention):
@@ -40,5 +44,7 @@ class Qwen3Model(LlamaModel):
 class Qwen3ForCausalLM(LlamaForCausalLM):
     model_class = Qwen3Model
 
-    def read_shape(self, build: BuildContext) -> LlamaShape:
-        return qwen_shape(build.config.hf)
+    def read_shape(self, hf: Mapping[str, Any]) -> LlamaShape:
+        bias = bool(hf.get("attention_bias", False))
+        shape = LlamaShape.read(hf, kv_heads=32, head_dim=128)
+        return with_qwen_windows(replace(shape, qkv_bias=bias, o_bias=bias), hf)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 Refusals = Mapping[str, Callable[[Any], bool]]
 """Field name -> whether a value is harmless, for fields of features not in this version."""
@@ -19,7 +19,8 @@ class Body(BaseModel):
     refused: ClassVar[Refusals] = {}
 
 
-def _unicode(text: str) -> str:
+def check_unicode(text: str) -> str:
+    """Raises ValueError for lone surrogates."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -27,8 +28,8 @@ def _unicode(text: str) -> str:
     return text
 
 
-Text = Annotated[str, AfterValidator(_unicode)]
+Text = Annotated[str, AfterValidator(check_unicode)]
 Name = Annotated[str, Field(min_length=1, max_length=256)]
 ModelName = Annotated[str, Field(min_length=1, max_length=256, description="as in /v1/models")]
 TokenId = Annotated[int, Field(ge=0, le=2**31 - 1)]
-TokenIds = Annotated[list[TokenId], FailFast(), Field(max_length=128)]
+TokenIds = Annotated[list[TokenId], Field(fail_fast=True, max_length=128)]

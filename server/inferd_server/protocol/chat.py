@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, FailFast, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from inferd.errors import RequestError
 from inferd_server.protocol.base import Body, Refusals, Text
 from inferd_server.protocol.refused import CHAT
 from inferd_server.protocol.sampling import Count, SamplingBody
 
+MAX_TEMPLATE_OPTIONS = 16
 RESERVED = {
     "messages",
     "tools",
@@ -48,13 +49,12 @@ class Message(Body):
         Text
         | Annotated[
             list[Annotated[TextPart, BeforeValidator(_text_part)]],
-            FailFast(),
-            Field(min_length=1, max_length=1024),
+            Field(fail_fast=True, min_length=1, max_length=1024),
         ]
         | None
     ) = None
     name: Annotated[Text | None, Field(max_length=256)] = None
-    tool_calls: None | Annotated[list[Any], Field(max_length=0)] = None
+    tool_calls: Annotated[list[Any], Field(max_length=0)] | None = None
 
     @model_validator(mode="after")
     def _has_content(self) -> Self:
@@ -72,11 +72,15 @@ class Message(Body):
         return message | {"name": self.name} if self.name else message
 
 
-Messages = Annotated[list[Message], FailFast(), Field(min_length=1, max_length=10_000)]
+Messages = Annotated[list[Message], Field(fail_fast=True, min_length=1, max_length=10_000)]
 TemplateValue = Annotated[str, Field(max_length=1024)] | bool | int | float | None
 
 
-def _free_names(options: dict[str, Any]) -> dict[str, Any]:
+def _free_names(options: Any) -> Any:
+    if not isinstance(options, dict):
+        return options
+    if len(options) > MAX_TEMPLATE_OPTIONS:
+        raise ValueError(f"at most {MAX_TEMPLATE_OPTIONS} options, got {len(options)}")
     for name in options:
         if name in RESERVED or not name.isidentifier() or name.startswith("_"):
             raise ValueError(f"{name[:64]!r} cannot be set here")
@@ -84,7 +88,7 @@ def _free_names(options: dict[str, Any]) -> dict[str, Any]:
 
 
 TemplateOptions = Annotated[
-    dict[str, TemplateValue], Field(max_length=16), BeforeValidator(_free_names)
+    dict[str, TemplateValue], Field(max_length=MAX_TEMPLATE_OPTIONS), BeforeValidator(_free_names)
 ]
 
 

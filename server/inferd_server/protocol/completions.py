@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from inferd.errors import RequestError
-from inferd_server.protocol.base import Body, Refusals
+from inferd_server.protocol.base import Refusals, check_unicode
 from inferd_server.protocol.refused import COMPLETION
 from inferd_server.protocol.sampling import SamplingBody
 
@@ -26,21 +26,16 @@ def _prompts(value: Any) -> list[Prompt]:
         value = [value]
     if not isinstance(value, list) or not value:
         raise ValueError("give a text, a list of texts, a list of token ids, or a list of those")
+    if type(value[0]) is int:
+        raise ValueError("a list of token ids must hold whole numbers only")
     if len(value) > MAX_PROMPTS:
         raise ValueError(f"at most {MAX_PROMPTS} prompts, got {len(value)}")
     for at, prompt in enumerate(value):
         if isinstance(prompt, str):
-            _check_unicode(prompt)
+            check_unicode(prompt)
         elif not _is_ids(prompt):
             raise ValueError(f"prompt {at} is neither a text nor a list of token ids")
     return value
-
-
-def _check_unicode(text: str) -> None:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise ValueError("the text holds a lone surrogate, which is not valid Unicode") from None
 
 
 _IDS = {"type": "array", "minItems": 1, "items": {"type": "integer", "minimum": 0}}
@@ -77,8 +72,3 @@ class CompletionBody(SamplingBody):
         if self.echo and self.logprobs is not None:
             return max(self.logprobs, self.prompt_logprobs or 0)
         return self.prompt_logprobs
-
-
-class DetokenizeBody(Body):
-    model: Annotated[str | None, Field(max_length=256)] = None
-    tokens: Annotated[list[Any], BeforeValidator(lambda v: v)]

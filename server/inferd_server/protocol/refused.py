@@ -13,7 +13,7 @@ def _never(_: Any) -> bool:
 
 
 def _text_format(value: Any) -> bool:
-    return value == {"type": "text"}
+    return bool(value == {"type": "text"})
 
 
 def _no_choice(value: Any) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, FailFast, Field
+from pydantic import BeforeValidator, Field
 
 from inferd.errors import RequestError
 from inferd.params import SamplingParams
@@ -16,6 +16,7 @@ Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
 StopString = Annotated[Text, Field(min_length=1, max_length=256)]
 Bias = Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
 
+MAX_BIASES = 1024
 DEFAULTED = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty")
 """Fields that a checkpoint's generation_config.json gives defaults for."""
 PASSED = (
@@ -34,7 +35,11 @@ PASSED = (
 )
 
 
-def _token_keys(bias: dict[str, float]) -> dict[str, float]:
+def _token_keys(bias: Any) -> Any:
+    if not isinstance(bias, dict):
+        return bias
+    if len(bias) > MAX_BIASES:
+        raise ValueError(f"at most {MAX_BIASES} tokens, got {len(bias)}")
     for key in bias:
         if not (key.isascii() and key.isdigit() and len(key) <= 10):
             raise ValueError("the keys must be token ids, as decimal strings")
@@ -62,18 +67,21 @@ class SamplingBody(Body):
     seed: Annotated[int | None, Field(ge=-(2**63), le=2**63 - 1)] = None
     max_tokens: Count | None = None
     min_tokens: Annotated[int | None, Field(ge=0, le=2**31 - 1)] = None
-    stop: StopString | Annotated[list[StopString], FailFast(), Field(max_length=4)] | None = None
+    stop: StopString | Annotated[list[StopString], Field(fail_fast=True, max_length=4)] | None = (
+        None
+    )
     stop_token_ids: TokenIds | None = None
     include_stop_str_in_output: bool | None = None
     skip_special_tokens: bool | None = None
     ignore_eos: bool | None = None
     logit_bias: (
-        Annotated[dict[str, Bias], Field(max_length=1024), AfterValidator(_token_keys)] | None
+        Annotated[dict[str, Bias], Field(max_length=MAX_BIASES), BeforeValidator(_token_keys)]
+        | None
     ) = None
     allowed_token_ids: (
-        Annotated[list[TokenId], FailFast(), Field(min_length=1, max_length=1024)] | None
+        Annotated[list[TokenId], Field(fail_fast=True, min_length=1, max_length=1024)] | None
     ) = None
-    bad_words: Annotated[list[StopString], FailFast(), Field(max_length=128)] | None = None
+    bad_words: Annotated[list[StopString], Field(fail_fast=True, max_length=128)] | None = None
     prompt_logprobs: Annotated[int | None, Field(ge=0, le=20)] = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None

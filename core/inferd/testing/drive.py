@@ -1,0 +1,161 @@
+"""Driving a model by hand: its weights, its paged caches, and batches of any mixture of rows.
+
+Shape suffixes: T tokens, R rows, B blocks, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from inferd.builtin.attention_torch import TorchAttention
+from inferd.builtin.ops_torch import TorchOps
+from inferd.builtin.unquantized import Unquantized
+from inferd.contracts.attention import AttentionBackend, KVSpec
+from inferd.contracts.model import BuildContext, CausalLM, ModelConfig
+from inferd.contracts.ops import OpProvider, OpRequest, Ops
+from inferd.loading.safetensors import SafetensorsLoader
+from inferd.loading.weights import load_weights
+from inferd.memory.kv_cache import KVGroups
+from inferd.types import Batch
+
+CPU = torch.device("cpu")
+
+
+def collect_ops(*providers: type[OpProvider], dtype: torch.dtype = torch.float32) -> Ops:
+    """The reference ops, overridden by each provider in turn."""
+    request = OpRequest("cpu", "test", dtype)
+    merged: dict[str, Any] = {}
+    for provider in (TorchOps, *providers):
+        for name, op in provider().ops(request).items():
+            merged[name] = {**merged.get(name, {}), **op} if isinstance(op, Mapping) else op
+    return Ops(**merged)
+
+
+def load_model(
+    kind: type[CausalLM],
+    path: Path,
+    hf: Mapping[str, Any],
+    *,
+    ops: Ops | None = None,
+    attention: AttentionBackend | None = None,
+    dtype: torch.dtype = torch.float32,
+    max_model_len: int | None = None,
+) -> CausalLM:
+    """A model of class `kind` with the weights at `path`, built from `hf` whatever is stored."""
+    length = max_model_len or int(hf["max_position_embeddings"])
+    build = BuildContext(
+        config=ModelConfig(kind.__name__, hf, dtype, length, int(hf["vocab_size"])),
+        device=CPU,
+        ops=ops or collect_ops(dtype=dtype),
+        attention=attention or TorchAttention(),
+        quantization=Unquantized(),
+    )
+    model = kind(build).eval()
+    load_weights(model, SafetensorsLoader(path))
+    return model
+
+
+class Driver:
+    """Rows by number; the blocks of each row lie scattered over the cache."""
+
+    def __init__(
+        self,
+        model: CausalLM,
+        attention: AttentionBackend | None = None,
+        *,
+        num_blocks: int = 96,
+        block_size: int = 16,
+        seed: int = 0,
+    ) -> None:
+        self._model = model
+        self._attention = attention or TorchAttention()
+        self._size = block_size
+        self._num_blocks = num_blocks
+        groups = KVGroups.of(model.kv_specs())
+        model.set_groups(groups.group_of)
+        self._specs = groups.specs
+        self._caches = groups.allocate(self._attention, num_blocks, block_size, CPU)
+        generator = torch.Generator().manual_seed(seed)
+        order = torch.randperm(num_blocks - 1, generator=generator) + 1
+        self._free: list[int] = order.tolist()
+        self._tables: dict[int, list[list[int]]] = {}
+        self._lengths: dict[int, int] = {}
+
+    def step(self, tokens: Mapping[int, Sequence[int]]) -> dict[int, Tensor]:
+        """Feed each row its next tokens, all in one batch; logits [tokens, V] by row."""
+        rows = sorted(tokens, key=lambda row: len(tokens[row]) != 1)
+        batch = self._batch(rows, tokens)
+        with torch.inference_mode():
+            batch.attention = [
+                self._attention.plan(batch, group, spec, self._size)
+                for group, spec in enumerate(self._specs)
+            ]
+            logits_TV = self._model.compute_logits(self._model(batch, self._caches))
+        parts = logits_TV.split([len(tokens[row]) for row in rows])
+        return dict(zip(rows, parts, strict=True))
+
+    def feed(self, row: int, tokens: Sequence[int], chunks: Sequence[int]) -> Tensor:
+        """One row alone, in chunks of these sizes and then token by token; logits [tokens, V]."""
+        ends = [*itertools.takewhile(lambda end: end < len(tokens), itertools.accumulate(chunks))]
+        ends += range((ends[-1] if ends else 0) + 1, len(tokens) + 1)
+        starts = [0, *ends[:-1]]
+        parts = [self.step({row: tokens[a:b]})[row] for a, b in zip(starts, ends, strict=True)]
+        return torch.cat(parts)
+
+    def _batch(self, rows: list[int], tokens: Mapping[int, Sequence[int]]) -> Batch:
+        starts = [self._lengths.get(row, 0) for row in rows]
+        counts = [len(tokens[row]) for row in rows]
+        ends = [start + count for start, count in zip(starts, counts, strict=True)]
+        positions = [range(start, end) for start, end in zip(starts, ends, strict=True)]
+        for row, end in zip(rows, ends, strict=True):
+            self._grow(row, end)
+        groups = range(len(self._specs))
+        return Batch(
+            num_tokens=sum(counts),
+            num_rows=len(rows),
+            num_decodes=counts.count(1),
+            num_blocks=self._num_blocks,
+            query_lens=counts,
+            context_lens=ends,
+            rows_R=torch.tensor(rows),
+            ids_T=torch.tensor([token for row in rows for token in tokens[row]]),
+            positions_T=torch.tensor([place for span in positions for place in span]),
+            query_starts_R1=torch.tensor([0, *itertools.accumulate(counts)], dtype=torch.int32),
+            contexts_R=torch.tensor(ends, dtype=torch.int32),
+            slots_T=[self._slots(rows, positions, group) for group in groups],
+            block_tables_RB=[self._block_tables(rows, group) for group in groups],
+            logits_N=torch.arange(sum(counts)),
+        )
+
+    def _grow(self, row: int, length: int) -> None:
+        tables = self._tables.setdefault(row, [[] for _ in self._specs])
+        for table in tables:
+            while len(table) * self._size < length:
+                table.append(self._free.pop())
+        self._lengths[row] = length
+
+    def _slots(self, rows: list[int], positions: list[range], group: int) -> Tensor:
+        slots = [
+            self._tables[row][group][place // self._size] * self._size + place % self._size
+            for row, span in zip(rows, positions, strict=True)
+            for place in span
+        ]
+        return torch.tensor(slots)
+
+    def _block_tables(self, rows: list[int], group: int) -> Tensor:
+        tables = [self._tables[row][group] for row in rows]
+        width = max(len(table) for table in tables)
+        padded = [table + [0] * (width - len(table)) for table in tables]
+        return torch.tensor(padded, dtype=torch.int32)
+
+
+def kv_spec(
+    kv_heads: int, head_dim: int, *, window: int | None = None, dtype: torch.dtype = torch.float32
+) -> KVSpec:
+    return KVSpec(kv_heads, head_dim, dtype, "full" if window is None else "window", window)

@@ -1,0 +1,48 @@
+"""The application: routes, layers and error shapes around one engine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI
+
+from inferd import __version__
+from inferd_server import documented, errors
+from inferd_server.middleware.auth import Auth
+from inferd_server.middleware.catch import Catch
+from inferd_server.middleware.in_flight import InFlight
+from inferd_server.middleware.limits import Limits
+from inferd_server.middleware.request_id import RequestId
+from inferd_server.routes import chat, completions, models, state, tokens
+from inferd_server.service import Service
+
+if TYPE_CHECKING:
+    from inferd.engine.async_engine import AsyncEngine
+    from inferd_server.settings import Settings
+
+ROUTES = (chat, completions, models, tokens, state)
+
+
+def create_app(engine: AsyncEngine, settings: Settings) -> FastAPI:
+    """An ASGI application; `app.state.service.phase` says whether it serves."""
+    app = FastAPI(
+        title="inferd",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        responses=documented.ERRORS,
+    )
+    service = Service(engine, settings)
+    app.state.service = service
+    for noun in ROUTES:
+        app.include_router(noun.build(service))
+    errors.install(app)
+    documented.install(app)
+    app.add_middleware(Limits, max_body_bytes=settings.max_body_bytes)
+    if settings.api_keys:
+        app.add_middleware(Auth, keys=settings.api_keys)
+    app.add_middleware(InFlight, service=service)
+    app.add_middleware(Catch)
+    app.add_middleware(RequestId)
+    return app

@@ -1,0 +1,1 @@
+"""From a client's body to a Generation, and from its outputs to replies and events."""

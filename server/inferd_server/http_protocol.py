@@ -1,0 +1,95 @@
+"""uvicorn's httptools protocol with bounds on the head of a request: size, count and time."""
+
+from __future__ import annotations
+
+import asyncio
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from inferd_server.errors import Problem
+
+MAX_HEAD_BYTES = 64 << 10
+MAX_HEADERS = 100
+MAX_URL_BYTES = 8 << 10
+HEAD_SECONDS = 10.0
+
+BAD = Problem(400, "this is not a valid HTTP request", "invalid_http")
+TOO_LARGE = Problem(
+    431, f"more than {MAX_HEADERS} headers or {MAX_HEAD_BYTES} bytes of them", "headers_too_large"
+)
+URL_TOO_LONG = Problem(414, f"the URL is longer than {MAX_URL_BYTES} bytes", "url_too_long")
+TOO_SLOW = Problem(408, f"no complete request within {HEAD_SECONDS:.0f} s", "timeout")
+
+
+class _Refused(Exception):
+    """Raised in a parser callback; httptools turns it into a parser error."""
+
+
+class BoundedHttpProtocol(HttpToolsProtocol):
+    """One per connection."""
+
+    _in_head = False  # between the first byte of a request and the end of its headers
+    _head_bytes = 0
+    _problem = BAD
+    _timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._start_timer()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        was_in_head = self._in_head
+        super().data_received(data)
+        if not self._in_head or self.transport.is_closing():
+            return
+        if was_in_head:  # a head that began inside this piece is bounded by the size of one read
+            self._head_bytes += len(data)
+        if self._head_bytes > MAX_HEAD_BYTES:
+            self._refuse(TOO_LARGE)
+        elif self._timer is None:
+            self._start_timer()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._in_head = True
+        self._head_bytes = 0
+
+    def on_url(self, url: bytes) -> None:
+        super().on_url(url)
+        if len(self.url) > MAX_URL_BYTES:
+            self._problem = URL_TOO_LONG
+            raise _Refused
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        super().on_header(name, value)
+        large = len(name) + len(value) > MAX_HEAD_BYTES
+        if large or len(self.headers) > MAX_HEADERS:
+            self._problem = TOO_LARGE
+            raise _Refused
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        self._stop_timer()
+        super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - the base class's signature
+        self._refuse(self._problem)
+
+    def _refuse(self, problem: Problem) -> None:
+        body = problem.body()
+        head = STATUS_LINE[problem.status] + b"content-type: application/json\r\n"
+        tail = b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body)
+        self.transport.write(head + tail + body)
+        self.transport.close()
+
+    def _start_timer(self) -> None:
+        self._timer = self.loop.call_later(HEAD_SECONDS, self._refuse, TOO_SLOW)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

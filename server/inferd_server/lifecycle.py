@@ -1,0 +1,166 @@
+"""The server's life: listen, load, serve, drain, stop. One coroutine reads it from top to bottom.
+
+loading --engine ready--> ready --SIGTERM/SIGINT--> draining --idle or timeout--> exit 0
+    \\--load error--> its exit code    \\--engine dies--> dead --streams told--> exit 3
+a second signal at any time: exit 128 + signal, within three seconds
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import time
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any
+
+import uvicorn
+
+from inferd.config.engine import EngineConfig
+from inferd.engine.async_engine import AsyncEngine
+from inferd_server.app import create_app
+from inferd_server.banner import Banner
+from inferd_server.http_protocol import BoundedHttpProtocol
+from inferd_server.listener import url_of
+from inferd_server.service import Service
+from inferd_server.settings import Settings
+
+TICK_S = 0.05
+TELL_S = 1.5  # how long streams get to send their last event
+FLUSH_S = 1  # how long connections get to close after that
+STOP_S = 1.0  # how long the engine process gets to end by itself
+FORCE_S = 2.5  # after a second signal, whatever still hangs (the engine process sees it and ends)
+
+
+class Signals:
+    """SIGTERM and SIGINT, counted."""
+
+    def __init__(self) -> None:
+        self.first = asyncio.Event()
+        self.second = asyncio.Event()
+        self.number = 0
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self._note, number)
+
+    def _note(self, number: int) -> None:
+        self.number = number
+        if not self.first.is_set():
+            self.first.set()
+            return
+        self.second.set()
+        asyncio.get_running_loop().call_later(FORCE_S, os._exit, self.exit_code)
+
+    @property
+    def exit_code(self) -> int:
+        return 128 + self.number if self.second.is_set() else 0
+
+
+class _Http(uvicorn.Server):
+    """uvicorn without its signal handlers: a drain keeps the socket open."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Any:
+        yield
+
+
+async def serve(config: EngineConfig, settings: Settings, listener: socket.socket) -> int:
+    """Returns the exit code; raises the InferdError that kept the engine from starting."""
+    engine = AsyncEngine(config)
+    app = create_app(engine, settings)
+    service: Service = app.state.service
+    banner, signals, url = Banner(settings), Signals(), url_of(listener)
+    began = time.monotonic()
+    async with _listening(app, listener):
+        banner.loading(url)
+        if not await _started(engine, signals):
+            return signals.exit_code
+        service.phase = "ready"
+        banner.ready(url, engine.info, config, time.monotonic() - began)
+        try:
+            await _first(signals.first.wait(), engine.wait_dead())
+            if signals.first.is_set():
+                return await _drain(service, signals, banner)
+            return await _die(service, banner)
+        finally:
+            await engine.stop(STOP_S)
+            await _until_idle(service, TELL_S)
+
+
+@contextlib.asynccontextmanager
+async def _listening(app: Any, listener: socket.socket) -> AsyncIterator[None]:
+    """Answer HTTP; at the end close the socket and what is still open."""
+    config = uvicorn.Config(
+        app,
+        http=BoundedHttpProtocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=FLUSH_S,
+        backlog=4096,
+    )
+    http = _Http(config)
+    serving = asyncio.create_task(http.serve(sockets=[listener]))
+    try:
+        yield
+    finally:
+        http.should_exit = True
+        await serving
+
+
+async def _started(engine: AsyncEngine, signals: Signals) -> bool:
+    """False when a signal came first. Raises what starting raises."""
+    starting = asyncio.create_task(engine.start())
+    stopping = asyncio.create_task(signals.first.wait())
+    await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if starting.done():
+        await starting
+        return True
+    starting.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await starting
+    return False
+
+
+async def _drain(service: Service, signals: Signals, banner: Banner) -> int:
+    service.phase = "draining"
+    count, limit = service.engine.num_unfinished, service.settings.drain_timeout_s
+    banner.say(
+        "draining",
+        f" draining: {count} running, at most {limit:g} s (a second signal stops at once)",
+        running=count,
+        seconds=limit,
+    )
+    idle = _until_idle(service, limit)
+    await _first(idle, signals.second.wait(), service.engine.wait_dead())
+    banner.say("stopped", f" stopped, {service.engine.num_unfinished} requests cut off")
+    return signals.exit_code
+
+
+async def _die(service: Service, banner: Banner) -> int:
+    service.phase = "dead"
+    banner.say("dead", " [red]the engine process died[/red]; the server stops")
+    await _until_idle(service, TELL_S)
+    return 3
+
+
+async def _until_idle(service: Service, seconds: float) -> None:
+    """Returns when no reply is being produced, or after `seconds`."""
+    end = time.monotonic() + seconds
+    while service.num_open and time.monotonic() < end:
+        await asyncio.sleep(TICK_S)
+
+
+async def _first(*waits: Coroutine[Any, Any, Any]) -> None:
+    """Wait for one of several; the others are cancelled."""
+    tasks = [asyncio.create_task(wait) for wait in waits]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

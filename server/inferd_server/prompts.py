@@ -1,0 +1,84 @@
+"""From texts and conversations to token ids, off the event loop where they are long."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from inferd.errors import ContextTooLong, RequestError
+from inferd_server.protocol.chat import Message
+from inferd_server.service import Service
+
+MOST_CHARS_PER_TOKEN = 64  # far above any tokenizer's mean; refuses a text before it is tokenized
+INLINE_CHARS = 8192  # about 4 ms of tokenizing; longer texts go to a thread
+
+
+async def encode(service: Service, text: str, *, special: bool, field: str) -> list[int]:
+    """Raises ContextTooLong for what cannot fit, before tokenizing, and RequestError."""
+    most = service.context * MOST_CHARS_PER_TOKEN
+    if len(text) > most:
+        raise ContextTooLong(
+            f"{field} has {len(text)} characters; no text of more than {most} fits this model's "
+            f"context of {service.context} tokens",
+            field,
+        )
+    tokenizer = service.tokenizer
+
+    def work() -> list[int]:
+        try:
+            return tokenizer.encode(text, add_special_tokens=special)
+        except BaseException as error:
+            if type(error).__name__ != "PanicException":
+                raise
+            raise RequestError(f"the tokenizer failed on {field}", field) from None
+
+    return work() if len(text) <= INLINE_CHARS else await asyncio.to_thread(work)
+
+
+async def render(
+    service: Service,
+    messages: list[Message],
+    *,
+    generate: bool,
+    resume: bool,
+    extra: dict[str, Any],
+) -> str:
+    """The conversation as text. Raises RequestError with the chat template's own complaint."""
+    tokenizer = service.tokenizer
+    if not tokenizer.has_chat_template:
+        raise RequestError(
+            "this model has no chat template; use /v1/completions", "messages", "no_chat_template"
+        )
+    if resume and generate:
+        generate = False
+    plain = [message.plain() for message in messages]
+
+    def work() -> str:
+        return tokenizer.apply_chat_template(
+            plain,
+            add_generation_prompt=generate,
+            continue_final_message=resume,
+            **extra,
+        )
+
+    size = sum(len(message["content"]) for message in plain) + 64 * len(plain)
+    return work() if size <= INLINE_CHARS else await asyncio.to_thread(work)
+
+
+def check_prompts(
+    service: Service, prompts: list[list[int]], asked: int | None, field: str
+) -> None:
+    """All prompts before any of them runs. Raises ContextTooLong, or RequestError for an id."""
+    context, vocab_size = service.context, service.engine.info.vocab_size
+    longest = max(len(prompt) for prompt in prompts)
+    if longest + (asked or 1) > context:
+        wish = f"max_tokens asks for {asked}" if asked else "the answer needs at least 1"
+        raise ContextTooLong(
+            f"this model's context is {context} tokens; {field} has {longest} and {wish}, "
+            f"{longest + (asked or 1)} in all. Shorten {field}"
+            + (f", or ask for at most {context - longest}" if longest < context else ""),
+            field,
+        )
+    for prompt in prompts:
+        if prompt and not 0 <= min(prompt) <= max(prompt) < vocab_size:
+            raise RequestError(f"{field}: an id is not in the vocabulary of {vocab_size}", field)

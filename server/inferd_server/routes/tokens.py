@@ -1,0 +1,66 @@
+"""POST /tokenize and /detokenize."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from inferd.errors import RequestError
+from inferd_server.body import read_body
+from inferd_server.documented import takes
+from inferd_server.json_response import json_response
+from inferd_server.prompts import encode, render
+from inferd_server.protocol.tokens import DetokenizeBody, TokenizeBody
+from inferd_server.service import Service
+
+
+def build(service: Service) -> APIRouter:
+    router = APIRouter(tags=["tokens"])
+
+    @router.post("/tokenize", openapi_extra=takes(TokenizeBody))
+    async def tokenize(request: Request) -> Response:
+        """Token ids of a text, or of messages under the chat template."""
+        service.check_ready()
+        body = await read_body(request, TokenizeBody)
+        if body.model is not None:
+            service.check_model(body.model)
+        ids = await _tokens(service, body)
+        reply: dict[str, Any] = {
+            "count": len(ids),
+            "max_model_len": service.context,
+            "tokens": ids,
+            "token_strs": None,
+        }
+        if body.return_token_strs:
+            reply["token_strs"] = [service.tokenizer.token_text(i) for i in ids]
+        return json_response(reply)
+
+    @router.post("/detokenize", openapi_extra=takes(DetokenizeBody))
+    async def detokenize(request: Request) -> Response:
+        """The text of token ids."""
+        service.check_ready()
+        body = await read_body(request, DetokenizeBody)
+        if body.model is not None:
+            service.check_model(body.model)
+        size = service.engine.info.vocab_size
+        if any(token_id >= size for token_id in body.tokens):
+            raise RequestError(f"tokens: an id is not in the vocabulary of {size}", "tokens")
+        text = service.tokenizer.decode(body.tokens, skip_special_tokens=False)
+        return json_response({"prompt": text})
+
+    return router
+
+
+async def _tokens(service: Service, body: TokenizeBody) -> list[int]:
+    if body.prompt is not None:
+        special = body.add_special_tokens is not False
+        return await encode(service, body.prompt, special=special, field="prompt")
+    text = await render(
+        service,
+        body.messages or [],
+        generate=body.add_generation_prompt,
+        resume=body.continue_final_message,
+        extra=body.chat_template_kwargs or {},
+    )
+    return await encode(service, text, special=bool(body.add_special_tokens), field="messages")

@@ -1,0 +1,44 @@
+"""Real servers on free loopback ports."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import tiny_model
+from served import Served, serving
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_model.write(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture
+def start(tiny: Path) -> Callable[..., AbstractContextManager[Served]]:
+    """`with start("--drain-timeout", "1") as served:` a server of the tiny model."""
+
+    def make(*arguments: str, port: str = "0") -> AbstractContextManager[Served]:
+        fixed = ["--load-format", "dummy", "--dtype", "float32", "--num-blocks", "4096"]
+        return serving(str(tiny), "--port", port, *fixed, *arguments)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def smollm2() -> Iterator[dict[str, Any]]:
+    """The ready event of a server of the real model."""
+    with serving("smollm2", "--port", "0", "--kv-cache-memory-bytes", str(256 << 20)) as served:
+        yield served.event("ready")

@@ -1,0 +1,92 @@
+"""The real model behind the real server, through the official client and by hand."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import httpx
+import openai
+import pytest
+
+pytestmark = pytest.mark.anyio
+QUESTION = [{"role": "user", "content": "What is the capital of France? Answer in one sentence."}]
+
+
+@pytest.fixture
+def sdk(smollm2: dict[str, Any]) -> openai.OpenAI:
+    return openai.OpenAI(base_url=smollm2["url"] + "/v1", api_key="none", max_retries=0)
+
+
+def test_a_sensible_answer_whole_and_streamed(sdk: openai.OpenAI) -> None:
+    asked: dict[str, Any] = {"model": "smollm2", "messages": QUESTION, "temperature": 0}
+    with sdk:
+        reply = sdk.chat.completions.create(**asked)
+        text = reply.choices[0].message.content or ""
+        assert "Paris" in text
+        assert reply.choices[0].finish_reason == "stop"
+        pieces = sdk.chat.completions.create(**asked, stream=True)
+        assert "".join(p.choices[0].delta.content or "" for p in pieces) == text
+
+
+def test_echoed_logprobs_are_the_models(sdk: openai.OpenAI) -> None:
+    """The log-likelihood path of evaluation harnesses."""
+    with sdk:
+        reply = sdk.completions.create(
+            model="smollm2",
+            prompt="The capital of France is Paris",
+            echo=True,
+            logprobs=1,
+            max_tokens=1,
+            temperature=0,
+        )
+    logprobs = reply.choices[0].logprobs
+    assert logprobs is not None
+    assert logprobs.tokens is not None
+    assert logprobs.token_logprobs is not None
+    assert "".join(logprobs.tokens) == reply.choices[0].text
+    assert logprobs.token_logprobs[0] is None
+    assert all(value <= 0 for value in logprobs.token_logprobs[1:])
+    by_token = dict(zip(logprobs.tokens, logprobs.token_logprobs, strict=True))
+    assert by_token[" Paris"] > -2
+
+
+async def test_a_client_that_leaves_frees_the_engine(smollm2: dict[str, Any]) -> None:
+    body = {"model": "smollm2", "prompt": "a", "max_tokens": 4000, "ignore_eos": True}
+    async with httpx.AsyncClient(base_url=smollm2["url"], timeout=60) as client:
+        async with client.stream("POST", "/v1/completions", json={**body, "stream": True}) as reply:
+            async for _ in reply.aiter_bytes():
+                break
+        whole = asyncio.create_task(client.post("/v1/completions", json=body))
+        await _until(client, "inferd_num_requests_open", 1)
+        whole.cancel()
+        await asyncio.gather(whole, return_exceptions=True)
+        await _until(client, "inferd_num_requests_open", 0)
+        short = {**body, "max_tokens": 2, "ignore_eos": False}
+        assert (await client.post("/v1/completions", json=short)).status_code == 200
+        await _until(client, "inferd_num_requests_running", 0)
+
+
+async def _until(client: httpx.AsyncClient, name: str, value: float) -> None:
+    for _ in range(400):
+        text = (await client.get("/metrics")).text
+        line = next(line for line in text.splitlines() if line.startswith(name + "{"))
+        if float(line.rsplit(" ", 1)[1]) == value:
+            return
+        await asyncio.sleep(0.05)
+    pytest.fail(f"{line}: never became {value}")
+
+
+async def test_errors_leave_it_serving(smollm2: dict[str, Any]) -> None:
+    async with httpx.AsyncClient(base_url=smollm2["url"], timeout=60) as client:
+        long = {"model": "smollm2", "prompt": "word " * 9000, "max_tokens": 1}
+        reply = await client.post("/v1/completions", json=long)
+        assert reply.status_code == 400
+        assert reply.json()["error"]["code"] == "context_length_exceeded"
+        raw = await client.post("/v1/completions", content=b"{", headers={"X-Request-Id": "r1"})
+        assert raw.json()["error"]["code"] == "invalid_json"
+        assert raw.headers["x-request-id"] == "r1"
+        text = "Grüße 🙂 東京"
+        tokens = (await client.post("/tokenize", json={"prompt": text})).json()["tokens"]
+        back = await client.post("/detokenize", json={"tokens": tokens})
+        assert back.json()["prompt"] == text

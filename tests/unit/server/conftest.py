@@ -1,0 +1,71 @@
+"""Clients against the application in memory; no socket and no process."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from fake_engine import FakeEngine
+
+from inferd_server.app import create_app
+from inferd_server.settings import Settings
+
+CHAT = {"model": "tiny", "messages": [{"role": "user", "content": "hi"}]}
+COMPLETION = {"model": "tiny", "prompt": "abc"}
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def engine() -> FakeEngine:
+    return FakeEngine()
+
+
+@pytest.fixture
+def make_app(engine: FakeEngine) -> Callable[..., Any]:
+    """`make_app(api_keys=...)`: a ready application with those settings."""
+
+    def make(phase: str = "ready", **settings: Any) -> Any:
+        app = create_app(
+            engine,  # type: ignore[arg-type]
+            Settings(model="tiny", served_names=("tiny", "org/tiny"), **settings),
+        )
+        app.state.service.phase = phase
+        return app
+
+    return make
+
+
+@pytest.fixture
+def app(make_app: Callable[..., Any]) -> Any:
+    return make_app()
+
+
+@pytest.fixture
+def client(app: Any) -> httpx.AsyncClient:
+    return client_of(app)
+
+
+def client_of(app: Any) -> httpx.AsyncClient:
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    return httpx.AsyncClient(transport=transport, base_url="http://test")
+
+
+@pytest.fixture
+def chat_body() -> dict[str, Any]:
+    return {**CHAT}
+
+
+@pytest.fixture
+def completion_body() -> dict[str, Any]:
+    return {**COMPLETION}

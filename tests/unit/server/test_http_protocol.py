@@ -1,0 +1,104 @@
+"""The head of a request: what is too large, too many, too slow or not HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+import uvicorn
+from uvicorn.server import ServerState
+
+from inferd_server import http_protocol
+from inferd_server.http_protocol import BoundedHttpProtocol
+
+pytestmark = pytest.mark.anyio
+
+
+class Wire(asyncio.Transport):
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = b""
+        self.closed = False
+
+    def write(self, data: Any) -> None:
+        self.written += data
+
+    def close(self) -> None:
+        self.closed = True
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return default
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+
+async def app(scope: Any, receive: Any, send: Any) -> None:
+    await receive()
+    await send({"type": "http.response.start", "status": 204, "headers": []})
+    await send({"type": "http.response.body", "body": b""})
+
+
+@pytest.fixture
+async def connection() -> Any:
+    config = uvicorn.Config(app, lifespan="off", log_config=None)
+    config.load()
+    protocol = BoundedHttpProtocol(config, ServerState(), {})
+    wire = Wire()
+    protocol.connection_made(wire)
+    yield protocol, wire
+    if not wire.closed:
+        protocol.connection_lost(None)
+    protocol._stop_timer()
+    protocol._unset_keepalive_if_required()
+
+
+GET = b"GET / HTTP/1.1\r\nHost: a\r\n"
+
+
+@pytest.mark.parametrize(
+    ("pieces", "status"),
+    [
+        ([GET + b"\r\n"], 204),
+        ([GET + b"X: " + b"a" * 30_000 + b"\r\n\r\n"], 204),
+        ([GET] + [b"X: " + b"a" * 30_000] * 3, 431),
+        ([GET + b"X: " + b"a" * 70_000 + b"\r\n\r\n"], 431),
+        ([GET] + [b"X-%d: a\r\n" % i for i in range(101)] + [b"\r\n"], 431),
+        ([b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\nHost: a\r\n\r\n"], 414),
+        ([b"nonsense\r\n\r\n"], 400),
+        ([GET + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"], 400),
+    ],
+)
+async def test_heads(connection: Any, pieces: list[bytes], status: int) -> None:
+    protocol, wire = connection
+    for piece in pieces:
+        if not wire.closed:
+            protocol.data_received(piece)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert wire.written.startswith(b"HTTP/1.1 %d " % status)
+    if status != 204:
+        assert b'{"error":{"message":' in wire.written
+        assert wire.closed
+
+
+async def test_a_slow_head_is_closed_and_a_slow_answer_is_not(
+    connection: Any, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(http_protocol, "HEAD_SECONDS", 0.01)
+    protocol, wire = connection
+    protocol._stop_timer()
+    protocol.data_received(GET + b"\r\n")
+    assert protocol._timer is None
+    await asyncio.sleep(0.03)
+    assert wire.written.startswith(b"HTTP/1.1 204 ")
+    assert not wire.closed
+    protocol.data_received(GET)
+    await asyncio.sleep(0.03)
+    assert b"HTTP/1.1 408 " in wire.written
+    assert wire.closed
