@@ -19,15 +19,16 @@ MAX_STOP_CHARS = 256
 MAX_TOKEN_LIST = 1024
 MAX_LOGPROBS = 20
 MAX_SEED = 2**63 - 1
+MIN_TEMPERATURE = 1e-5  # below it, logits over temperature leave float32
 
 
 class SamplingParams(msgspec.Struct, omit_defaults=True, kw_only=True, forbid_unknown_fields=True):
     """Sampling of one request.
 
-    Temperature 0 is greedy. `top_k` 0 or -1 and `top_p` 1 switch the filter off. `max_tokens` None
-    means what is left of the context. `logprobs` k returns the k most likely tokens and the chosen
-    one, taken before any processing (raw). Raises RequestError, naming the field, when a value is
-    out of range.
+    Temperature 0 (below 1e-5) is greedy. `top_k` 0 or -1 and `top_p` 1 switch the filter off.
+    `max_tokens` None means what is left of the context. `logprobs` k returns the k most likely
+    tokens and the chosen one, taken before any processing (raw). Raises RequestError, naming the
+    field, when a value is out of range.
     """
 
     n: int = 1
@@ -56,6 +57,9 @@ class SamplingParams(msgspec.Struct, omit_defaults=True, kw_only=True, forbid_un
     def __post_init__(self) -> None:
         if isinstance(self.stop, str):
             self.stop = [self.stop]
+        for name, kind in _LISTS.items():
+            if getattr(self, name) is None:
+                setattr(self, name, kind())
         for name, ok, want in _RULES:
             value = getattr(self, name)
             if not ok(value):
@@ -65,10 +69,12 @@ class SamplingParams(msgspec.Struct, omit_defaults=True, kw_only=True, forbid_un
                 f"min_tokens {self.min_tokens} is greater than max_tokens {self.max_tokens}",
                 "min_tokens",
             )
+        if self.stop and not self.detokenize:
+            raise RequestError("stop strings need the text: set detokenize to true", "stop")
 
     @property
     def greedy(self) -> bool:
-        return self.temperature == 0.0
+        return self.temperature < MIN_TEMPERATURE
 
     @property
     def has_penalties(self) -> bool:
@@ -130,6 +136,12 @@ def _bias(value: Any) -> bool:
     )
 
 
+def _is_bool(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+_LISTS = {"stop": list, "stop_token_ids": list, "bad_words": list, "logit_bias": dict}
+_SWITCHES = ("include_stop_str_in_output", "ignore_eos", "detokenize", "skip_special_tokens")
 _RULES: tuple[Rule, ...] = (
     ("n", _whole(1, MAX_N), f"a whole number from 1 to {MAX_N}"),
     ("temperature", _real(0, 2), "a number from 0 to 2"),
@@ -153,4 +165,5 @@ _RULES: tuple[Rule, ...] = (
     ("bad_words", _strings(128), f"up to 128 strings of 1 to {MAX_STOP_CHARS} characters"),
     ("logprobs", _whole(0, MAX_LOGPROBS, optional=True), f"from 0 to {MAX_LOGPROBS}"),
     ("prompt_logprobs", _whole(0, MAX_LOGPROBS, optional=True), f"from 0 to {MAX_LOGPROBS}"),
+    *((name, _is_bool, "true or false") for name in _SWITCHES),
 )

@@ -36,7 +36,6 @@ class Request(msgspec.Struct, kw_only=True):
     bad_word_ids: list[list[int]] = []  # params.bad_words, tokenized
     priority: int = 0  # smaller runs first, under the priority policy
     cache_salt: str = ""  # part of every block hash: who shares the prefix cache
-    front_end: int = 0  # which front end gets the outputs
     arrival: float = 0.0  # monotonic seconds; set by the front end
 
 

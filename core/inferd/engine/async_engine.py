@@ -9,32 +9,22 @@ import time
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from inferd.config.engine import EngineConfig
 from inferd.contracts.executor import WorkerInfo
 from inferd.engine import messages as m
 from inferd.engine.client import EngineClient
 from inferd.engine.front import load_front
 from inferd.engine.inputs import InputProcessor
-from inferd.engine.output_processor import RequestState
 from inferd.engine.outputs import RequestOutput
+from inferd.engine.streams import Stream, Streams
 from inferd.errors import EngineDead, InferdError, RequestError
 from inferd.params import SamplingParams
-from inferd.types import SequenceOutput, StepStats
+from inferd.types import StepStats
 
 if TYPE_CHECKING:
     from inferd.loading.tokenizer import Tokenizer
-
-News = RequestOutput | InferdError
-
-
-class _Stream:
-    """A request in flight: its state and the queue its caller reads."""
-
-    __slots__ = ("queue", "state")
-
-    def __init__(self, state: RequestState) -> None:
-        self.state = state
-        self.queue: asyncio.Queue[News] = asyncio.Queue()
 
 
 class AsyncEngine:
@@ -43,19 +33,16 @@ class AsyncEngine:
     `address` joins a running engine as a further front end instead of starting one.
     """
 
-    def __init__(
-        self, config: EngineConfig, address: str | None = None, front_end: int = 0
-    ) -> None:
+    def __init__(self, config: EngineConfig, address: str | None = None) -> None:
         self.config = config
         self.tokenizer: Tokenizer | None = None
         self.generation_config: dict[str, Any] = {}
         self.stats = StepStats()
         self.error: InferdError | None = None
         self.info: WorkerInfo
-        self._front_end = front_end
-        self._client = EngineClient(config, address, front_end)
+        self._client = EngineClient(config, address)
         self._inputs: InputProcessor
-        self._streams: dict[str, _Stream] = {}
+        self._streams = Streams(self._client.name)
         self._tasks: list[asyncio.Task[None]] = []
         self._dead = asyncio.Event()
         self._stopping = False
@@ -111,30 +98,8 @@ class AsyncEngine:
 
         Raises RequestError before the first output, EngineDead when the engine is gone.
         """
-        stream = await self._submit(prompt, params, request_id, priority, cache_salt)
-        try:
-            while True:
-                news = await stream.queue.get()
-                if isinstance(news, InferdError):
-                    raise news
-                yield news
-                if news.finished:
-                    return
-        finally:
-            await self.abort(request_id)
-
-    async def _submit(
-        self,
-        prompt: str | list[int],
-        params: SamplingParams,
-        request_id: str,
-        priority: int,
-        cache_salt: str,
-    ) -> _Stream:
         if self.error is not None:
             raise self.error
-        if request_id in self._streams:
-            raise RequestError(f"request id {request_id!r} is already running", "request_id")
         request = self._inputs.request(
             request_id,
             prompt,
@@ -143,18 +108,27 @@ class AsyncEngine:
             cache_salt=cache_salt,
             arrival=time.monotonic(),
         )
-        request.front_end = self._front_end
         text = prompt if isinstance(prompt, str) else None
-        stream = _Stream(RequestState(request, text, self.tokenizer))
-        self._streams[request_id] = stream
-        await self._client.send(m.Add(request))
-        return stream
+        stream = self._streams.open(request, text, self.tokenizer)
+        try:
+            await self._client.send(
+                m.Add(msgspec.structs.replace(request, request_id=stream.engine_id))
+            )
+            while True:
+                news = await stream.queue.get()
+                if isinstance(news, InferdError):
+                    raise news
+                yield news
+                if news.finished:
+                    return
+        finally:
+            await self._close(stream)
 
-    async def abort(self, request_id: str) -> None:
-        """Forget a request; unknown and finished ones are ignored."""
-        stream = self._streams.pop(request_id, None)
-        if stream is not None and not stream.state.finished and self.error is None:
-            await self._client.send(m.Abort(request_id))
+    async def _close(self, stream: Stream) -> None:
+        """Forget a stream, and have the engine forget what still runs of it."""
+        self._streams.close(stream)
+        if not stream.state.finished and self.error is None:
+            await self._client.send(m.Abort(stream.engine_id))
 
     async def reset_prefix_cache(self) -> None:
         await self._client.send(m.ResetPrefixCache())
@@ -172,26 +146,13 @@ class AsyncEngine:
             if isinstance(message, m.Outputs):
                 self.stats = message.stats
                 for output in message.outputs:
-                    await self._deliver(output)
+                    if self._streams.deliver(output):
+                        await self._client.send(m.Abort(output.request_id, output.index))
             elif isinstance(message, m.Refused):
-                stream = self._streams.pop(message.request_id, None)
-                if stream is not None:
-                    refusal = RequestError(message.message, message.param, message.code)
-                    stream.queue.put_nowait(refusal)
+                refusal = RequestError(message.message, message.param, message.code)
+                self._streams.refuse(message.request_id, refusal)
             elif isinstance(message, m.Failed):
                 self._fail(EngineDead(message.message))
-
-    async def _deliver(self, output: SequenceOutput) -> None:
-        stream = self._streams.get(output.request_id)
-        if stream is None:
-            return
-        fed = stream.state.feed(output)
-        if fed is None:
-            return
-        news, abort = fed
-        if abort:
-            await self._client.send(m.Abort(output.request_id, output.index))
-        stream.queue.put_nowait(news)
 
     async def _watch(self) -> None:
         await self._client.wait_dead()
@@ -201,5 +162,4 @@ class AsyncEngine:
 
     def _fail(self, error: InferdError) -> None:
         self.error = self.error or error
-        for stream in self._streams.values():
-            stream.queue.put_nowait(self.error)
+        self._streams.fail(self.error)

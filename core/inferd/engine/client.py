@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 import shutil
 import sys
 import tempfile
@@ -20,6 +21,7 @@ from inferd.engine import messages as m
 from inferd.errors import EngineDead, InferdError
 
 BEAT_S = 1.0
+LINGER_MS = 200  # for what a front end that leaves has still to say
 
 
 class EngineClient:
@@ -28,20 +30,19 @@ class EngineClient:
     Never imports torch. One asyncio loop owns it.
     """
 
-    def __init__(
-        self, config: EngineConfig, address: str | None = None, front_end: int = 0
-    ) -> None:
+    def __init__(self, config: EngineConfig, address: str | None = None) -> None:
         self._config = config
         self._folder: Path | None = None
         if address is None:
             self._folder = Path(tempfile.mkdtemp(prefix="inferd-"))  # mode 0700
             address = f"ipc://{self._folder}/engine.sock"
         self.address = address
+        self.name = f"f{secrets.token_hex(6)}"  # unique: the engine answers by it
         self._context = zmq.asyncio.Context()
         self._socket = self._context.socket(zmq.DEALER)
-        self._socket.setsockopt(zmq.IDENTITY, b"front-end-%d" % front_end)
-        self._socket.setsockopt(zmq.LINGER, 0)
+        self._socket.setsockopt(zmq.IDENTITY, self.name.encode())
         self._socket.setsockopt(zmq.SNDHWM, 0)
+        self._monitor = self._socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
         self._process: asyncio.subprocess.Process | None = None
         self._beat: asyncio.Task[None] | None = None
 
@@ -74,17 +75,22 @@ class EngineClient:
     async def _first_reply(self) -> m.ToFrontEnd:
         reply = asyncio.ensure_future(self._socket.recv())
         death = asyncio.ensure_future(self.wait_dead())
-        await asyncio.wait({reply, death}, return_when=asyncio.FIRST_COMPLETED)
-        death.cancel()
-        if not reply.done():
+        try:
+            await asyncio.wait({reply, death}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            death.cancel()
             reply.cancel()
-            code = self._process.returncode if self._process else None
-            await self.stop(0)
-            raise EngineDead(
-                f"the engine process ended while starting, exit code {code}; see its output above"
-            )
+        if reply.cancelled():
+            raise await self._ended_while_starting()
         answer: m.ToFrontEnd = m.decode_to_front_end(reply.result())
         return answer
+
+    async def _ended_while_starting(self) -> EngineDead:
+        code = self._process.returncode if self._process else None
+        await self.stop(0)
+        return EngineDead(
+            f"the engine process ended while starting, exit code {code}; see its output above"
+        )
 
     async def _keep_beating(self) -> None:
         while True:
@@ -100,28 +106,36 @@ class EngineClient:
             yield m.decode_to_front_end(await self._socket.recv())
 
     async def wait_dead(self) -> None:
-        """Returns when the engine process has ended; never, for one this client did not start."""
+        """Returns when the engine process has ended, or closed its socket on one that joined it."""
         if self._process is None:
-            await asyncio.Event().wait()
+            await self._monitor.recv_multipart()
         else:
             await self._process.wait()
 
     async def stop(self, timeout: float) -> None:
-        """End the engine process this client started; after `timeout` seconds by force."""
+        """End the engine process this client started; after `timeout` seconds by force.
+
+        One that joined takes its leave; its requests are aborted.
+        """
         if self._beat is not None:
             self._beat.cancel()
             self._beat = None
+        if self._folder is None and not self._socket.closed:
+            await self.send(m.Bye())
         if self._process is not None and self._process.returncode is None:
-            await self.send(m.Stop())
-            try:
-                await asyncio.wait_for(self._process.wait(), timeout)
-            except TimeoutError:
-                with contextlib.suppress(ProcessLookupError):
-                    self._process.kill()
-                await self._process.wait()
-        self._context.destroy(linger=0)
+            await self._end_process(self._process, timeout)
+        self._context.destroy(linger=LINGER_MS if self._folder is None else 0)
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
+
+    async def _end_process(self, process: asyncio.subprocess.Process, timeout: float) -> None:
+        await self.send(m.Stop())
+        try:
+            await asyncio.wait_for(process.wait(), timeout)
+        except TimeoutError:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
 
 
 def _error(failed: m.Failed) -> InferdError:

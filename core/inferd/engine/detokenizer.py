@@ -27,9 +27,16 @@ class StopStrings:
             at, stop = min(found, key=lambda hit: (hit[0], -len(hit[1])))
             self._held = ""
             return pending[: at + len(stop)] if self._include else pending[:at], stop
+        return self._hold_back(pending), None
+
+    def pass_over(self, text: str) -> str:
+        """The same for text in which a whole stop string does not count."""
+        return self._hold_back(self._held + text)
+
+    def _hold_back(self, pending: str) -> str:
         keep = self._possible_start(pending)
         self._held = pending[len(pending) - keep :]
-        return pending[: len(pending) - keep], None
+        return pending[: len(pending) - keep]
 
     def flush(self) -> str:
         held, self._held = self._held, ""
@@ -46,11 +53,17 @@ class StopStrings:
 
 
 class Detokenizer:
-    """Turns token ids into text as they come; exact on characters split over tokens."""
+    """Turns token ids into text as they come; exact on characters split over tokens.
 
-    def __init__(self, decoder: StreamDecoder, stops: list[str], include_stop: bool) -> None:
+    As in vLLM, a stop string that lies in the text of the first `min_tokens` does not count.
+    """
+
+    def __init__(
+        self, decoder: StreamDecoder, stops: list[str], include_stop: bool, min_tokens: int = 0
+    ) -> None:
         self._decoder = decoder
         self._stops = StopStrings(stops, include_stop) if stops else None
+        self._to_pass = min_tokens
 
     def feed(self, token_ids: list[int]) -> tuple[str, str | None]:
         """New text and the stop string it completed, if any; later tokens are dropped."""
@@ -59,6 +72,10 @@ class Detokenizer:
             piece = self._decoder.step(token_id)
             if self._stops is None:
                 text += piece
+                continue
+            if self._to_pass > 0:
+                self._to_pass -= 1
+                text += self._stops.pass_over(piece)
                 continue
             safe, stop = self._stops.feed(piece)
             text += safe

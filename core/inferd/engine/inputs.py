@@ -39,6 +39,10 @@ class InputProcessor:
         prompt_ids = self._encode(prompt)
         self._check_prompt(prompt_ids)
         self._check_params(params)
+        if type(priority) is not int:
+            raise RequestError(f"priority must be a whole number, got {priority!r}", "priority")
+        if not isinstance(cache_salt, str):
+            raise RequestError(f"cache_salt must be text, got {cache_salt!r}", "cache_salt")
         return Request(
             request_id=request_id,
             prompt_ids=prompt_ids,
@@ -65,6 +69,8 @@ class InputProcessor:
         return self._tokenizer
 
     def _check_prompt(self, prompt_ids: list[int]) -> None:
+        if not isinstance(prompt_ids, list) or any(type(i) is not int for i in prompt_ids):
+            raise RequestError("a prompt is text or a list of token ids", "prompt")
         if not prompt_ids:
             raise RequestError("the prompt is empty; give at least one token", "prompt")
         limit = self._info.max_model_len
@@ -88,7 +94,7 @@ class InputProcessor:
             for token_id in ids:
                 if token_id >= self._info.vocab_size:
                     raise RequestError(self._out_of_vocabulary(name, token_id), name)
-        if params.stop and params.detokenize:
+        if params.stop:
             self._need_tokenizer("a stop string")
 
     def _out_of_vocabulary(self, what: str, token_id: int) -> str:

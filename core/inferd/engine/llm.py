@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from inferd.config.engine import EngineConfig
 from inferd.contracts.executor import WorkerInfo
@@ -14,9 +14,10 @@ from inferd.engine.engine import Engine
 from inferd.engine.front import load_front
 from inferd.engine.inputs import InputProcessor
 from inferd.engine.output_processor import RequestState
-from inferd.engine.outputs import CompletionOutput, RequestOutput
+from inferd.engine.outputs import RequestOutput
 from inferd.engine.progress import Progress
-from inferd.errors import RequestError, UsageError
+from inferd.engine.prompts import Message, Prompt, TokensPrompt, as_batch, as_conversations
+from inferd.errors import UsageError
 from inferd.host.host import Host
 from inferd.params import SamplingParams
 from inferd.types import Request
@@ -24,8 +25,7 @@ from inferd.types import Request
 if TYPE_CHECKING:
     from inferd.loading.tokenizer import Tokenizer
 
-Prompt = str | list[int]
-Message = dict[str, Any]
+T = TypeVar("T")
 
 
 class LLM:
@@ -52,37 +52,55 @@ class LLM:
         sampling_params: SamplingParams | Sequence[SamplingParams] | None = None,
         *,
         use_tqdm: bool = True,
+        priority: Sequence[int] | None = None,
     ) -> list[RequestOutput]:
-        """One RequestOutput per prompt, in order. Raises RequestError for the first bad one."""
-        batch = _as_batch(prompts)
-        params = self._params_for(batch, sampling_params)
-        requests = [
-            self._inputs.request(str(next(self._ids)), prompt, p)
-            for prompt, p in zip(batch, params, strict=True)
-        ]
-        texts = [prompt if isinstance(prompt, str) else None for prompt in batch]
-        return self._run(requests, texts, use_tqdm)
+        """One RequestOutput per prompt, in order. Raises RequestError for the first bad one.
+
+        A request that fails while it runs has finish_reason "error" and its text in `error`.
+        """
+        batch = as_batch(prompts)
+        if sampling_params is None:
+            sampling_params = self.get_default_sampling_params()
+        params = _spread("sampling_params", sampling_params, len(batch))
+        ranks = _spread("priority", priority or 0, len(batch))
+        requests = [self._request(*each) for each in zip(batch, params, ranks, strict=True)]
+        return self._run(requests, [prompt.get("prompt") for prompt in batch], use_tqdm)
+
+    def _request(self, prompt: TokensPrompt, params: SamplingParams, priority: int) -> Request:
+        return self._inputs.request(
+            str(next(self._ids)),
+            prompt["prompt_token_ids"] if "prompt_token_ids" in prompt else prompt["prompt"],
+            params,
+            priority=priority,
+            cache_salt=prompt.get("cache_salt", ""),
+        )
 
     def chat(
         self,
         messages: list[Message] | list[list[Message]],
         sampling_params: SamplingParams | Sequence[SamplingParams] | None = None,
-        *,
         use_tqdm: bool = True,
+        *,
+        chat_template: str | None = None,
         add_generation_prompt: bool = True,
-        **template_options: Any,
+        continue_final_message: bool = False,
+        tools: list[dict[str, Any]] | None = None,
+        chat_template_kwargs: dict[str, Any] | None = None,
     ) -> list[RequestOutput]:
         """Render conversations with the model's chat template and generate the next turn."""
-        if not messages:
-            raise RequestError("messages is empty; give at least one message", "messages")
-        conversations = _as_conversations(messages)
         tokenizer = self.get_tokenizer()
         prompts: list[Prompt] = []
-        for conversation in conversations:
+        for conversation in as_conversations(messages):
             text = tokenizer.apply_chat_template(
-                conversation, add_generation_prompt=add_generation_prompt, **template_options
+                conversation,
+                tools=tools,
+                add_generation_prompt=add_generation_prompt,
+                continue_final_message=continue_final_message,
+                chat_template=chat_template,
+                **(chat_template_kwargs or {}),
             )
-            prompts.append(tokenizer.encode(text, add_special_tokens=False))
+            ids = tokenizer.encode(text, add_special_tokens=False)
+            prompts.append({"prompt": text, "prompt_token_ids": ids})
         return self.generate(prompts, sampling_params, use_tqdm=use_tqdm)
 
     def beam_search(
@@ -116,17 +134,6 @@ class LLM:
     def __exit__(self, *_: object) -> None:
         self.shutdown()
 
-    def _params_for(
-        self, batch: list[Prompt], given: SamplingParams | Sequence[SamplingParams] | None
-    ) -> list[SamplingParams]:
-        if given is None:
-            given = self.get_default_sampling_params()
-        if isinstance(given, SamplingParams):
-            return [given] * len(batch)
-        if len(given) != len(batch):
-            raise UsageError(f"{len(batch)} prompts but {len(given)} sampling_params were given")
-        return list(given)
-
     def _run(
         self, requests: list[Request], texts: list[str | None], show: bool
     ) -> list[RequestOutput]:
@@ -134,7 +141,7 @@ class LLM:
             request.request_id: RequestState(request, text, self._tokenizer)
             for request, text in zip(requests, texts, strict=True)
         }
-        finals = {key: _empty_output(state) for key, state in states.items()}
+        finals = {key: RequestOutput.empty(s.request, s.prompt) for key, s in states.items()}
         waiting = iter(requests)
         try:
             with Progress(len(requests), show) as progress:
@@ -168,57 +175,14 @@ class LLM:
             news, abort = fed
             if abort:
                 self._engine.abort(output.request_id, output.index)
-            _merge(finals[output.request_id], news)
+            finals[output.request_id].add(news)
             progress.advance(len(output.token_ids), news.finished)
 
 
-def _as_batch(prompts: Prompt | Sequence[Prompt]) -> list[Prompt]:
-    if isinstance(prompts, str):
-        return [prompts]  # type: ignore[list-item]
-    if prompts and isinstance(prompts[0], int):
-        return [prompts]  # type: ignore[list-item]
-    return list(prompts)  # type: ignore[arg-type]
-
-
-def _as_conversations(messages: list[Message] | list[list[Message]]) -> list[list[Message]]:
-    if isinstance(messages[0], dict):
-        return [messages]
-    return messages
-
-
-def _empty_output(state: RequestState) -> RequestOutput:
-    params = state.request.params
-    return RequestOutput(
-        request_id=state.request.request_id,
-        prompt=state.prompt,
-        prompt_token_ids=state.request.prompt_ids,
-        outputs=[
-            CompletionOutput(
-                index=i,
-                text="",
-                token_ids=[],
-                logprobs=[] if params.logprobs is not None else None,
-                cumulative_logprob=0.0 if params.logprobs is not None else None,
-            )
-            for i in range(params.n)
-        ],
-        finished=False,
-    )
-
-
-def _merge(final: RequestOutput, news: RequestOutput) -> None:
-    """Add a delta to the accumulated output."""
-    for delta in news.outputs:
-        sample = final.outputs[delta.index]
-        sample.text += delta.text
-        sample.token_ids = sample.token_ids + delta.token_ids
-        if delta.logprobs and sample.logprobs is not None:
-            sample.logprobs += delta.logprobs
-            chosen = [next(iter(entry.values())).logprob for entry in delta.logprobs]
-            sample.cumulative_logprob = (sample.cumulative_logprob or 0.0) + sum(chosen)
-        sample.finish_reason = delta.finish_reason
-        sample.stop_reason = delta.stop_reason
-        sample.error = delta.error
-    final.finished = news.finished
-    final.prompt_logprobs = news.prompt_logprobs or final.prompt_logprobs
-    final.num_cached_tokens = news.num_cached_tokens
+def _spread(name: str, given: T | Sequence[T], count: int) -> list[T]:
+    """One value for all, or one for each prompt."""
+    if not isinstance(given, Sequence):
+        return [given] * count
+    if len(given) != count:
+        raise UsageError(f"{count} prompts but {len(given)} {name} were given")
+    return list(given)

@@ -34,6 +34,10 @@ class Beat(Message):
     """Sent every second; the requests of a front end that stops sending it are aborted."""
 
 
+class Bye(Message):
+    """A front end leaves: its requests are aborted."""
+
+
 class ResetPrefixCache(Message):
     pass
 
@@ -42,7 +46,7 @@ class Stop(Message):
     """The engine process ends, running requests or not."""
 
 
-ToEngine = Hello | Add | Abort | Beat | ResetPrefixCache | Stop
+ToEngine = Hello | Add | Abort | Beat | Bye | ResetPrefixCache | Stop
 
 
 # engine -> front end

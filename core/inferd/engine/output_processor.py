@@ -35,6 +35,7 @@ class RequestState:
                 self._tokenizer.stream(prompt, params.skip_special_tokens),
                 params.stop,
                 params.include_stop_str_in_output,
+                params.min_tokens,
             )
             for _ in range(params.n)
         ]

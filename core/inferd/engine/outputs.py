@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from inferd.types import FinishReason
+from inferd.types import FinishReason, Request
 
 
 class Logprob(msgspec.Struct):
@@ -30,6 +30,18 @@ class CompletionOutput(msgspec.Struct):
     stop_reason: int | str | None = None
     error: str | None = None  # with finish_reason "error"
 
+    def add(self, delta: CompletionOutput) -> None:
+        """What a stream brought."""
+        self.text += delta.text
+        self.token_ids += delta.token_ids
+        if delta.logprobs and self.logprobs is not None:
+            self.logprobs += delta.logprobs
+            chosen = [next(iter(entry.values())).logprob for entry in delta.logprobs]
+            self.cumulative_logprob = (self.cumulative_logprob or 0.0) + sum(chosen)
+        self.finish_reason = delta.finish_reason
+        self.stop_reason = delta.stop_reason
+        self.error = delta.error
+
 
 class RequestOutput(msgspec.Struct):
     """A request's samples: all of them offline, those that moved in a stream."""
@@ -41,3 +53,27 @@ class RequestOutput(msgspec.Struct):
     finished: bool
     prompt_logprobs: list[LogprobDict | None] | None = None
     num_cached_tokens: int = 0
+
+    @classmethod
+    def empty(cls, request: Request, prompt: str | None) -> RequestOutput:
+        """Nothing generated yet; `add` fills it."""
+        with_logprobs = request.params.logprobs is not None
+        samples = [
+            CompletionOutput(
+                index=index,
+                text="",
+                token_ids=[],
+                logprobs=[] if with_logprobs else None,
+                cumulative_logprob=0.0 if with_logprobs else None,
+            )
+            for index in range(request.params.n)
+        ]
+        return cls(request.request_id, prompt, request.prompt_ids, samples, finished=False)
+
+    def add(self, news: RequestOutput) -> None:
+        """What a stream brought."""
+        for delta in news.outputs:
+            self.outputs[delta.index].add(delta)
+        self.finished = news.finished
+        self.prompt_logprobs = news.prompt_logprobs or self.prompt_logprobs
+        self.num_cached_tokens = news.num_cached_tokens

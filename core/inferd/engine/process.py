@@ -10,140 +10,26 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import time
-from collections.abc import Callable
+import traceback
 
-import msgspec
 import zmq
 
 from inferd.config.engine import EngineConfig
-from inferd.contracts.executor import WorkerInfo
 from inferd.engine import messages as m
 from inferd.engine.engine import Engine
-from inferd.errors import InferdError, RequestError
+from inferd.engine.loop import EngineLoop
+from inferd.errors import InferdError
 from inferd.host.host import Host
-from inferd.types import Request, SequenceOutput
-
-IDLE_MS = 1000  # how often an idle engine looks whether its parent still lives
-SILENCE_S = 15.0  # a front end that sends no Beat for so long is taken for dead
 
 
-class EngineLoop:
-    """Receives messages between steps and sends one message per step and front end."""
-
-    def __init__(
-        self, engine: Engine, info: WorkerInfo, socket: zmq.Socket[bytes], parent: int
-    ) -> None:
-        self._engine = engine
-        self._ready = m.encode(m.Ready.of(info))
-        self._socket = socket
-        self._parent = parent
-        self._owners: dict[str, bytes] = {}  # request id -> identity of its front end
-        self._unfinished: dict[str, int] = {}  # request id -> samples that have not finished
-        self._last_seen: dict[bytes, float] = {}
-        self._next_check = 0.0
-        self._running = True
-        self._handlers: dict[type[m.Message], Callable[[bytes, m.Message], None]] = {
-            m.Hello: self._hello,
-            m.Add: self._add,
-            m.Abort: self._abort,
-            m.Beat: lambda *_: None,
-            m.ResetPrefixCache: lambda *_: self._engine.reset_prefix_cache(),
-            m.Stop: self._stop,
-        }
-
-    def run(self) -> None:
-        while self._running:
-            self._receive(0 if self._engine.has_work else IDLE_MS)
-            self._check_peers()
-            outputs = self._engine.step()
-            if outputs:
-                self._send(outputs)
-
-    def _receive(self, timeout_ms: int) -> None:
-        while self._running and self._socket.poll(timeout_ms):
-            identity, payload = self._socket.recv_multipart()
-            self._last_seen[identity] = time.monotonic()
-            try:
-                message = m.decode_to_engine(payload)
-            except msgspec.DecodeError as error:
-                print(f"inferd engine: dropped a malformed message: {error}", file=sys.stderr)
-                continue
-            self._handlers[type(message)](identity, message)
-            timeout_ms = 0
-
-    def _hello(self, identity: bytes, _: m.Message) -> None:
-        self._socket.send_multipart([identity, self._ready])
-
-    def _add(self, identity: bytes, message: m.Message) -> None:
-        request: Request = message.request  # type: ignore[attr-defined]
-        try:
-            self._engine.add(request)
-        except RequestError as error:
-            refused = m.Refused(request.request_id, str(error), error.param, error.code)
-            self._socket.send_multipart([identity, m.encode(refused)])
-            return
-        self._owners[request.request_id] = identity
-        self._unfinished[request.request_id] = request.params.n
-
-    def _abort(self, _: bytes, message: m.Message) -> None:
-        request_id: str = message.request_id  # type: ignore[attr-defined]
-        index: int | None = message.index  # type: ignore[attr-defined]
-        if request_id not in self._owners:
-            return
-        ended = self._engine.abort(request_id, index)
-        self._count_finished(request_id, ended)
-
-    def _stop(self, *_: object) -> None:
-        self._running = False
-
-    def _count_finished(self, request_id: str, samples: int) -> None:
-        self._unfinished[request_id] -= samples
-        if self._unfinished[request_id] <= 0:
-            del self._unfinished[request_id], self._owners[request_id]
-
-    def _send(self, outputs: list[SequenceOutput]) -> None:
-        batches: dict[bytes, list[SequenceOutput]] = {}
-        for output in outputs:
-            identity = self._owners.get(output.request_id)
-            if identity is None:
-                continue
-            batches.setdefault(identity, []).append(output)
-            if output.finish_reason is not None:
-                self._count_finished(output.request_id, 1)
-        stats = self._engine.stats()
-        for identity, batch in batches.items():
-            self._socket.send_multipart([identity, m.encode(m.Outputs(batch, stats))])
-
-    def _check_peers(self) -> None:
-        """Once a second: the parent's life, and the heartbeat of every front end."""
-        now = time.monotonic()
-        if now < self._next_check:
-            return
-        self._next_check = now + IDLE_MS / 1000
-        if os.getppid() != self._parent:
-            self._running = False
-        for identity, seen in list(self._last_seen.items()):
-            if now - seen > SILENCE_S:
-                del self._last_seen[identity]
-                self._drop_front_end(identity)
-
-    def _drop_front_end(self, identity: bytes) -> None:
-        """Abort what it asked for; should it wake up, it learns that its streams are gone."""
-        for request_id in [r for r, owner in self._owners.items() if owner == identity]:
-            self._abort(identity, m.Abort(request_id))
-            text = "the request was dropped because its front end did not answer for a while"
-            lost = m.Refused(request_id, text, None, "server_error")
-            self._socket.send_multipart([identity, m.encode(lost)])
-
-
-def _fail(socket: zmq.Socket[bytes], error: Exception) -> int:
-    """Tell every front end that says Hello within ten seconds why there will be no engine."""
+def _fail(socket: zmq.Socket[bytes], error: Exception, front_ends: list[bytes]) -> int:
+    """Tell the front ends, else the first to say Hello within ten seconds, why there is none."""
     kind = type(error).__name__ if isinstance(error, InferdError) else "EngineDead"
     text = str(error) if isinstance(error, InferdError) else f"{type(error).__name__}: {error}"
     payload = m.encode(m.Failed(kind, text))
-    if socket.poll(10_000):
-        identity, _ = socket.recv_multipart()
+    if not front_ends and socket.poll(10_000):
+        front_ends = [socket.recv_multipart()[0]]
+    for identity in front_ends:
         socket.send_multipart([identity, payload])
     return error.exit_code if isinstance(error, InferdError) else 3
 
@@ -158,22 +44,28 @@ def main(address: str) -> int:
     socket.setsockopt(zmq.SNDHWM, 0)  # bounded by the front ends, which abort slow readers
     socket.setsockopt(zmq.LINGER, 2000)
     socket.bind(address)
+    try:
+        return serve(config, socket, parent)
+    finally:
+        context.destroy()
+
+
+def serve(config: EngineConfig, socket: zmq.Socket[bytes], parent: int) -> int:
+    """Load the model and run until Stop; returns the exit code."""
     engine: Engine | None = None
+    loop: EngineLoop | None = None
     try:
         engine = Engine(config, Host.from_selection(config.plugins.plugins))
-        info = engine.start()
-        EngineLoop(engine, info, socket, parent).run()
+        loop = EngineLoop(engine, engine.start(), socket, parent)
+        loop.run()
         return 0
     except Exception as error:
         if not isinstance(error, InferdError):
-            import traceback
-
             traceback.print_exc()
-        return _fail(socket, error)
+        return _fail(socket, error, loop.front_ends if loop else [])
     finally:
         if engine is not None:
             engine.stop()
-        context.destroy()
 
 
 if __name__ == "__main__":

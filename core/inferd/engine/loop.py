@@ -1,0 +1,149 @@
+"""EngineLoop: steps, and between them the messages of the front ends."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+
+import msgspec
+import zmq
+
+from inferd.contracts.executor import WorkerInfo
+from inferd.engine import messages as m
+from inferd.engine.engine import Engine
+from inferd.errors import InferdError, RequestError
+from inferd.types import Request, SequenceOutput
+
+IDLE_MS = 1000  # how often an idle engine looks whether its parent still lives
+SILENCE_S = 15.0  # a front end that sends no Beat for so long is taken for dead
+
+
+class EngineLoop:
+    """Receives messages between steps and sends one message per step and front end."""
+
+    def __init__(
+        self, engine: Engine, info: WorkerInfo, socket: zmq.Socket[bytes], parent: int
+    ) -> None:
+        self._engine = engine
+        self._ready = m.encode(m.Ready.of(info))
+        self._socket = socket
+        self._parent = parent
+        self._owners: dict[str, bytes] = {}  # request id -> identity of its front end
+        self._unfinished: dict[str, int] = {}  # request id -> samples that have not finished
+        self._last_seen: dict[bytes, float] = {}
+        self._next_check = 0.0
+        self._running = True
+        self._handlers: dict[type[m.Message], Callable[[bytes, m.Message], object]] = {
+            m.Hello: self._hello,
+            m.Add: self._add,
+            m.Abort: self._abort,
+            m.Beat: lambda *_: None,
+            m.Bye: self._bye,
+            m.ResetPrefixCache: lambda *_: self._engine.reset_prefix_cache(),
+            m.Stop: self._stop,
+        }
+
+    @property
+    def front_ends(self) -> list[bytes]:
+        """Identities of those that were heard of lately."""
+        return list(self._last_seen)
+
+    def run(self) -> None:
+        while self._running:
+            self._receive(0 if self._engine.has_work else IDLE_MS)
+            self._check_peers()
+            outputs = self._engine.step()
+            if outputs:
+                self._send(outputs)
+
+    def _receive(self, timeout_ms: int) -> None:
+        while self._running and self._socket.poll(timeout_ms):
+            identity, *frames = self._socket.recv_multipart()
+            message = _decode(frames)
+            if message is not None:
+                self._last_seen[identity] = time.monotonic()
+                self._handlers[type(message)](identity, message)
+            timeout_ms = 0
+
+    def _hello(self, identity: bytes, _: m.Message) -> None:
+        self._socket.send_multipart([identity, self._ready])
+
+    def _add(self, identity: bytes, message: m.Message) -> None:
+        request: Request = message.request  # type: ignore[attr-defined]
+        try:
+            self._engine.add(request)
+        except RequestError as error:
+            refused = m.Refused(request.request_id, str(error), error.param, error.code)
+            self._socket.send_multipart([identity, m.encode(refused)])
+            return
+        self._owners[request.request_id] = identity
+        self._unfinished[request.request_id] = request.params.n
+
+    def _abort(self, _: bytes, message: m.Message) -> None:
+        request_id: str = message.request_id  # type: ignore[attr-defined]
+        index: int | None = message.index  # type: ignore[attr-defined]
+        if request_id not in self._owners:
+            return
+        ended = self._engine.abort(request_id, index)
+        self._count_finished(request_id, ended)
+
+    def _bye(self, identity: bytes, *_: object) -> list[str]:
+        """Forget a front end; returns the requests that this aborted."""
+        self._last_seen.pop(identity, None)
+        aborted = [name for name, owner in self._owners.items() if owner == identity]
+        for request_id in aborted:
+            self._abort(identity, m.Abort(request_id))
+        return aborted
+
+    def _stop(self, *_: object) -> None:
+        self._running = False
+
+    def _count_finished(self, request_id: str, samples: int) -> None:
+        self._unfinished[request_id] -= samples
+        if self._unfinished[request_id] <= 0:
+            del self._unfinished[request_id], self._owners[request_id]
+
+    def _send(self, outputs: list[SequenceOutput]) -> None:
+        batches: dict[bytes, list[SequenceOutput]] = {}
+        for output in outputs:
+            identity = self._owners.get(output.request_id)
+            if identity is None:
+                continue
+            batches.setdefault(identity, []).append(output)
+            if output.finish_reason is not None:
+                self._count_finished(output.request_id, 1)
+        stats = self._engine.stats()
+        for identity, batch in batches.items():
+            self._socket.send_multipart([identity, m.encode(m.Outputs(batch, stats))])
+
+    def _check_peers(self) -> None:
+        """Once a second: the parent's life, and the heartbeat of every front end."""
+        now = time.monotonic()
+        if now < self._next_check:
+            return
+        self._next_check = now + IDLE_MS / 1000
+        if os.getppid() != self._parent:
+            self._running = False
+        for identity, seen in list(self._last_seen.items()):
+            if now - seen > SILENCE_S:
+                self._drop_front_end(identity)
+
+    def _drop_front_end(self, identity: bytes) -> None:
+        """Should it wake up, it learns that its streams are gone."""
+        for request_id in self._bye(identity):
+            text = "the request was dropped because its front end did not answer for a while"
+            lost = m.Refused(request_id, text, None, "server_error")
+            self._socket.send_multipart([identity, m.encode(lost)])
+
+
+def _decode(frames: list[bytes]) -> m.ToEngine | None:
+    """None, and a line on standard error, for what is not a message."""
+    try:
+        (payload,) = frames
+        message: m.ToEngine = m.decode_to_engine(payload)
+    except (ValueError, RecursionError, msgspec.MsgspecError, InferdError) as error:
+        print(f"inferd engine: dropped a malformed message: {error}", file=sys.stderr)
+        return None
+    return message
