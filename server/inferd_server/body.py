@@ -17,7 +17,8 @@ from inferd_server.protocol.refused import refuse
 B = TypeVar("B", bound=Body)
 
 MAX_DEPTH = 100
-MAX_CONTAINERS = 1_000_000  # objects and arrays; brackets inside texts count too
+MAX_CONTAINERS = 250_000  # objects and arrays, which take the collector up to 1 us each to track
+MAX_COMMAS = 2_000_000  # list items and fields; like the brackets, those inside texts count too
 _UNION_BRANCHES = {"str", "int", "float", "bool", "list", "dict", "tuple"}
 
 
@@ -38,9 +39,10 @@ async def read_body(request: Request, model: type[B]) -> B:
 def decode(raw: bytes) -> Any:
     """JSON to Python. Raises RequestError for bad syntax and for what is too deep or too much."""
     containers = raw.count(b"[") + raw.count(b"{")
-    if containers > MAX_CONTAINERS:
+    if containers > MAX_CONTAINERS or raw.count(b",") > MAX_COMMAS:
         raise RequestError(
-            f"the JSON holds more than {MAX_CONTAINERS} objects and arrays", code="invalid_json"
+            f"the JSON holds more than {MAX_CONTAINERS} objects and arrays or {MAX_COMMAS} values",
+            code="invalid_json",
         )
     try:
         content = msgspec.json.decode(raw)
@@ -99,6 +101,8 @@ def _first(error: ValidationError) -> RequestError:
     paths = [_path(each["loc"]) for each in same_field]
     best = max(range(len(paths)), key=lambda at: (paths[at].count("[") + paths[at].count("."), -at))
     message = same_field[best]["msg"].removeprefix("Value error, ")
+    if not paths[best]:  # a rule of the body as a whole
+        return RequestError(message)
     return RequestError(f"{paths[best]}: {message}", paths[best])
 
 

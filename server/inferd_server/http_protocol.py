@@ -12,6 +12,7 @@ MAX_HEAD_BYTES = 64 << 10
 MAX_HEADERS = 100
 MAX_URL_BYTES = 8 << 10
 HEAD_SECONDS = 10.0
+WRITE_SECONDS = 60.0  # a client that reads nothing of what waits for it is cut off after that
 
 BAD = Problem(400, "this is not a valid HTTP request", "invalid_http")
 TOO_LARGE = Problem(
@@ -32,6 +33,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     _head_bytes = 0
     _problem = BAD
     _timer: asyncio.TimerHandle | None = None
+    _write_timer: asyncio.TimerHandle | None = None
+    _unread_bytes = 0  # when the write timer was set
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -39,7 +42,31 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
+        self._stop_write_timer()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._start_write_timer()
+
+    def resume_writing(self) -> None:
+        self._stop_write_timer()
+        super().resume_writing()
+
+    def _start_write_timer(self) -> None:
+        self._unread_bytes = self.transport.get_write_buffer_size()
+        self._write_timer = self.loop.call_later(WRITE_SECONDS, self._check_reading)
+
+    def _stop_write_timer(self) -> None:
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
+
+    def _check_reading(self) -> None:
+        if self.transport.get_write_buffer_size() >= self._unread_bytes:
+            self.transport.abort()
+        else:
+            self._start_write_timer()
 
     def data_received(self, data: bytes) -> None:
         was_in_head = self._in_head

@@ -13,23 +13,20 @@ import os
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Coroutine
-from typing import Any
-
-import uvicorn
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import TYPE_CHECKING, Any
 
 from inferd.config.engine import EngineConfig
 from inferd.engine.async_engine import AsyncEngine
-from inferd_server.app import create_app
 from inferd_server.banner import Banner
-from inferd_server.http_protocol import BoundedHttpProtocol
 from inferd_server.listener import url_of
-from inferd_server.service import Service
 from inferd_server.settings import Settings
+
+if TYPE_CHECKING:
+    from inferd_server.service import Service
 
 TICK_S = 0.05
 TELL_S = 1.5  # how long streams get to send their last event
-FLUSH_S = 1  # how long connections get to close after that
 STOP_S = 1.0  # how long the engine process gets to end by itself
 FORCE_S = 2.5  # after a second signal, whatever still hangs (the engine process sees it and ends)
 
@@ -57,25 +54,22 @@ class Signals:
         return 128 + self.number if self.second.is_set() else 0
 
 
-class _Http(uvicorn.Server):
-    """uvicorn without its signal handlers: a drain keeps the socket open."""
+async def serve(
+    config: EngineConfig, settings: Settings, listener: socket.socket, began: float
+) -> int:
+    """Returns the exit code; raises the InferdError that kept the engine from starting.
 
-    @contextlib.contextmanager
-    def capture_signals(self) -> Any:
-        yield
-
-
-async def serve(config: EngineConfig, settings: Settings, listener: socket.socket) -> int:
-    """Returns the exit code; raises the InferdError that kept the engine from starting."""
+    `began` is when the command started, monotonic seconds.
+    """
     engine = AsyncEngine(config)
-    app = create_app(engine, settings)
-    service: Service = app.state.service
     banner, signals, url = Banner(settings), Signals(), url_of(listener)
-    began = time.monotonic()
-    async with _listening(app, listener):
+    starting = asyncio.create_task(engine.start())
+    async with _cancelled_at_the_end(starting), _http(engine, settings, listener) as service:
         banner.loading(url)
-        if not await _started(engine, signals):
+        await _first(asyncio.wait([starting]), signals.first.wait())
+        if not starting.done():
             return signals.exit_code
+        await starting
         service.phase = "ready"
         banner.ready(url, engine.info, config, time.monotonic() - began)
         try:
@@ -89,43 +83,30 @@ async def serve(config: EngineConfig, settings: Settings, listener: socket.socke
 
 
 @contextlib.asynccontextmanager
-async def _listening(app: Any, listener: socket.socket) -> AsyncIterator[None]:
-    """Answer HTTP; at the end close the socket and what is still open."""
-    config = uvicorn.Config(
-        app,
-        http=BoundedHttpProtocol,
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_keep_alive=75,
-        timeout_graceful_shutdown=FLUSH_S,
-        backlog=4096,
-    )
-    http = _Http(config)
-    serving = asyncio.create_task(http.serve(sockets=[listener]))
+async def _cancelled_at_the_end(task: asyncio.Task[None]) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        http.should_exit = True
-        await serving
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
-async def _started(engine: AsyncEngine, signals: Signals) -> bool:
-    """False when a signal came first. Raises what starting raises."""
-    starting = asyncio.create_task(engine.start())
-    stopping = asyncio.create_task(signals.first.wait())
-    await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    if starting.done():
-        await starting
-        return True
-    starting.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await starting
-    return False
+@contextlib.asynccontextmanager
+async def _http(
+    engine: AsyncEngine, settings: Settings, listener: socket.socket
+) -> AsyncIterator[Service]:
+    """Answer HTTP. fastapi takes half a second to import, while the engine process starts."""
+    create_app, listening = await asyncio.to_thread(_import_http)
+    app = create_app(engine, settings)
+    async with listening(app, listener):
+        yield app.state.service
+
+
+def _import_http() -> tuple[Callable[..., Any], Callable[..., Any]]:
+    from inferd_server.app import create_app
+    from inferd_server.http_server import listening
+
+    return create_app, listening
 
 
 async def _drain(service: Service, signals: Signals, banner: Banner) -> int:
@@ -140,7 +121,7 @@ async def _drain(service: Service, signals: Signals, banner: Banner) -> int:
     idle = _until_idle(service, limit)
     await _first(idle, signals.second.wait(), service.engine.wait_dead())
     banner.say("stopped", f" stopped, {service.engine.num_unfinished} requests cut off")
-    return signals.exit_code
+    return signals.exit_code or (0 if service.engine.alive else 3)
 
 
 async def _die(service: Service, banner: Banner) -> int:

@@ -10,29 +10,40 @@ from inferd_server.protocol.chat import Message
 from inferd_server.service import Service
 
 MOST_CHARS_PER_TOKEN = 64  # far above any tokenizer's mean; refuses a text before it is tokenized
-INLINE_CHARS = 8192  # about 4 ms of tokenizing; longer texts go to a thread
+INLINE_CHARS = 8192  # about 4 ms of tokenizing; more goes to a thread, without the GIL
 
 
-async def encode(service: Service, text: str, *, special: bool, field: str) -> list[int]:
-    """Raises ContextTooLong for what cannot fit, before tokenizing, and RequestError."""
-    most = service.context * MOST_CHARS_PER_TOKEN
-    if len(text) > most:
-        raise ContextTooLong(
-            f"{field} has {len(text)} characters; no text of more than {most} fits this model's "
-            f"context of {service.context} tokens",
-            field,
-        )
+async def encode(
+    service: Service, texts: list[str], *, special: bool, field: str
+) -> list[list[int]]:
+    """Token ids of each text.
+
+    Raises ContextTooLong for a text that cannot fit, before tokenizing, and RequestError.
+    """
+    _check_lengths(service, texts, field)
     tokenizer = service.tokenizer
 
-    def work() -> list[int]:
+    def work() -> list[list[int]]:
         try:
-            return tokenizer.encode(text, add_special_tokens=special)
+            return tokenizer.encode_batch(texts, add_special_tokens=special)
         except BaseException as error:
             if type(error).__name__ != "PanicException":
                 raise
             raise RequestError(f"the tokenizer failed on {field}", field) from None
 
-    return work() if len(text) <= INLINE_CHARS else await asyncio.to_thread(work)
+    short = sum(map(len, texts)) <= INLINE_CHARS
+    return work() if short else await asyncio.to_thread(work)
+
+
+def _check_lengths(service: Service, texts: list[str], field: str) -> None:
+    most = service.context * MOST_CHARS_PER_TOKEN
+    longest = max(map(len, texts))
+    if longest > most:
+        raise ContextTooLong(
+            f"{field} has {longest} characters; no text of more than {most} fits this model's "
+            f"context of {service.context} tokens",
+            field,
+        )
 
 
 async def render(
@@ -43,7 +54,10 @@ async def render(
     resume: bool,
     extra: dict[str, Any],
 ) -> str:
-    """The conversation as text. Raises RequestError with the chat template's own complaint."""
+    """The conversation as text. Raises RequestError with the chat template's own complaint.
+
+    A template is a program of the model's, which may loop: it never runs on the event loop.
+    """
     tokenizer = service.tokenizer
     if not tokenizer.has_chat_template:
         raise RequestError(
@@ -61,8 +75,7 @@ async def render(
             **extra,
         )
 
-    size = sum(len(message["content"]) for message in plain) + 64 * len(plain)
-    return work() if size <= INLINE_CHARS else await asyncio.to_thread(work)
+    return await asyncio.to_thread(work)
 
 
 def check_prompts(

@@ -15,9 +15,11 @@ from typing import Any
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from inferd_server.errors import problem_of
+from inferd_server.errors import Problem, problem_of
 
 KEEP_ALIVE = b": keep-alive\n\n"
+TOO_SLOW = Problem(408, "the stream was ended because nothing was read from it", "slow_reader")
+LAST = {"type": "http.response.body", "body": b"", "more_body": False}
 
 
 async def _gone(receive: Receive) -> None:
@@ -51,7 +53,8 @@ class Reply(Response):
 
 class EventStream(Response):
     """Server-sent events. What fails before the first event becomes an error reply, what fails
-    later an error event.
+    later an error event. A stream that is silent for `keep_alive_s` gets a comment; one that nobody
+    reads for so long ends, because what the engine makes for it queues up here.
     """
 
     def __init__(self, events: AsyncGenerator[bytes, None], keep_alive_s: float) -> None:
@@ -60,6 +63,7 @@ class EventStream(Response):
         self._events = events
         self._keep_alive_s = keep_alive_s
         self._started = False
+        self._sending = False
         self._last = time.monotonic()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
@@ -73,11 +77,19 @@ class EventStream(Response):
                     return_when=asyncio.FIRST_COMPLETED,
                 )
                 if not pump.done() and time.monotonic() - self._last >= self._keep_alive_s:
-                    await self._send(send, KEEP_ALIVE)
-            if pump.done():
+                    await self._after_silence(pump, send)
+            if pump.done() and not pump.cancelled():
                 pump.result()
         finally:
             await _end(pump, gone)
+
+    async def _after_silence(self, pump: asyncio.Task[None], send: Send) -> None:
+        if not self._sending:
+            await self._send(send, KEEP_ALIVE)
+            return
+        await _end(pump)
+        await self._send(send, TOO_SLOW.event())  # once something is read; else when they leave
+        await send(LAST)
 
     async def _pump(self, send: Send) -> None:
         try:
@@ -88,9 +100,11 @@ class EventStream(Response):
             if not self._started:
                 raise
             await self._send(send, problem_of(error).event())
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        await send(LAST)
 
     async def _send(self, send: Send, event: bytes) -> None:
+        self._last = time.monotonic()
+        self._sending = True
         if not self._started:
             self._started = True
             await send(
@@ -100,5 +114,5 @@ class EventStream(Response):
                     "headers": self.raw_headers,
                 }
             )
-        self._last = time.monotonic()
         await send({"type": "http.response.body", "body": event, "more_body": True})
+        self._sending = False

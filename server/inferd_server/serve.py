@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import socket
+import time
 from pathlib import Path
 
 from inferd.config.engine import EngineConfig
@@ -14,7 +15,7 @@ from inferd_server.settings import Settings
 
 
 class ServeCommand(Command):
-    """The port is taken before fastapi is imported and before the model is loaded."""
+    """The port is taken before anything slow is imported and before the model is loaded."""
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
@@ -40,13 +41,14 @@ class ServeCommand(Command):
         add_engine_flags(parser)
 
     def run(self, args: argparse.Namespace) -> int:
+        began = time.monotonic()
         settings = Settings.from_args(args)
         config = engine_config(args, args.model)
         with listen(settings.host, settings.port) as listener:
-            return _serve(config, settings, listener)
+            return _serve(config, settings, listener, began)
 
 
-def _serve(config: EngineConfig, settings: Settings, listener: socket.socket) -> int:
+def _serve(config: EngineConfig, settings: Settings, listener: socket.socket, began: float) -> int:
     import resource
 
     import uvloop
@@ -61,5 +63,5 @@ def _serve(config: EngineConfig, settings: Settings, listener: socket.socket) ->
         )
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    code: int = uvloop.run(serve(config, settings, listener))
+    code: int = uvloop.run(serve(config, settings, listener, began))
     return code

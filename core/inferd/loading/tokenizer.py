@@ -79,7 +79,12 @@ class Tokenizer:
         return ids
 
     def encode_batch(self, texts: list[str], add_special_tokens: bool = True) -> list[list[int]]:
-        return [self.encode(text, add_special_tokens) for text in texts]
+        """As `encode`, for several texts or a long one: without the GIL and on all cores."""
+        try:
+            found = self._backend.encode_batch_fast(texts, add_special_tokens=add_special_tokens)
+        except (UnicodeEncodeError, TypeError) as error:
+            raise RequestError(f"a text is not valid Unicode: {error}", "prompt") from None
+        return [encoding.ids for encoding in found]
 
     def decode(self, ids: list[int], skip_special_tokens: bool = True) -> str:
         return str(self._backend.decode(ids, skip_special_tokens=skip_special_tokens))

@@ -38,7 +38,8 @@ async def generation_of(service: Service, body: ChatBody) -> Generation:
         resume=body.continue_final_message,
         extra=body.chat_template_kwargs or {},
     )
-    prompt = await encode(service, text, special=body.add_special_tokens, field="messages")
+    special = body.add_special_tokens
+    (prompt,) = await encode(service, [text], special=special, field="messages")
     check_prompts(service, [prompt], wanted, "messages")
     return Generation(
         request_id=f"chatcmpl-{uuid.uuid4().hex}",

@@ -30,12 +30,7 @@ async def generation_of(service: Service, body: CompletionBody) -> Generation:
         logprobs=body.logprobs,
         prompt_logprobs=body.wanted_prompt_logprobs,
     )
-    prompts = [
-        await encode(service, prompt, special=body.add_special_tokens, field="prompt")
-        if isinstance(prompt, str)
-        else prompt
-        for prompt in body.prompt
-    ]
+    prompts = await _token_ids(service, body)
     check_prompts(service, prompts, body.max_tokens, "prompt")
     return Generation(
         request_id=f"cmpl-{uuid.uuid4().hex}",
@@ -46,6 +41,14 @@ async def generation_of(service: Service, body: CompletionBody) -> Generation:
         priority=body.priority or 0,
         cache_salt=body.cache_salt or "",
     )
+
+
+async def _token_ids(service: Service, body: CompletionBody) -> list[list[int]]:
+    texts = [prompt for prompt in body.prompt if isinstance(prompt, str)]
+    if not texts:
+        return body.prompt
+    encoded = iter(await encode(service, texts, special=body.add_special_tokens, field="prompt"))
+    return [next(encoded) if isinstance(prompt, str) else prompt for prompt in body.prompt]
 
 
 class _Echo:

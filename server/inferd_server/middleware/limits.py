@@ -33,12 +33,13 @@ class Limits:
 
     def _problem(self, scope: Scope) -> Problem | None:
         headers: dict[bytes, bytes] = dict(scope["headers"])
-        if sum(name == b"host" for name, _ in scope["headers"]) > 1:
-            return Problem(400, "more than one Host header", "invalid_request", headers=CLOSE)
+        num_hosts = sum(name == b"host" for name, _ in scope["headers"])
+        if num_hosts > 1 or (num_hosts == 0 and scope["http_version"] != "1.0"):
+            return Problem(400, "there must be one Host header", "invalid_request", headers=CLOSE)
         length = headers.get(b"content-length", b"0")
         if not length.isdigit():
             return Problem(400, "Content-Length is not a number", "invalid_request", headers=CLOSE)
-        if int(length) > self._max:
+        if len(length) > 18 or int(length) > self._max:
             return too_large(self._max)
         if headers.get(b"content-encoding", b"identity").lower() != b"identity":
             return Problem(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request, Response
 
@@ -13,6 +14,9 @@ from inferd_server.json_response import json_response
 from inferd_server.prompts import encode, render
 from inferd_server.protocol.tokens import DetokenizeBody, TokenizeBody
 from inferd_server.service import Service
+
+if TYPE_CHECKING:
+    from inferd.loading.tokenizer import Tokenizer
 
 
 def build(service: Service) -> APIRouter:
@@ -33,7 +37,7 @@ def build(service: Service) -> APIRouter:
             "token_strs": None,
         }
         if body.return_token_strs:
-            reply["token_strs"] = [service.tokenizer.token_text(i) for i in ids]
+            reply["token_strs"] = await asyncio.to_thread(_texts, service.tokenizer, ids)
         return json_response(reply)
 
     @router.post("/detokenize", openapi_extra=takes(DetokenizeBody))
@@ -52,10 +56,15 @@ def build(service: Service) -> APIRouter:
     return router
 
 
+def _texts(tokenizer: Tokenizer, ids: list[int]) -> list[str]:
+    return [tokenizer.token_text(token_id) for token_id in ids]
+
+
 async def _tokens(service: Service, body: TokenizeBody) -> list[int]:
     if body.prompt is not None:
         special = body.add_special_tokens is not False
-        return await encode(service, body.prompt, special=special, field="prompt")
+        (ids,) = await encode(service, [body.prompt], special=special, field="prompt")
+        return ids
     text = await render(
         service,
         body.messages or [],
@@ -63,4 +72,6 @@ async def _tokens(service: Service, body: TokenizeBody) -> list[int]:
         resume=body.continue_final_message,
         extra=body.chat_template_kwargs or {},
     )
-    return await encode(service, text, special=bool(body.add_special_tokens), field="messages")
+    special = bool(body.add_special_tokens)
+    (ids,) = await encode(service, [text], special=special, field="messages")
+    return ids

@@ -12,13 +12,11 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from asgi import client_of
 from fake_engine import FakeEngine
 
 from inferd_server.app import create_app
 from inferd_server.settings import Settings
-
-CHAT = {"model": "tiny", "messages": [{"role": "user", "content": "hi"}]}
-COMPLETION = {"model": "tiny", "prompt": "abc"}
 
 
 @pytest.fixture
@@ -54,18 +52,3 @@ def app(make_app: Callable[..., Any]) -> Any:
 @pytest.fixture
 def client(app: Any) -> httpx.AsyncClient:
     return client_of(app)
-
-
-def client_of(app: Any) -> httpx.AsyncClient:
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    return httpx.AsyncClient(transport=transport, base_url="http://test")
-
-
-@pytest.fixture
-def chat_body() -> dict[str, Any]:
-    return {**CHAT}
-
-
-@pytest.fixture
-def completion_body() -> dict[str, Any]:
-    return {**COMPLETION}

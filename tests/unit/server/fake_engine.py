@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncGenerator
 from random import Random
 from typing import Any
@@ -27,8 +28,15 @@ class CharTokenizer:
     vocab_size = VOCAB
     has_chat_template = True
 
+    def __init__(self) -> None:
+        self.threads: list[threading.Thread] = []  # where templates and texts were worked on
+
     def encode(self, text: str, add_special_tokens: bool = True) -> list[int]:
         return [ord(c) if ord(c) < VOCAB else ord("?") for c in text]
+
+    def encode_batch(self, texts: list[str], add_special_tokens: bool = True) -> list[list[int]]:
+        self.threads.append(threading.current_thread())
+        return [self.encode(text) for text in texts]
 
     def decode(self, ids: list[int], skip_special_tokens: bool = True) -> str:
         return "".join(chr(i) for i in ids if i != EOS)
@@ -53,6 +61,7 @@ class CharTokenizer:
         continue_final_message: bool = False,
         **options: Any,
     ) -> str:
+        self.threads.append(threading.current_thread())
         text = "".join(f"<{m['role']}>{m['content']}" for m in messages)
         return text + "<assistant>" if add_generation_prompt else text
 

@@ -20,12 +20,20 @@ class Wire(asyncio.Transport):
         super().__init__()
         self.written = b""
         self.closed = False
+        self.aborted = False
+        self.unread = 0
 
     def write(self, data: Any) -> None:
         self.written += data
 
     def close(self) -> None:
         self.closed = True
+
+    def abort(self) -> None:
+        self.aborted = True
+
+    def get_write_buffer_size(self) -> int:
+        return self.unread
 
     def is_closing(self) -> bool:
         return self.closed
@@ -72,6 +80,13 @@ GET = b"GET / HTTP/1.1\r\nHost: a\r\n"
         ([b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\nHost: a\r\n\r\n"], 414),
         ([b"nonsense\r\n\r\n"], 400),
         ([GET + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"], 400),
+        ([GET + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello"], 400),
+        ([GET + b"Content-Length: -1\r\n\r\n"], 400),
+        ([GET + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n"], 400),
+        ([GET + b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n"], 400),
+        ([GET + b"X: a\r\n b\r\n\r\n"], 400),
+        ([b"GET / HTTP/1.1\nHost: a\n\n"], 400),
+        ([b"GET / HTTP/9.9\r\nHost: a\r\n\r\n"], 400),
     ],
 )
 async def test_heads(connection: Any, pieces: list[bytes], status: int) -> None:
@@ -102,3 +117,16 @@ async def test_a_slow_head_is_closed_and_a_slow_answer_is_not(
     await asyncio.sleep(0.03)
     assert b"HTTP/1.1 408 " in wire.written
     assert wire.closed
+
+
+async def test_a_client_that_reads_nothing_is_cut_off(connection: Any) -> None:
+    protocol, wire = connection
+    wire.unread = 3
+    protocol.pause_writing()
+    for wire.unread in (2, 1):  # slow is not dead
+        protocol._check_reading()
+    assert not wire.aborted
+    protocol._check_reading()
+    assert wire.aborted
+    protocol.resume_writing()
+    assert protocol._write_timer is None

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import client_of
+from asgi import client_of
 from prometheus_client.parser import text_string_to_metric_families
 
 from inferd.errors import UsageError

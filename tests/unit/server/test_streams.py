@@ -128,6 +128,39 @@ async def test_silence_is_filled_with_comments(make_app: Any, engine: Any) -> No
     assert exchange.ended
 
 
+async def _stalled(app: Any, engine: Any) -> Exchange:
+    """A stream of which nothing is read any more, and which has been given up."""
+    engine.reply = "x" * 500
+    exchange = Exchange(app, "/v1/chat/completions", {**CHAT, "stream": True, "ignore_eos": True})
+    exchange.stop_reading()
+    while not engine.num_unfinished:
+        await asyncio.sleep(0)
+    while engine.num_unfinished:
+        await asyncio.sleep(0.001)
+    return exchange
+
+
+async def test_a_stream_that_nobody_reads_is_aborted_and_told(make_app: Any, engine: Any) -> None:
+    exchange = await _stalled(make_app(keep_alive_s=0.01), engine)
+    assert len(engine.aborted) == 1
+    exchange.read_on()
+    await exchange.task
+    found = events(b"".join(exchange.chunks).decode())
+    assert [e["error"]["code"] for e in found[:-1]] == ["slow_reader"]
+    assert found[-1] == "[DONE]"
+    assert exchange.ended
+
+
+async def test_a_stream_that_nobody_reads_ends_with_its_connection(
+    make_app: Any, engine: Any
+) -> None:
+    app = make_app(keep_alive_s=0.01)
+    exchange = await _stalled(app, engine)
+    assert app.state.service.num_open == 1
+    await asyncio.wait_for(exchange.leave(), 5)
+    assert app.state.service.num_open == 0
+
+
 @pytest.mark.parametrize(("path", "body"), PATHS)
 @pytest.mark.parametrize("steps", [0, 2])
 async def test_the_end_of_the_engine_is_told(

@@ -1,0 +1,49 @@
+"""The HTTP server: uvicorn on a socket that is already bound. Imported while the engine starts."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+
+from inferd_server.http_protocol import BoundedHttpProtocol
+
+FLUSH_S = 1  # how long connections get to close when the server ends
+
+
+class _Http(uvicorn.Server):
+    """uvicorn without its signal handlers: a drain keeps the socket open."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Any:
+        yield
+
+
+@contextlib.asynccontextmanager
+async def listening(app: FastAPI, listener: socket.socket) -> AsyncIterator[None]:
+    """Answer HTTP; at the end close the socket and what is still open."""
+    config = uvicorn.Config(
+        app,
+        http=BoundedHttpProtocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=FLUSH_S,
+        backlog=4096,
+    )
+    http = _Http(config)
+    serving = asyncio.create_task(http.serve(sockets=[listener]))
+    try:
+        yield
+    finally:
+        http.should_exit = True
+        await serving

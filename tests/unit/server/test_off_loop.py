@@ -1,0 +1,55 @@
+"""What takes long never runs on the event loop, and what would take too long is refused."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import httpx
+import pytest
+from asgi import Exchange
+
+from inferd_server import body
+from inferd_server.prompts import INLINE_CHARS
+
+pytestmark = pytest.mark.anyio
+JSON = {"Content-Type": "application/json"}
+
+
+def threads_of(engine: Any) -> set[bool]:
+    """Whether the tokenizer worked on the event loop's thread."""
+    return {thread is threading.current_thread() for thread in engine.tokenizer.threads}
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/tokenize"])
+async def test_a_template_may_loop(client: httpx.AsyncClient, engine: Any, path: str) -> None:
+    asked = {"model": "tiny", "messages": [{"role": "user", "content": "hi"}]}
+    assert (await client.post(path, json=asked)).status_code == 200
+    rendered, encoded = engine.tokenizer.threads
+    assert rendered is not threading.current_thread()
+    assert encoded is threading.current_thread()  # a short text is not worth a thread
+
+
+@pytest.mark.parametrize("prompt", ["a" * (INLINE_CHARS + 1), ["a" * 100] * 100])
+async def test_long_texts_and_many(client: httpx.AsyncClient, engine: Any, prompt: Any) -> None:
+    asked = {"model": "tiny", "prompt": prompt, "max_tokens": 1}
+    await client.post("/v1/completions", json=asked)
+    assert threads_of(engine) == {False}
+
+
+@pytest.mark.parametrize(
+    "items", [b"[1]," * body.MAX_CONTAINERS, b"1," * body.MAX_COMMAS, b"1," * 10 + b"{" * 300_000]
+)
+async def test_bodies_of_too_many_values(client: httpx.AsyncClient, items: bytes) -> None:
+    content = b'{"model":"tiny","prompt":[' + items + b"1,1]}"
+    reply = await client.post("/v1/completions", content=content, headers=JSON)
+    assert reply.status_code == 400
+    assert reply.json()["error"]["code"] == "invalid_json"
+    assert "more than" in reply.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(("hosts", "status"), [(0, 400), (1, 200), (2, 400)])
+async def test_one_host_header(app: Any, hosts: int, status: int) -> None:
+    exchange = Exchange(app, "/v1/completions", {"model": "tiny", "prompt": "a"}, num_hosts=hosts)
+    await exchange.task
+    assert exchange.status == status
