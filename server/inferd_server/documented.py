@@ -33,6 +33,10 @@ class ErrorBody(BaseModel):
 ERRORS: dict[int | str, dict[str, Any]] = {status: {"model": ErrorBody} for status in STATUSES}
 
 
+STREAMS: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {}}}}
+"""`responses` of a route that streams when asked to."""
+
+
 def takes(model: type[Body]) -> dict[str, Any]:
     """`openapi_extra` of a route that reads its body itself."""
     schema = {"$ref": REFS.format(model=model.__name__)}

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from inferd_server.body import read_body
 from inferd_server.dialects import chat
-from inferd_server.documented import takes
+from inferd_server.documented import STREAMS, takes
 from inferd_server.protocol.chat import ChatBody
 from inferd_server.replies import EventStream, Reply
 from inferd_server.service import Service
@@ -15,7 +15,7 @@ from inferd_server.service import Service
 def build(service: Service) -> APIRouter:
     router = APIRouter(tags=["OpenAI"])
 
-    @router.post("/v1/chat/completions", openapi_extra=takes(ChatBody))
+    @router.post("/v1/chat/completions", openapi_extra=takes(ChatBody), responses=STREAMS)
     async def create_chat_completion(request: Request) -> Response:
         """Answer a conversation."""
         service.check_ready()

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from inferd_server.body import read_body
 from inferd_server.dialects import completions
-from inferd_server.documented import takes
+from inferd_server.documented import STREAMS, takes
 from inferd_server.protocol.completions import CompletionBody
 from inferd_server.replies import EventStream, Reply
 from inferd_server.service import Service
@@ -15,7 +15,7 @@ from inferd_server.service import Service
 def build(service: Service) -> APIRouter:
     router = APIRouter(tags=["OpenAI"])
 
-    @router.post("/v1/completions", openapi_extra=takes(CompletionBody))
+    @router.post("/v1/completions", openapi_extra=takes(CompletionBody), responses=STREAMS)
     async def create_completion(request: Request) -> Response:
         """Continue one text or several."""
         service.check_ready()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Response
+from fastapi.responses import PlainTextResponse
 
 from inferd import __version__
 from inferd_server.json_response import json_response
@@ -28,7 +29,7 @@ def build(service: Service) -> APIRouter:
     async def version() -> Response:
         return json_response({"version": __version__})
 
-    @router.get("/metrics")
+    @router.get("/metrics", response_class=PlainTextResponse)
     async def metrics() -> Response:
         """Prometheus text format."""
         return Response(service.metrics.exposition(), headers={"Content-Type": CONTENT_TYPE})
