@@ -29,6 +29,70 @@ def test_a_sensible_answer_whole_and_streamed(sdk: openai.OpenAI) -> None:
         assert "".join(p.choices[0].delta.content or "" for p in pieces) == text
 
 
+def test_samples_seed_stop_and_logprobs(sdk: openai.OpenAI) -> None:
+    asked: dict[str, Any] = {
+        "model": "smollm2",
+        "messages": [{"role": "user", "content": "Count from one to ten in digits."}],
+        "n": 3,
+        "seed": 5,
+        "stop": ["7"],
+        "max_tokens": 24,
+        "logprobs": True,
+        "top_logprobs": 2,
+    }
+    with sdk:
+        sdk.chat.completions.create(**asked)  # from here on the prompt is in the prefix cache
+        first, second = (sdk.chat.completions.create(**asked) for _ in range(2))
+    texts = [choice.message.content or "" for choice in first.choices]
+    assert texts == [choice.message.content for choice in second.choices]
+    assert len(set(texts)) == 3
+    assert not any("7" in text for text in texts)
+    assert first.usage is not None
+    counts = []
+    for choice in first.choices:
+        assert choice.logprobs is not None
+        assert choice.logprobs.content is not None
+        counts.append(len(choice.logprobs.content))
+        assert all(len(entry.top_logprobs) == 2 for entry in choice.logprobs.content)
+    assert first.usage.completion_tokens == sum(counts)
+
+
+async def test_many_async_streams_with_usage(smollm2: dict[str, Any]) -> None:
+    async with openai.AsyncOpenAI(base_url=smollm2["url"] + "/v1", api_key="none") as sdk:
+
+        async def ask(number: int) -> tuple[str, Any]:
+            stream = await sdk.chat.completions.create(
+                model="smollm2",
+                messages=[{"role": "user", "content": f"Repeat the number {number}."}],
+                temperature=0,
+                max_tokens=12,
+                stream=True,
+                stream_options={"include_usage": True},
+            )
+            chunks = [chunk async for chunk in stream]
+            deltas = [c.choices[0].delta.content or "" for c in chunks if c.choices]
+            return "".join(deltas), chunks[-1].usage
+
+        for text, usage in await asyncio.gather(*map(ask, range(8))):
+            assert text
+            assert 1 <= usage.completion_tokens <= 12
+            assert usage.total_tokens == usage.prompt_tokens + usage.completion_tokens
+
+
+def test_error_classes(sdk: openai.OpenAI) -> None:
+    wrong: list[tuple[dict[str, Any], type[openai.APIStatusError], str]] = [
+        ({"temperature": 9}, openai.BadRequestError, "invalid_request"),
+        ({"max_tokens": 10**6}, openai.BadRequestError, "context_length_exceeded"),
+        ({"model": "other"}, openai.NotFoundError, "model_not_found"),
+    ]
+    with sdk:
+        for extra, kind, code in wrong:
+            asked: dict[str, Any] = {"model": "smollm2", "messages": QUESTION, **extra}
+            with pytest.raises(kind) as caught:
+                sdk.chat.completions.create(**asked)
+            assert caught.value.code == code
+
+
 def test_echoed_logprobs_are_the_models(sdk: openai.OpenAI) -> None:
     """The log-likelihood path of evaluation harnesses."""
     with sdk:

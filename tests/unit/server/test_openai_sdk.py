@@ -16,6 +16,10 @@ MESSAGES = [{"role": "user", "content": "hi"}]
 
 @pytest.fixture
 def sdk(app: Any) -> openai.AsyncOpenAI:
+    return sdk_of(app)
+
+
+def sdk_of(app: Any) -> openai.AsyncOpenAI:
     transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
     return openai.AsyncOpenAI(
         base_url="http://test/v1",
@@ -147,6 +151,49 @@ async def test_error_classes(sdk: Any, engine: Any) -> None:
         await sdk.chat.completions.create(model="tiny", messages=MESSAGES, stream=True)
     assert busy.value.code == "queue_full"
     assert busy.value.response.headers["retry-after"] == "1"
+
+
+async def test_wrong_key_class(make_app: Any) -> None:
+    sdk = sdk_of(make_app(api_keys=("right",)))
+    with pytest.raises(openai.AuthenticationError) as caught:
+        await sdk.models.list()
+    assert caught.value.code == "invalid_api_key"
+
+
+@pytest.mark.parametrize("reason", ["loading", "queue_full"])
+async def test_the_client_waits_as_long_as_retry_after_says(
+    app: Any, engine: Any, monkeypatch: Any, reason: str
+) -> None:
+    if reason == "loading":
+        app.state.service.phase = "loading"
+    else:
+        engine.error = RequestError("8 requests are waiting", code="queue_full")
+    waits: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 2:
+            app.state.service.phase, engine.error = "ready", None
+
+    monkeypatch.setattr("openai._base_client.anyio.sleep", sleep)
+    reply = (
+        await sdk_of(app)
+        .with_options(max_retries=2)
+        .chat.completions.create(model="tiny", messages=MESSAGES)
+    )
+    assert reply.choices[0].message.content == "Hello!"
+    assert waits == [1, 1]
+
+
+async def test_what_would_fail_again_is_not_retried(app: Any, engine: Any) -> None:
+    engine.sample_error = "numerical error"
+    with pytest.raises(openai.InternalServerError):
+        await (
+            sdk_of(app)
+            .with_options(max_retries=2)
+            .chat.completions.create(model="tiny", messages=MESSAGES)
+        )
+    assert len(engine.seen) == 1
 
 
 @pytest.mark.parametrize("kind", ["chat", "completion"])
