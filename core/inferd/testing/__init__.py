@@ -1,1 +1,49 @@
+"""PUBLIC: the conformance kit. What a plugin's author writes tests with; see each contract.
 
+    from inferd.testing import QuantizationContract
+
+    class TestContract(QuantizationContract):
+        plugin = "awq"
+        method = "awq"
+        cannot = {"bias"}
+
+Needs pytest; torch and transformers are imported by the tests that compare numbers.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from inferd.testing.attention_contract import AttentionContract
+    from inferd.testing.loader_contract import LoaderContract
+    from inferd.testing.model_contract import ModelContract
+    from inferd.testing.ops_contract import OpsContract
+    from inferd.testing.plugin_contract import PluginContract
+    from inferd.testing.quantization_contract import QuantizationContract
+
+_LAZY = {
+    "AttentionContract": "inferd.testing.attention_contract",
+    "LoaderContract": "inferd.testing.loader_contract",
+    "ModelContract": "inferd.testing.model_contract",
+    "OpsContract": "inferd.testing.ops_contract",
+    "PluginContract": "inferd.testing.plugin_contract",
+    "QuantizationContract": "inferd.testing.quantization_contract",
+}
+__all__ = [
+    "AttentionContract",
+    "LoaderContract",
+    "ModelContract",
+    "OpsContract",
+    "PluginContract",
+    "QuantizationContract",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a contract on first use: a plugin's own tests pay only for what they inherit."""
+    if name not in _LAZY:
+        raise AttributeError(f"module 'inferd.testing' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_LAZY[name]), name)

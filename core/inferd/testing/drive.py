@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,9 +16,9 @@ from inferd.builtin.attention_torch import TorchAttention
 from inferd.builtin.ops_torch import TorchOps
 from inferd.builtin.unquantized import Unquantized
 from inferd.contracts.attention import AttentionBackend, KVSpec
+from inferd.contracts.loader import WeightLoader
 from inferd.contracts.model import BuildContext, CausalLM, ModelConfig
 from inferd.contracts.ops import OpProvider, OpRequest, Ops
-from inferd.loading.safetensors import SafetensorsLoader
 from inferd.loading.weights import load_weights
 from inferd.memory.kv_cache import KVGroups
 from inferd.types import Batch
@@ -30,34 +29,37 @@ CPU = torch.device("cpu")
 def collect_ops(*providers: type[OpProvider], dtype: torch.dtype = torch.float32) -> Ops:
     """The reference ops, overridden by each provider in turn."""
     request = OpRequest("cpu", "test", dtype)
+    kinds: tuple[type[OpProvider], ...] = (TorchOps, *providers)
     merged: dict[str, Any] = {}
-    for provider in (TorchOps, *providers):
+    for provider in kinds:
         for name, op in provider().ops(request).items():
             merged[name] = {**merged.get(name, {}), **op} if isinstance(op, Mapping) else op
     return Ops(**merged)
 
 
-def load_model(
-    kind: type[CausalLM],
-    path: Path,
+def build_context(
     hf: Mapping[str, Any],
     *,
+    max_model_len: int,
+    vocab_size: int,
     ops: Ops | None = None,
     attention: AttentionBackend | None = None,
     dtype: torch.dtype = torch.float32,
-    max_model_len: int | None = None,
-) -> CausalLM:
-    """A model of class `kind` with the weights at `path`, built from `hf` whatever is stored."""
-    length = max_model_len or int(hf["max_position_embeddings"])
-    build = BuildContext(
-        config=ModelConfig(kind.__name__, hf, dtype, length, int(hf["vocab_size"])),
+) -> BuildContext:
+    """What a model is built from, with the reference kernels unless others are given."""
+    return BuildContext(
+        config=ModelConfig("tiny", hf, dtype, max_model_len, vocab_size),
         device=CPU,
         ops=ops or collect_ops(dtype=dtype),
         attention=attention or TorchAttention(),
         quantization=Unquantized(),
     )
+
+
+def load_model(kind: type[CausalLM], build: BuildContext, loader: WeightLoader) -> CausalLM:
+    """A model of class `kind` with the loader's weights."""
     model = kind(build).eval()
-    load_weights(model, SafetensorsLoader(path))
+    load_weights(model, loader)
     return model
 
 
@@ -97,7 +99,7 @@ class Driver:
                 for group, spec in enumerate(self._specs)
             ]
             logits_TV = self._model.compute_logits(self._model(batch, self._caches))
-        parts = logits_TV.split([len(tokens[row]) for row in rows])
+        parts = logits_TV.split_with_sizes([len(tokens[row]) for row in rows])
         return dict(zip(rows, parts, strict=True))
 
     def feed(self, row: int, tokens: Sequence[int], chunks: Sequence[int]) -> Tensor:
@@ -156,6 +158,6 @@ class Driver:
 
 
 def kv_spec(
-    kv_heads: int, head_dim: int, *, window: int | None = None, dtype: torch.dtype = torch.float32
+    kv_heads: int, head_dim: int, window: int | None = None, dtype: torch.dtype = torch.float32
 ) -> KVSpec:
     return KVSpec(kv_heads, head_dim, dtype, "full" if window is None else "window", window)

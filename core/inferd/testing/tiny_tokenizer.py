@@ -1,4 +1,4 @@
-"""The tokenizer of the tiny checkpoints: one token per byte, three special ones, a chat template."""
+"""The tiny checkpoints' tokenizer: one token per byte, three special ones, a chat template."""
 
 from __future__ import annotations
 

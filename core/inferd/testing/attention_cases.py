@@ -1,0 +1,73 @@
+"""What AttentionContract asks for: one axis at a time around a base case, and some together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from inferd.contracts.attention import AttentionRequest
+from inferd.testing.numbers import DTYPES
+
+ROWS: dict[str, list[tuple[int, int]]] = {  # (queries, context) per row, decodes first
+    "one decode": [(1, 33)],
+    "decodes": [(1, 1), (1, 95), (1, 16), (1, 17), (1, 40), (1, 96)],
+    "prefills": [(33, 33), (2, 2), (64, 64)],
+    "chunks": [(20, 70), (5, 16), (16, 32)],
+    "mixed": [(1, 50), (1, 3), (1, 96), (9, 9), (17, 81), (2, 47)],
+}
+
+
+@dataclass(frozen=True, slots=True)
+class AttentionCase:
+    dtype: str = "float32"
+    block_size: int = 16
+    heads: int = 6
+    kv_heads: int = 2
+    head_dim: int = 64
+    window: int | None = None
+    soft_cap: float | None = None
+    scale: float = 0.2
+    rows: str = "mixed"
+
+    def __str__(self) -> str:
+        extras = [f"{n}={v}" for n in ("window", "soft_cap") if (v := getattr(self, n)) is not None]
+        heads = f"heads={self.heads}/{self.kv_heads}x{self.head_dim}"
+        return " ".join([self.dtype, heads, f"block={self.block_size}", *extras, self.rows])
+
+    @property
+    def words(self) -> frozenset[str]:
+        """The features that `cannot` may name."""
+        words = {self.dtype, f"block_size={self.block_size}", f"head_dim={self.head_dim}"}
+        words.add(f"gqa={self.heads // self.kv_heads}")
+        words |= {name for name in ("window", "soft_cap") if getattr(self, name) is not None}
+        return frozenset(words)
+
+    def request(self, platform: str) -> AttentionRequest:
+        return AttentionRequest(
+            platform=platform,
+            num_heads=self.heads,
+            num_kv_heads=self.kv_heads,
+            head_dim=self.head_dim,
+            dtype=DTYPES[self.dtype],
+            block_size=self.block_size,
+            window=self.window,
+            soft_cap=self.soft_cap,
+        )
+
+
+def _cases() -> list[AttentionCase]:
+    base = AttentionCase()
+    cases = [replace(base, rows=rows) for rows in ROWS]
+    for dtype in ("bfloat16", "float16"):
+        cases += [replace(base, dtype=dtype, rows=rows) for rows in ("decodes", "mixed")]
+    cases += [replace(base, block_size=size) for size in (8, 32, 64)]
+    cases += [replace(base, head_dim=size) for size in (16, 80, 96, 128, 256)]
+    cases += [replace(base, heads=h, kv_heads=g) for h, g in ((1, 1), (4, 4), (8, 1), (14, 2))]
+    cases += [replace(base, window=window) for window in (1, 16, 24, 500)]
+    cases += [replace(base, window=24, rows=rows) for rows in ("decodes", "prefills", "chunks")]
+    cases += [replace(base, soft_cap=cap, rows=rows) for cap in (1.0, 20.0) for rows in ROWS]
+    together = replace(base, window=20, heads=8, kv_heads=2, head_dim=128, block_size=32)
+    cases += [together, replace(together, dtype="bfloat16"), replace(together, soft_cap=2.0)]
+    return list(dict.fromkeys(cases))
+
+
+CASES = _cases()

@@ -1,0 +1,93 @@
+"""ModelContract: a model family computes what transformers computes, and reads all that matters."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+import torch
+
+from inferd.errors import CheckpointError
+from inferd.loading.weights import draw_weights
+from inferd.testing.drive import load_model
+from inferd.testing.fields import paths
+from inferd.testing.model_fields import ModelFields
+from inferd.testing.oracle import Held
+from inferd.testing.parity import SAME, WAYS, distance, feed, load
+
+LEAST_SPREAD = 1.0  # standard deviation of logits: with less, differences drown
+LEAST_FAVOURITES = 3.0  # the largest attention weight, in units of a uniform one
+ORIGINAL = "original_max_position_embeddings"
+
+
+class ModelContract(ModelFields):
+    """Parity with transformers in float32, and a mutation for every field that is read.
+
+        class TestContract(ModelContract):
+            plugin = "olmo"
+            architecture = "Olmo2ForCausalLM"
+            config = {"model_type": "olmo2", "rope_theta": 700.0}     # on top of tiny.BASE
+            variants = {"base": {}, "tied": {"tie_word_embeddings": True}}   # on top of `config`
+            cannot = {"partial_rotary_factor"}       # fields of which other values are refused
+            mutations = {"partial_rotary_factor": 0.5}
+
+    Each field that the model reads needs a value that is not transformers' default in some
+    variant, and changing it must break parity; `mutations` names another value where doubling,
+    halving, negating or leaving it out does not do. A None in `config` leaves a field out.
+    """
+
+    def test_the_oracle_can_tell(self, variant: str) -> None:
+        """Parity over flat logits, even attention or short prompts would prove nothing."""
+        oracle = self.oracle(variant)
+        assert oracle.spread >= LEAST_SPREAD, f"logits spread by {oracle.spread:.2f} only"
+        assert oracle.favourites >= LEAST_FAVOURITES, (
+            f"attention is even: the largest weight is {oracle.favourites:.1f} times the mean"
+        )
+        window = oracle.config.get("sliding_window", 0)
+        assert window < self.length, f"prompts have {self.length} tokens, the window {window}"
+        for tensor in oracle.tensors:
+            assert tensor.data.std() > 0, f"{tensor.name} is the same everywhere"
+
+    def test_prompts_are_longer_than_the_original_length(self) -> None:
+        """In some variant of every rope type that has one: beyond it the stretch counts."""
+        shortest: dict[str, int] = {}
+        for variant in self.variants:
+            fields = {
+                path.rpartition(".")[2]: value for path, value in paths(self.oracle(variant).config)
+            }
+            kind, original = fields.get("rope_type", "default"), fields.get(ORIGINAL)
+            if original is not None:
+                shortest[kind] = min(original, shortest.get(kind, original))
+        for kind, original in shortest.items():
+            assert original < self.length, f"{kind}: original length {original} is never exceeded"
+
+    @pytest.mark.parametrize("way", WAYS)
+    def test_parity(self, variant: str, way: str) -> None:
+        """Whole, in chunks, token by token, and in batches of rows at different places."""
+        oracle = self.oracle(variant)
+        found = distance(load(self.implementation(), oracle), oracle, way)
+        assert found < SAME, (
+            f"{self.architecture}, {variant}, {way}: logits differ by {found:.1e} standard "
+            f"deviations from transformers', {SAME:g} is allowed"
+        )
+
+    def test_every_tensor_is_needed_and_no_other(self, variant: str) -> None:
+        """Those of the first layer and outside of layers; a renamed one is a missing one."""
+        tensors = self.oracle(variant).tensors
+        build = self.build(variant, self.oracle(variant).config)
+        for place, tensor in enumerate(tensors):
+            if re.search(r"\.[1-9]\d*\.", tensor.name):
+                continue
+            rest = tensors[:place] + tensors[place + 1 :]
+            renamed = replace(tensor, name=f"{tensor.name}_2")
+            for changed in (rest, (*rest, renamed), (*tensors, renamed)):
+                with pytest.raises(CheckpointError):
+                    load_model(self.implementation(), build, Held(changed))
+
+    def test_dummy_weights_give_finite_logits(self, variant: str) -> None:
+        oracle = self.oracle(variant)
+        model = self.implementation()(self.build(variant, oracle.config)).eval()
+        draw_weights(model, seed=0)
+        for logits_TV in feed(model, oracle, "whole").values():
+            assert torch.isfinite(logits_TV).all()

@@ -1,0 +1,34 @@
+"""How far a result may be from its float64 reference, in one table."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+TOLERANCE = {"float32": 1e-5, "bfloat16": 2e-2, "float16": 3e-3}
+"""Largest difference over the reference's largest value. A wrong formula is off by 5 % or more."""
+
+
+def deviation(found: Tensor, reference: Tensor) -> float:
+    """max |found - reference| / max |reference|; infinite for another shape, nan or inf."""
+    if found.shape != reference.shape or not torch.isfinite(found).all():
+        return float("inf")
+    gap = (found.double().cpu() - reference.double()).abs().max()
+    return float(gap / reference.double().abs().max().clamp_min(1e-30))
+
+
+def check_close(what: object, found: Tensor, reference: Tensor, dtype: str) -> None:
+    """Raises AssertionError with the deviation and the place of the worst value."""
+    off = deviation(found, reference)
+    if off <= TOLERANCE[dtype]:
+        return
+    where = f"shape {list(found.shape)}, expected {list(reference.shape)}"
+    if found.shape == reference.shape:
+        gap = (found.double().cpu() - reference.double()).abs()
+        place = torch.unravel_index(gap.argmax(), gap.shape)
+        where = f"worst at {[int(i) for i in place]}"
+    raise AssertionError(
+        f"{what}: off by {off:.2e} of the largest value, {TOLERANCE[dtype]:g} is allowed for "
+        f"{dtype}; {where}"
+    )

@@ -1,0 +1,178 @@
+"""One check per op of OpsContract: inputs that tell right from wrong, against the reference.
+
+Shape suffixes as in inferd.contracts.ops; F = E / 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from inferd.testing import reference
+from inferd.testing.numbers import DTYPES, check_close
+
+Offer = Mapping[str, Any]  # what OpProvider.ops returns
+Check = Callable[[Offer, str, torch.device], None]  # offer, dtype, device
+
+TOKENS = (1, 7, 64)
+EPS = 0.1  # large, so that one that is left out shows
+
+
+def offered(op: str, ops: Offer) -> bool:
+    """Whether there is something to check."""
+    if op in ("linear", "act_and_mul"):
+        return bool(set(ops.get(op, ())) & {"dense", "silu", "gelu", "gelu_tanh"})
+    return ("rope_kv_write" if op.startswith("rope") else op) in ops
+
+
+class Draw:
+    """Seeded tensors of one dtype on one device."""
+
+    def __init__(self, dtype: str, device: torch.device) -> None:
+        self._dtype, self._device = DTYPES[dtype], device
+        self._generator = torch.Generator().manual_seed(0)
+
+    def __call__(self, *shape: int, scale: float = 1.0, shift: float = 0.0) -> Tensor:
+        noise = torch.randn(shape, generator=self._generator) * scale + shift
+        return noise.to(self._dtype).to(self._device)
+
+
+def rms_norm(ops: Offer, dtype: str, device: torch.device) -> None:
+    """Over hidden states, over heads [T, H, E], over a slice of wider rows; x stays as it was."""
+    draw = Draw(dtype, device)
+    for tokens in TOKENS:
+        inputs = [draw(tokens, 96, shift=0.5), draw(tokens, 3, 16), draw(tokens, 5, 16)[:, 1:3]]
+        for x in (*inputs, draw(tokens, 576, scale=0.1)):
+            before, weight_D = x.clone(), draw(x.shape[-1], scale=0.4, shift=1.2)
+            found = ops["rms_norm"](x, weight_D, EPS)
+            expected = reference.rms_norm(before.cpu(), weight_D.cpu(), EPS)
+            check_close(f"rms_norm of {list(x.shape)}", found, expected, dtype)
+            assert torch.equal(x, before), "rms_norm changes its input, which is the residual"
+
+
+def add_rms_norm(ops: Offer, dtype: str, device: torch.device) -> None:
+    draw = Draw(dtype, device)
+    for tokens in TOKENS:
+        x_TD, residual_TD = draw(tokens, 96, shift=0.5), draw(tokens, 96)
+        weight_D = draw(96, scale=0.4, shift=1.2)
+        total_TD = x_TD.cpu() + residual_TD.cpu()
+        normed_TD, sum_TD = ops["add_rms_norm"](x_TD, residual_TD, weight_D, EPS)
+        expected_TD = reference.rms_norm(total_TD, weight_D.cpu(), EPS)
+        check_close(f"add_rms_norm of {tokens} tokens", normed_TD, expected_TD, dtype)
+        check_close(f"the sum of add_rms_norm of {tokens} tokens", sum_TD, total_TD, dtype)
+
+
+def act_and_mul(ops: Offer, dtype: str, device: torch.device) -> None:
+    draw = Draw(dtype, device)
+    known = set(ops["act_and_mul"]) & {"silu", "gelu", "gelu_tanh"}
+    for name in sorted(known):
+        for tokens in TOKENS:
+            x_T2I = draw(tokens, 2 * 40, scale=2.0)
+            expected_TI = reference.act_and_mul(name, x_T2I.cpu())
+            found_TI = ops["act_and_mul"][name](x_T2I.clone())
+            check_close(f"{name} of {tokens} tokens", found_TI, expected_TI, dtype)
+
+
+def embedding(ops: Offer, dtype: str, device: torch.device) -> None:
+    weight_VD = Draw(dtype, device)(50, 24)
+    for ids in ([49], [3, 0, 3, 49, 17]):
+        ids_T = torch.tensor(ids, device=device)
+        found_TD = ops["embedding"](ids_T, weight_VD)
+        check_close(f"embedding of {ids}", found_TD, weight_VD.cpu()[ids], dtype)
+
+
+def linear(ops: Offer, dtype: str, device: torch.device) -> None:
+    draw = Draw(dtype, device)
+    for out, size in ((1, 8), (24, 96), (130, 33)):
+        for bias_N in (None, draw(out, scale=2.0)):
+            weight_NK = draw(out, size, scale=size**-0.5)
+            expected_weight, apply = weight_NK.cpu(), ops["linear"]["dense"](weight_NK, bias_N)
+            for tokens in TOKENS:
+                x_TK = draw(tokens, size)
+                bias = None if bias_N is None else bias_N.cpu()
+                expected_TN = reference.linear(x_TK.cpu(), expected_weight, bias)
+                what = f"linear [{out}, {size}] of {tokens} tokens, bias {bias is not None}"
+                check_close(what, apply(x_TK), expected_TN, dtype)
+
+
+def rope(ops: Offer, dtype: str, device: torch.device) -> None:
+    _rope(ops, dtype, device, qk_norm=False)
+
+
+def rope_with_qk_norm(ops: Offer, dtype: str, device: torch.device) -> None:
+    _rope(ops, dtype, device, qk_norm=True)
+
+
+def _rope(ops: Offer, dtype: str, device: torch.device, *, qk_norm: bool) -> None:
+    draw = Draw(dtype, device)
+    for tokens in TOKENS:
+        for heads, kv_heads, size in ((6, 2, 16), (1, 1, 64), (5, 5, 32)):
+            qkv_TXE = draw(tokens, heads + 2 * kv_heads, size)
+            norms = [draw(size, scale=0.4, shift=1.2) for _ in range(2)] if qk_norm else [None] * 2
+            for heads_first in (False, True):  # the layouts that attention backends allocate
+                caches = _caches(12, 8, kv_heads, size, heads_first, qkv_TXE)
+                _rope_once(ops, dtype, qkv_TXE, heads, norms, caches)
+
+
+def _caches(
+    blocks: int, slots: int, heads: int, size: int, heads_first: bool, like: Tensor
+) -> list[Tensor]:
+    if not heads_first:
+        return [like.new_full((blocks, slots, heads, size), 9.0) for _ in range(2)]
+    pool = like.new_full((2, heads, blocks, slots, size), 9.0)
+    return [half.permute(1, 2, 0, 3) for half in pool]
+
+
+def _rope_once(
+    ops: Offer,
+    dtype: str,
+    qkv_TXE: Tensor,
+    heads: int,
+    norms: list[Any],
+    caches: list[Tensor],
+) -> None:
+    """One step over scattered slots; everything else in the caches stays as it was."""
+    device, tokens = qkv_TXE.device, len(qkv_TXE)
+    generator = torch.Generator().manual_seed(tokens)
+    slots_T = torch.randperm(8 * 11, generator=generator)[:tokens] + 8  # block 0 is never used
+    positions_T = torch.randperm(200, generator=generator)[:tokens]
+    angles_PF = torch.arange(200)[:, None] * 0.7 ** torch.arange(qkv_TXE.shape[-1] // 2)
+    cos_sin_PE = torch.cat((angles_PF.cos(), angles_PF.sin()), -1) * 1.1  # YaRN scales both
+    prepared = ops["prepare_rope"](positions_T.to(device), cos_sin_PE.to(device), qkv_TXE.dtype)
+    written = [cache.clone() for cache in caches]
+    q_THE = ops["rope_kv_write"](
+        qkv_TXE.clone(), heads, prepared, *written, slots_T.to(device), *norms, EPS
+    )
+    expected_THE, *stored = _rotated(qkv_TXE.cpu(), heads, norms, cos_sin_PE[positions_T])
+    what = f"rope_kv_write of {tokens} tokens, {heads} heads, norm {norms[0] is not None}"
+    check_close(f"{what}: q", q_THE, expected_THE, dtype)
+    for name, cache, before, values in zip("kv", written, caches, stored, strict=True):
+        expected = before.cpu().double()
+        expected[slots_T // 8, slots_T % 8] = values
+        check_close(f"{what}: {name} cache", cache, expected, dtype)
+
+
+def _rotated(
+    qkv_TXE: Tensor, heads: int, norms: list[Any], cos_sin_TE: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """q, k and v in float64."""
+    kv_heads = (qkv_TXE.shape[1] - heads) // 2
+    q, k, v = qkv_TXE.double().split_with_sizes((heads, kv_heads, kv_heads), 1)
+    if norms[0] is not None:
+        q, k = (reference.rms_norm(x, w.cpu(), EPS) for x, w in zip((q, k), norms, strict=True))
+    cos_TF, sin_TF = cos_sin_TE.chunk(2, -1)
+    return reference.rotate(q, cos_TF, sin_TF), reference.rotate(k, cos_TF, sin_TF), v
+
+
+CHECKS: dict[str, Check] = {
+    "rms_norm": rms_norm,
+    "add_rms_norm": add_rms_norm,
+    "act_and_mul": act_and_mul,
+    "embedding": embedding,
+    "linear": linear,
+    "rope": rope,
+    "rope_with_qk_norm": rope_with_qk_norm,
+}

@@ -1,0 +1,181 @@
+"""QuantizationContract: a layer loaded part by part multiplies as the dense weights would.
+
+Shape suffixes: T tokens, K in features, N out features.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Collection, Mapping
+from typing import Any, ClassVar
+
+import pytest
+import torch
+from torch import Tensor
+
+from inferd.contracts.loader import RawTensor
+from inferd.contracts.ops import OpRequest, Ops
+from inferd.contracts.quantization import LinearMethod, LinearSpec, QuantizationMethod
+from inferd.errors import CheckpointError
+from inferd.host.host import Host
+from inferd.runner.choices import choose_ops
+from inferd.testing import reference
+from inferd.testing.cannot import check_words, judge, require
+from inferd.testing.numbers import DTYPES, check_close
+from inferd.testing.one_thread import OneThread
+from inferd.testing.plugin_contract import PluginContract, implementation
+
+PARTS = {"single": (64,), "fused": (96, 32, 32)}  # out features; q, k, v differ under GQA
+IN_FEATURES = 128
+
+
+class QuantizationContract(OneThread, PluginContract):
+    """Every dtype, with and without bias, single and fused layers, every configuration.
+
+        class TestContract(QuantizationContract):
+            plugin = "awq"
+            method = "awq"
+            configs = {"group_size=128": {"bits": 4, "group_size": 128}}   # quantization_config
+            cannot = {"bias", "float32"}
+
+    Words of `cannot`: dtypes, "bias", "fused", and the names in `configs`. A method whose
+    checkpoints do not hold dense weights also overrides `store`.
+    """
+
+    method: ClassVar[str]
+    configs: ClassVar[Mapping[str, Mapping[str, Any]]] = {"default": {}}
+    cannot: ClassVar[Collection[str]] = frozenset()
+    platform: ClassVar[str] = "cpu"
+    device: ClassVar[str] = "cpu"
+
+    def implementation(self) -> type[QuantizationMethod]:
+        """What is tested: the registered class."""
+        kind: type[QuantizationMethod] = implementation(self.plugin, "quantization", self.method)
+        return kind
+
+    def store(
+        self, weight_NK: Tensor, config: Mapping[str, Any]
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """What a checkpoint holds for a weight, by suffix, and the float values that stand there.
+
+        Overridden by methods that pack: for example qweight, scales, and the dequantized matrix.
+        """
+        assert not config, "a method with a quantization_config says how it stores: override store"
+        return {"weight": weight_NK}, weight_NK
+
+    def test_name_is_the_registered_one(self) -> None:
+        assert self.implementation().name == self.method
+
+    def test_cannot_is_understood(self) -> None:
+        check_words(self.cannot, {*DTYPES, *self.configs, "bias", "fused"})
+
+    @pytest.mark.parametrize("bias", [False, True], ids=["no bias", "bias"])
+    @pytest.mark.parametrize("parts", PARTS)
+    @pytest.mark.parametrize("dtype", DTYPES)
+    def test_agrees_with_the_reference(self, dtype: str, parts: str, bias: bool) -> None:
+        extras = [word for word, there in (("bias", bias), ("fused", parts == "fused")) if there]
+        for config in self.configs:
+            words = {dtype, config, *extras}
+            layer = Layer(self, config, dtype, PARTS[parts], bias)
+            judge(", ".join(sorted(words)), words, self.cannot, layer.check_numbers)
+
+    def test_asks_for_every_tensor(self) -> None:
+        self._supported().check_accounting()
+
+    def test_refuses_tensors_that_do_not_fit(self) -> None:
+        self._supported().check_refusals()
+
+    def _supported(self) -> Layer:
+        """A layer of the first kind that `cannot` leaves."""
+        config = next(name for name in self.configs if name not in self.cannot)
+        dtype = next(name for name in DTYPES if name not in self.cannot)
+        parts = PARTS["single" if "fused" in self.cannot else "fused"]
+        return Layer(self, config, dtype, parts, "bias" not in self.cannot)
+
+
+class Layer:
+    """One linear layer of the contract's method, and what a checkpoint holds for it."""
+
+    def __init__(
+        self,
+        contract: QuantizationContract,
+        config: str,
+        dtype: str,
+        parts: tuple[int, ...],
+        bias: bool,
+    ) -> None:
+        self._kind, self._config = contract.implementation(), contract.configs[config]
+        self._platform, self._dtype = contract.platform, dtype
+        device = torch.device(contract.device)
+        self._spec = LinearSpec("layer.proj", IN_FEATURES, parts, bias, DTYPES[dtype], device)
+        self._stored: dict[tuple[str, int], RawTensor] = {}
+        dense, biases = [], []
+        for part, rows in enumerate(parts):
+            tensors, values_NK = contract.store(self._draw(part, rows, IN_FEATURES), self._config)
+            dense.append(values_NK)
+            if bias:
+                biases.append(tensors.setdefault("bias", self._draw(50 + part, rows)))
+            self._stored |= {(name, part): _raw(name, part, t) for name, t in tensors.items()}
+        self._weight_NK, self._bias_N = torch.cat(dense), torch.cat(biases) if bias else None
+
+    def check_numbers(self) -> None:
+        """Whatever the order of the tensors."""
+        require(self._kind.supports(self._platform, self._config))
+        for order in (list(self._stored), list(self._stored)[::-1]):
+            linear = self._load(order).finish()
+            for tokens in (1, 5, 64):
+                x_TK = self._draw(99, tokens, IN_FEATURES).to(self._spec.device)
+                expected_TN = reference.linear(x_TK.cpu(), self._weight_NK, self._bias_N)
+                check_close(f"{tokens} tokens", linear(x_TK), expected_TN, self._dtype)
+
+    def check_accounting(self) -> None:
+        """`expected` is what the checkpoint holds, and `missing` shrinks to nothing."""
+        method = self._create()
+        shapes = {key: tensor.shape for key, tensor in self._stored.items()}
+        assert method.expected() == shapes, f"expected() is {method.expected()}, stored: {shapes}"
+        for done, (suffix, part) in enumerate(self._stored):
+            left = len(self._stored) - done
+            assert len(method.missing()) == left, f"missing() is {method.missing()}, {left} are"
+            method.load(suffix, part, self._stored[suffix, part])
+        assert not method.missing(), f"all is loaded, and missing() is {method.missing()}"
+
+    def check_refusals(self) -> None:
+        for (suffix, part), tensor in self._stored.items():
+            wrong = _raw(suffix, part, torch.cat((tensor.data, tensor.data)))
+            self._check_refused(suffix, part, wrong)
+        self._check_refused("no_such_suffix", 0, _raw("no_such_suffix", 0, torch.ones(3)))
+
+    def _check_refused(self, suffix: str, part: int, tensor: RawTensor) -> None:
+        what = f"{suffix} of part {part} with shape {list(tensor.shape)}"
+        try:
+            self._create().load(suffix, part, tensor)
+        except CheckpointError as error:
+            message = str(error)
+        else:
+            raise AssertionError(f"{what} is taken; load() must raise CheckpointError")
+        assert tensor.name in message, f"the error for {what} does not name it: {message}"
+
+    def _create(self) -> LinearMethod:
+        ops = _ops(self._platform, self._spec.dtype)
+        return self._kind.from_config(self._config).create(self._spec, ops)
+
+    def _load(self, order: list[tuple[str, int]]) -> LinearMethod:
+        method = self._create()
+        for suffix, part in order:
+            method.load(suffix, part, self._stored[suffix, part])
+        return method
+
+    def _draw(self, seed: int, *shape: int) -> Tensor:
+        noise = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+        return noise.to(DTYPES[self._dtype])
+
+
+@functools.cache
+def _ops(platform: str, dtype: torch.dtype) -> Ops:
+    """What a worker would have: the best of all that is installed."""
+    return choose_ops(Host(), OpRequest(platform, "test", dtype))[0]
+
+
+def _raw(suffix: str, part: int, data: Tensor) -> RawTensor:
+    storage = str(data.dtype).removeprefix("torch.")
+    return RawTensor(f"layer.part_{part}.{suffix}", tuple(data.shape), storage, data.clone())

@@ -1,0 +1,63 @@
+"""The formulas that implementations are held to, in float64 and without any cleverness.
+
+Shape suffixes: T queries, L keys, H query heads, G KV heads, E head size, F = E / 2, D hidden,
+I intermediate, N out features, K in features.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+
+def attention(
+    q_THE: Tensor,
+    k_LGE: Tensor,
+    v_LGE: Tensor,
+    scale: float,
+    window: int | None = None,
+    soft_cap: float | None = None,
+) -> Tensor:
+    """One sequence; the queries are the last T of its L tokens. [T, H, E]."""
+    queries, keys = len(q_THE), len(k_LGE)
+    repeats = q_THE.shape[1] // k_LGE.shape[1]
+    k_LHE, v_LHE = (t.double().repeat_interleave(repeats, 1) for t in (k_LGE, v_LGE))
+    scores_HTL = torch.einsum("the,lhe->htl", q_THE.double(), k_LHE) * scale
+    if soft_cap is not None:
+        scores_HTL = torch.tanh(scores_HTL / soft_cap) * soft_cap
+    at_T1, key_L = torch.arange(keys - queries, keys).unsqueeze(1), torch.arange(keys)
+    hidden_TL = key_L > at_T1
+    if window is not None:
+        hidden_TL |= key_L <= at_T1 - window
+    weights_HTL = scores_HTL.masked_fill(hidden_TL, -math.inf).softmax(-1)
+    return torch.einsum("htl,lhe->the", weights_HTL, v_LHE)
+
+
+def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
+    x = x.double()
+    return x / (x.pow(2).mean(-1, keepdim=True) + eps).sqrt() * weight.double()
+
+
+def act_and_mul(name: str, x_T2I: Tensor) -> Tensor:
+    """`name` is silu, gelu or gelu_tanh."""
+    gate_TI, up_TI = x_T2I.double().chunk(2, -1)
+    if name == "silu":
+        return gate_TI / (1 + (-gate_TI).exp()) * up_TI
+    if name == "gelu":
+        return gate_TI * 0.5 * (1 + torch.erf(gate_TI / math.sqrt(2))) * up_TI
+    inner_TI = math.sqrt(2 / math.pi) * (gate_TI + 0.044715 * gate_TI**3)
+    return gate_TI * 0.5 * (1 + inner_TI.tanh()) * up_TI
+
+
+def rotate(x_THE: Tensor, cos_TF: Tensor, sin_TF: Tensor) -> Tensor:
+    """Halves layout: element i and element i + E / 2 are one complex number."""
+    first, second = x_THE.double().chunk(2, -1)
+    cos, sin = cos_TF.double().unsqueeze(1), sin_TF.double().unsqueeze(1)
+    return torch.cat((first * cos - second * sin, second * cos + first * sin), -1)
+
+
+def linear(x_TK: Tensor, weight_NK: Tensor, bias_N: Tensor | None) -> Tensor:
+    out_TN = x_TK.double() @ weight_NK.double().T
+    return out_TN if bias_N is None else out_TN + bias_N.double()

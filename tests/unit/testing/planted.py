@@ -1,0 +1,16 @@
+"""Running a contract over a wrong implementation: at least one of its checks must fail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+
+def failures(check: Callable[[object], None], cases: Iterable[object]) -> dict[str, str]:
+    """Message by case that fails."""
+    found: dict[str, str] = {}
+    for case in cases:
+        try:
+            check(case)
+        except AssertionError as error:
+            found[str(case)] = str(error)
+    return found
