@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from inferd.contracts.loader import RawTensor
 from inferd.contracts.model import BuildContext
 from inferd.contracts.ops import Linear
-from inferd.layers.weight import unpack_checked
+from inferd.layers.weight import check_suffix, unpack_checked
 
 
 class Embedding(nn.Module):
@@ -27,6 +27,7 @@ class Embedding(nn.Module):
         return self._op(ids_T, self.weight_VD)
 
     def load_weight(self, suffix: str, part: int, tensor: RawTensor) -> None:  # noqa: ARG002
+        check_suffix(suffix, tensor)
         shape = tuple(self.weight_VD.shape)
         self.weight_VD.copy_(unpack_checked(tensor, shape, self.weight_VD.dtype))
         self._loaded = True
@@ -63,6 +64,7 @@ class LMHead(nn.Module):
         return self._linear(hidden_ND).float()
 
     def load_weight(self, suffix: str, part: int, tensor: RawTensor) -> None:  # noqa: ARG002
+        check_suffix(suffix, tensor)
         if not self._tied:  # a tied checkpoint may store the shared weight twice
             value = unpack_checked(tensor, self._shape, self._build.config.dtype)
             self._weight_VD = value.to(self._build.device)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from inferd.contracts.loader import RawTensor
 from inferd.contracts.model import BuildContext
-from inferd.layers.weight import unpack_checked
+from inferd.layers.weight import check_suffix, unpack_checked
 
 
 class RMSNorm(nn.Module):
@@ -31,6 +31,7 @@ class RMSNorm(nn.Module):
         return self._add_norm(x_TD, residual_TD, self.weight, self.eps)
 
     def load_weight(self, suffix: str, part: int, tensor: RawTensor) -> None:  # noqa: ARG002
+        check_suffix(suffix, tensor)
         value = unpack_checked(tensor, tuple(self.weight.shape), self.weight.dtype)
         self.weight.copy_(value)
         self._loaded = True

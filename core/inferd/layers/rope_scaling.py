@@ -34,38 +34,45 @@ class Rope:
     partial: float
     parameters: Mapping[str, Any]
     size: int  # rotated elements of a head
-    trained: int  # positions the model was made for: max_position_embeddings
+    trained: float  # positions the model was made for: max_position_embeddings
+    original: float  # positions before the stretch
     served: int  # positions it will see
 
     @classmethod
     def read(cls, hf: Mapping[str, Any], head_dim: int, served: int) -> Self:
-        found = dict(hf.get("rope_scaling") or {}) | dict(hf.get("rope_parameters") or {})
-        theta = found.get("rope_theta") or hf.get("rope_theta") or 10000.0
-        partial = found.get("partial_rotary_factor") or hf.get("partial_rotary_factor") or 1.0
+        """Raises UnsupportedModel for a value of a wrong type."""
+        found = hf.get("rope_scaling") or hf.get("rope_parameters") or {}
+        if not isinstance(found, Mapping):
+            raise UnsupportedModel(f"config.json: rope_scaling is {found!r}, expected an object")
+        trained = hf.get("max_position_embeddings") or served
+        original = hf.get("original_max_position_embeddings")
+        original = original or found.get("original_max_position_embeddings") or trained
         return cls(
             kind=str(found.get("rope_type") or found.get("type") or "default"),
-            theta=float(theta),
-            partial=float(partial),
+            theta=_number("rope_theta", found.get("rope_theta") or hf.get("rope_theta") or 10000.0),
+            partial=_number(
+                "partial_rotary_factor",
+                found.get("partial_rotary_factor") or hf.get("partial_rotary_factor") or 1.0,
+            ),
             parameters=found,
             size=head_dim,
-            trained=int(hf.get("max_position_embeddings") or served),
+            trained=_number("max_position_embeddings", trained),
+            original=_number("original_max_position_embeddings", original),
             served=served,
         )
 
-    @property
-    def original(self) -> int:
-        """Positions before the stretch."""
-        return int(self.parameters.get("original_max_position_embeddings") or self.trained)
-
-    def number(self, name: str) -> float:
-        """A parameter that this kind cannot do without; raises UnsupportedModel."""
+    def number(self, name: str, default: float | None = None) -> float:
+        """A parameter; raises UnsupportedModel where it is wrong, or missing with no default."""
         value = self.parameters.get(name)
-        if not isinstance(value, int | float):
-            raise UnsupportedModel(
-                f"rope_type {self.kind!r} needs the number {name!r} in rope_parameters (or "
-                f"rope_scaling), found {value!r}"
-            )
-        return float(value)
+        return _number(name, default if value is None else value, f" for rope_type {self.kind!r}")
+
+
+def _number(name: str, value: object, purpose: str = "") -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+        raise UnsupportedModel(
+            f"config.json: {name} is {value!r}, expected a number above 0{purpose}"
+        )
+    return float(value)
 
 
 def frequencies(rope: Rope) -> Frequencies:
@@ -111,15 +118,14 @@ def _llama3(rope: Rope) -> Frequencies:
 
 
 def _yarn(rope: Rope) -> Frequencies:
-    found, factor = rope.parameters, rope.number("factor")
+    factor = rope.number("factor")
 
     def dimension(rotations: float) -> float:
         turns = math.log(rope.original / (rotations * 2 * math.pi))
         return rope.size * turns / (2 * math.log(rope.theta))
 
-    low = dimension(float(found.get("beta_fast") or 32.0))
-    high = dimension(float(found.get("beta_slow") or 1.0))
-    if found.get("truncate", True):
+    low, high = dimension(rope.number("beta_fast", 32.0)), dimension(rope.number("beta_slow", 1.0))
+    if rope.parameters.get("truncate", True):
         low, high = math.floor(low), math.ceil(high)
     low, high = max(low, 0), min(high, rope.size - 1)
     if low == high:
@@ -127,18 +133,18 @@ def _yarn(rope: Rope) -> Frequencies:
     ramp_F = ((torch.arange(rope.size // 2).float() - low) / (high - low)).clamp(0, 1)
     inv_freq_F = _inv_freq(rope.theta, rope.size)
     blended_F = inv_freq_F / factor * ramp_F + inv_freq_F * (1 - ramp_F)
-    return blended_F, _yarn_factor(found, factor)
+    return blended_F, _yarn_factor(rope, factor)
 
 
-def _yarn_factor(found: Mapping[str, Any], factor: float) -> float:
+def _yarn_factor(rope: Rope, factor: float) -> float:
     def scale(m: float) -> float:
         return 0.1 * m * math.log(factor) + 1.0 if factor > 1 else 1.0
 
+    found = rope.parameters
     if found.get("attention_factor") is not None:
-        return float(found["attention_factor"])
-    mscale, all_dim = found.get("mscale"), found.get("mscale_all_dim")
-    if mscale and all_dim:
-        return scale(float(mscale)) / scale(float(all_dim))
+        return rope.number("attention_factor")
+    if found.get("mscale") and found.get("mscale_all_dim"):
+        return scale(rope.number("mscale")) / scale(rope.number("mscale_all_dim"))
     return scale(1.0)
 
 
@@ -148,15 +154,17 @@ def _longrope(rope: Rope) -> Frequencies:
     stretch = rope.parameters.get(name)
     if not isinstance(stretch, list) or len(stretch) != rope.size // 2:
         raise UnsupportedModel(
-            f"rope_type 'longrope' needs {name!r}, a list of {rope.size // 2} numbers"
+            f"config.json: rope_type 'longrope' needs {name!r}, a list of {rope.size // 2} numbers"
         )
-    attention_factor = rope.parameters.get("attention_factor")
-    if attention_factor is None:
-        factor = rope.parameters.get("factor") or rope.trained / rope.original
-        grown = 1 + math.log(factor) / math.log(rope.original) if factor > 1 else 1.0
-        attention_factor = math.sqrt(grown)
-    inv_freq_F = _inv_freq(rope.theta, rope.size) / torch.tensor(stretch, dtype=torch.float32)
-    return inv_freq_F, float(attention_factor)
+    stretch_F = torch.tensor([_number(name, value) for value in stretch], dtype=torch.float32)
+    return _inv_freq(rope.theta, rope.size) / stretch_F, _longrope_factor(rope)
+
+
+def _longrope_factor(rope: Rope) -> float:
+    if rope.parameters.get("attention_factor") is not None:
+        return rope.number("attention_factor")
+    factor = rope.number("factor", rope.trained / rope.original)
+    return math.sqrt(1 + math.log(factor) / math.log(rope.original)) if factor > 1 else 1.0
 
 
 MAKERS: dict[str, Callable[[Rope], Frequencies]] = {

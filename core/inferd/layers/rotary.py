@@ -29,6 +29,8 @@ class Rotary(nn.Module):
             raise UnsupportedModel(
                 f"partial_rotary_factor {rope.partial:g} is not supported: heads are rotated whole"
             )
+        if head_dim % 2:
+            raise UnsupportedModel(f"head_dim {head_dim} is odd: heads are rotated by halves")
         inv_freq_F, factor = frequencies(rope)
         positions_P = torch.arange(length, dtype=torch.float32)
         angles_PF = positions_P[:, None] * inv_freq_F[None, :]

@@ -1,0 +1,85 @@
+"""Layers take their own tensors, say what is missing, and refuse the rest."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from inferd.errors import CheckpointError
+from inferd.layers import Embedding, LinearLayer, LMHead, RMSNorm
+
+
+def load_all(module, raw, name="m"):
+    """Every expected tensor, by (suffix, part)."""
+    given = {}
+    for (suffix, part), shape in module.expected().items():
+        given[suffix, part] = raw(f"{name}.{part}.{suffix}", *shape)
+        module.load_weight(suffix, part, given[suffix, part])
+    module.finish()
+    return {key: tensor.data for key, tensor in given.items()}
+
+
+def test_linear_fuses_its_parts_in_order(build, raw):
+    layer = LinearLayer("qkv", 8, [6, 2, 2], build(), bias=True)
+    assert len(layer.missing()) == 6
+    given = load_all(layer, raw)
+    x = torch.randn(3, 8)
+    parts = [F.linear(x, given["weight", p], given["bias", p]) for p in range(3)]
+    torch.testing.assert_close(layer(x), torch.cat(parts, -1))
+
+
+def test_norm_adds_the_residual_first(build, raw):
+    norm = RMSNorm(8, 1e-3, build())
+    assert norm.missing() == ["weight"]
+    weight = load_all(norm, raw)["weight", 0]
+    assert norm.missing() == []
+    x, residual = torch.randn(3, 8), torch.randn(3, 8)
+    total = x + residual
+    expected = total * (total.pow(2).mean(-1, keepdim=True) + 1e-3).rsqrt() * weight
+    normed, carried = norm(x.clone(), residual.clone())
+    torch.testing.assert_close(normed, expected)
+    torch.testing.assert_close(carried, total)
+    assert norm(x, None)[1] is x
+
+
+def test_embedding_and_an_untied_head(build, raw):
+    embedding, head = Embedding(10, 4, build()), LMHead(10, 4, build())
+    assert embedding.missing() == head.missing() == ["weight"]
+    weight, other = (load_all(m, raw, n)["weight", 0] for m, n in ((embedding, "e"), (head, "hh")))
+    ids, hidden = torch.tensor([9, 0, 9]), torch.randn(2, 4)
+    torch.testing.assert_close(embedding(ids), weight[ids])
+    torch.testing.assert_close(head(hidden), hidden @ other.T)
+
+
+def test_a_tied_head_uses_the_embedding_and_ignores_a_second_copy(build, raw):
+    embedding = Embedding(10, 4, build())
+    head = LMHead(10, 4, build(), tied=embedding)
+    weight = load_all(embedding, raw)["weight", 0]
+    assert head.expected() == {}
+    assert head.missing() == []
+    head.load_weight("weight", 0, raw("lm_head.weight", 10, 4))
+    head.finish()
+    hidden = torch.randn(2, 4)
+    torch.testing.assert_close(head(hidden), hidden @ weight.T)
+    assert not list(head.children())
+
+
+def test_logits_are_float32(build, raw):
+    head = LMHead(10, 4, build(dtype=torch.bfloat16))
+    load_all(head, raw)
+    assert head(torch.randn(2, 4, dtype=torch.bfloat16)).dtype is torch.float32
+
+
+@pytest.mark.parametrize("kind", ["norm", "embedding", "head", "linear"])
+@pytest.mark.parametrize(("suffix", "shape"), [("scales", (10, 4)), ("weight", (4, 10))])
+def test_what_does_not_belong_is_refused_by_name(build, raw, kind, suffix, shape):
+    module = {
+        "norm": lambda: RMSNorm(4, 1e-6, build()),
+        "embedding": lambda: Embedding(10, 4, build()),
+        "head": lambda: LMHead(10, 4, build()),
+        "linear": lambda: LinearLayer("down_proj", 4, [10], build()),
+    }[kind]()
+    with pytest.raises(CheckpointError, match=f"m.{suffix}"):
+        module.load_weight(suffix, 0, raw(f"m.{suffix}", *shape))
+    assert module.missing()
