@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from inferd.errors import UnsupportedModel
+
+WINDOW = 4096  # where a configuration that has windows does not say how wide
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,19 +37,19 @@ class LlamaShape:
 
         Raises UnsupportedModel for numbers that are missing or do not fit each other.
         """
-        heads, layers = _count(hf, "num_attention_heads"), _count(hf, "num_hidden_layers")
-        hidden = _count(hf, "hidden_size")
+        heads, layers = count(hf, "num_attention_heads"), count(hf, "num_hidden_layers")
+        hidden = count(hf, "hidden_size")
         shape = cls(
-            vocab_size=_count(hf, "vocab_size"),
+            vocab_size=count(hf, "vocab_size"),
             hidden_size=hidden,
-            intermediate_size=_count(hf, "intermediate_size"),
+            intermediate_size=count(hf, "intermediate_size"),
             num_layers=layers,
             num_heads=heads,
-            num_kv_heads=_count(hf, "num_key_value_heads", kv_heads or heads),
-            head_dim=_count(hf, "head_dim", head_dim or hidden // heads),
+            num_kv_heads=count(hf, "num_key_value_heads", kv_heads or heads, null=heads),
+            head_dim=count(hf, "head_dim", head_dim or hidden // heads),
             hidden_act=str(hf.get("hidden_act") or "silu"),
-            norm_eps=float(hf.get("rms_norm_eps", 1e-6)),
-            tied=bool(hf.get("tie_word_embeddings", False)),
+            norm_eps=_number(hf, "rms_norm_eps", 1e-6),
+            tied=flag(hf, "tie_word_embeddings"),
             windows=(None,) * layers,
         )
         if heads % shape.num_kv_heads:
@@ -56,14 +59,46 @@ class LlamaShape:
             )
         return shape
 
-    def with_window(self, window: int | None, windowed: Sequence[bool]) -> Self:
-        """Layer `i` sees only the last `window` tokens where `windowed[i]`."""
-        return replace(self, windows=tuple(window if narrow else None for narrow in windowed))
+    def with_window(self, hf: Mapping[str, Any], windowed: Sequence[bool]) -> Self:
+        """Layer `i` sees only the last `sliding_window` tokens where `windowed[i]`."""
+        narrow = None
+        if hf.get("sliding_window", WINDOW) is not None:
+            narrow = count(hf, "sliding_window", WINDOW)
+        return replace(self, windows=tuple(narrow if there else None for there in windowed))
 
 
-def _count(hf: Mapping[str, Any], key: str, default: int | None = None) -> int:
-    value = hf.get(key)
-    value = default if value is None else value
-    if not isinstance(value, int) or value < 1:
-        raise UnsupportedModel(f"config.json: {key} is {value!r}, expected a positive number")
+def count(
+    hf: Mapping[str, Any],
+    key: str,
+    default: int | None = None,
+    *,
+    null: int | None = None,
+    least: int = 1,
+) -> int:
+    """`default` where the key is absent, `null` (else the default) where it is null.
+
+    Raises UnsupportedModel for anything but a whole number of at least `least`.
+    """
+    value = hf.get(key, default)
+    if value is None:
+        value = default if null is None else null
+    if type(value) is not int or value < least:
+        raise UnsupportedModel(
+            f"config.json: {key} is {value!r}, expected a whole number of at least {least}"
+        )
     return value
+
+
+def flag(hf: Mapping[str, Any], key: str) -> bool:
+    """False where absent or null; raises UnsupportedModel for anything but true and false."""
+    value = hf.get(key)
+    if value is not None and not isinstance(value, bool):
+        raise UnsupportedModel(f"config.json: {key} is {value!r}, expected true or false")
+    return bool(value)
+
+
+def _number(hf: Mapping[str, Any], key: str, default: float) -> float:
+    value = hf.get(key, default)
+    if type(value) not in (int, float) or not 0 <= value < math.inf:
+        raise UnsupportedModel(f"config.json: {key} is {value!r}, expected a number")
+    return float(value)

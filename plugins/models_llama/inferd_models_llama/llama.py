@@ -17,7 +17,7 @@ from inferd.contracts.model import BuildContext, CausalLM, KVCache
 from inferd.layers import ActAndMul, Attention, Embedding, LinearLayer, LMHead, RMSNorm, Rotary
 from inferd.types import Batch
 
-from .config import LlamaShape
+from .config import LlamaShape, flag
 
 
 class LlamaAttention(nn.Module):
@@ -124,8 +124,8 @@ class LlamaForCausalLM(CausalLM):
         self.lm_head = LMHead(shape.vocab_size, shape.hidden_size, build, tied=tied)
 
     def read_shape(self, hf: Mapping[str, Any]) -> LlamaShape:
-        bias = bool(hf.get("attention_bias", False))
-        mlp_bias = bool(hf.get("mlp_bias", False))
+        bias = flag(hf, "attention_bias")
+        mlp_bias = flag(hf, "mlp_bias")
         return replace(LlamaShape.read(hf), qkv_bias=bias, o_bias=bias, mlp_bias=mlp_bias)
 
     def kv_specs(self) -> list[KVSpec]:

@@ -12,4 +12,4 @@ from .llama import LlamaForCausalLM
 class MistralForCausalLM(LlamaForCausalLM):
     def read_shape(self, hf: Mapping[str, Any]) -> LlamaShape:
         shape = LlamaShape.read(hf, kv_heads=8)
-        return shape.with_window(hf.get("sliding_window", 4096), [True] * shape.num_layers)
+        return shape.with_window(hf, [True] * shape.num_layers)

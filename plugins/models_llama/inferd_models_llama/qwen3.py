@@ -15,7 +15,7 @@ from inferd.contracts.model import BuildContext, KVCache
 from inferd.layers import RMSNorm
 from inferd.types import Batch
 
-from .config import LlamaShape
+from .config import LlamaShape, flag
 from .llama import LlamaAttention, LlamaBlock, LlamaForCausalLM, LlamaModel
 from .qwen2 import with_qwen_windows
 
@@ -45,6 +45,6 @@ class Qwen3ForCausalLM(LlamaForCausalLM):
     model_class = Qwen3Model
 
     def read_shape(self, hf: Mapping[str, Any]) -> LlamaShape:
-        bias = bool(hf.get("attention_bias", False))
+        bias = flag(hf, "attention_bias")
         shape = LlamaShape.read(hf, kv_heads=32, head_dim=128)
         return with_qwen_windows(replace(shape, qkv_bias=bias, o_bias=bias), hf)
