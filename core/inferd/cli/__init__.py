@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import functools
 import sys
-from typing import TYPE_CHECKING, NoReturn
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from inferd import __version__
 from inferd.errors import InferdError, UsageError
@@ -27,15 +29,33 @@ inferd: an LLM inference and serving engine
 
 
 class Parser(argparse.ArgumentParser):
-    """Turns argparse's complaints into UsageError, with the nearest known word."""
+    """Turns argparse's complaints into UsageError, with what is known instead.
+
+    `plugins` is the Host, for flags that plugins add; parsers of inner words have it too.
+    """
+
+    def __init__(self, prog: str, *, plugins: Host | None = None, **options: Any) -> None:
+        super().__init__(prog, allow_abbrev=False, **options)
+        self.plugins = plugins
+
+    def add_subparsers(self, **options: Any) -> Any:
+        inner: Any = functools.partial(Parser, plugins=self.plugins)
+        return super().add_subparsers(parser_class=inner, **options)
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message}{self._hint(message)}\n  try: {self.prog} --help")
 
     def _hint(self, message: str) -> str:
-        words = [word for word in message.split() if word.startswith("--")]
+        flag = next((word for word in message.split() if word.startswith("--")), None)
+        if flag is None:
+            return ""
+        flag = flag.partition("=")[0]
         known = [option for action in self._actions for option in action.option_strings]
-        near = difflib.get_close_matches(words[0].partition("=")[0], known, 1) if words else []
+        plugin, dot, _ = flag.partition(".")
+        if dot:
+            own = [option for option in known if option.startswith(f"{plugin}.")]
+            return f"\n  options of the plugin {plugin[2:]}: {', '.join(own) or 'none'}"
+        near = difflib.get_close_matches(flag, known, 1)
         return f"; did you mean {near[0]}?" if near else ""
 
 
@@ -73,12 +93,23 @@ def _dispatch(words: list[str]) -> int:
 
 def _host(words: list[str]) -> Host:
     """--plugins decides which commands there are, so it is read before the command's own flags."""
+    from inferd.config.file import chosen_words, read_file
     from inferd.host.host import Host
+    from inferd.host.selection import Selection
 
-    scout = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    scout.add_argument("--plugins", action="append", default=None)
-    chosen, _ = scout.parse_known_args(words)
-    return Host.from_selection(",".join(chosen.plugins or ["all"]))
+    scout = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    scout.add_argument("--plugins", action="append")
+    scout.add_argument("--config", type=Path)
+    try:
+        found, _ = scout.parse_known_args(words)
+    except argparse.ArgumentError as error:
+        raise UsageError(str(error)) from None
+    file = read_file(found.config)
+    chosen = chosen_words(found.plugins, file.get("engine", {}))
+    host = Host(Selection.parse(chosen or "all"), file.get("plugins"))
+    for name, reason in host.failures.items():
+        print(f"inferd: plugin {name!r} is left out, it failed: {reason}", file=sys.stderr)
+    return host
 
 
 def _overview(host: Host) -> str:
@@ -98,6 +129,6 @@ def _run_command(host: Host, words: list[str]) -> int:
             f"  commands: {', '.join(host.catalog.commands.names)}"
         )
     command = host.catalog.commands.load(name)()
-    parser = Parser(f"inferd {name}", allow_abbrev=False)
+    parser = Parser(f"inferd {name}", plugins=host)
     command.configure(parser)
     return command.run(parser.parse_args(words[1:]))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from inferd.config.base import Options
+from inferd.errors import UsageError
 
 
 class PluginOptions(Options):
@@ -24,3 +26,21 @@ class PluginOptions(Options):
     plugin_options: Annotated[
         dict[str, dict[str, Any]], Field(description="per plugin name, checked by its own model")
     ] = {}
+
+
+def checked_options(plugin: str, model: type[Options], values: Mapping[str, Any]) -> Options:
+    """`values` as the plugin's own model; raises UsageError, naming the option and the known ones.
+
+    Values may be text, as flags and the environment give them.
+    """
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join([plugin, *map(str, first["loc"])])
+        if first["type"] == "extra_forbidden":
+            problem = f"plugin {plugin!r} has no option {first['loc'][0]!r}"
+        else:
+            problem = f"{name}: {first['msg']}, got {first['input']!r}"
+        known = ", ".join(f"{plugin}.{option}" for option in model.model_fields)
+        raise UsageError(f"{problem}\n  known: {known or 'none'}") from None

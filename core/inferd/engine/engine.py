@@ -26,7 +26,7 @@ class Engine:
         self.config = config
         self._host = host
         executor = host.catalog.executors.load(config.plugins.executor)
-        self._executor = executor(config, host.resolved)
+        self._executor = host.catalog.executors.make(executor, config, host.resolved)
         self._in_flight: deque[int] = deque()  # step ids, oldest first
         self._depth = 1 if config.scheduler.async_scheduling else 0
         self._scheduler: Scheduler
@@ -34,7 +34,8 @@ class Engine:
     def start(self) -> WorkerInfo:
         """Load the model and size the KV cache. Raises what loading raises."""
         info = self._executor.start()
-        policy = self._host.catalog.schedule_policies.load(self.config.scheduler.scheduling_policy)
+        policies = self._host.catalog.schedule_policies
+        policy = policies.load(self.config.scheduler.scheduling_policy)
         layout = CacheLayout(
             num_blocks=info.num_blocks,
             block_size=info.block_size,
@@ -44,7 +45,7 @@ class Engine:
             self.config.scheduler,
             layout,
             info.max_model_len,
-            policy(),
+            policies.make(policy),
             enable_prefix_caching=self.config.cache.enable_prefix_caching,
             depth=self._depth,
         )

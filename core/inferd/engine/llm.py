@@ -20,7 +20,7 @@ from inferd.engine.prompts import Message, Prompt, TokensPrompt, as_batch, as_co
 from inferd.errors import UsageError
 from inferd.host.host import Host
 from inferd.params import SamplingParams
-from inferd.types import Request
+from inferd.types import Request, StepStats
 
 if TYPE_CHECKING:
     from inferd.loading.tokenizer import Tokenizer
@@ -40,7 +40,7 @@ class LLM:
         self._tokenizer = front.tokenizer
         self._generation_config = front.generation_config
         self.eos_ids = front.eos_ids
-        self._engine = Engine(self.config, Host.from_selection(self.config.plugins.plugins))
+        self._engine = Engine(self.config, Host.of(self.config.plugins))
         self.info: WorkerInfo = self._engine.start()
         draw = random.Random(self.config.model.seed)
         self._inputs = InputProcessor(self.info, front.tokenizer, front.eos_ids, draw)
@@ -123,6 +123,10 @@ class LLM:
 
     def reset_prefix_cache(self) -> None:
         self._engine.reset_prefix_cache()
+
+    def stats(self) -> StepStats:
+        """The engine's counters as they stand; updated in place by later steps."""
+        return self._engine.stats()
 
     def shutdown(self) -> None:
         """Release the workers and the memory; idempotent."""

@@ -55,7 +55,7 @@ def serve(config: EngineConfig, socket: zmq.Socket[bytes], parent: int) -> int:
     engine: Engine | None = None
     loop: EngineLoop | None = None
     try:
-        engine = Engine(config, Host.from_selection(config.plugins.plugins))
+        engine = Engine(config, Host.of(config.plugins))
         loop = EngineLoop(engine, engine.start(), socket, parent)
         loop.run()
         return 0

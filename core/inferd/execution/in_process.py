@@ -71,7 +71,8 @@ class InProcessExecutor(Executor):
         from inferd.host.host import Host
         from inferd.runner.model_runner import ModelRunner
 
-        return ModelRunner(self._config, Host.from_selection(self._plugins))
+        options = self._config.plugins.plugin_options
+        return ModelRunner(self._config, Host.from_selection(self._plugins, options))
 
     def _work(self, runner: ModelRunner) -> None:
         while (task := self._tasks.get()) is not None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from inferd.plugin.registry import Registry
+from inferd.plugin.registry import NameTaken, Registry
 
 if TYPE_CHECKING:
     from inferd.contracts.attention import AttentionBackend
@@ -44,6 +45,15 @@ KINDS: dict[str, str] = {  # hook suffix -> what one entry is called in messages
 }
 
 
+class HookFailed(Exception):
+    """A plugin's hook raised `reason`; the host decides whether the start goes on without it."""
+
+    def __init__(self, plugin: str, reason: BaseException) -> None:
+        super().__init__(plugin)
+        self.plugin = plugin
+        self.reason = reason
+
+
 class Catalog:
     """Everything the selected plugins offer, by kind."""
 
@@ -65,10 +75,15 @@ class Catalog:
     reasoning_parsers: Registry[Any]
     stat_loggers: Registry[StatLogger]
 
-    def __init__(self, manager: pluggy.PluginManager) -> None:
-        trace = os.environ.get("INFERD_TRACE_PLUGINS") == "1"
+    def __init__(
+        self, manager: pluggy.PluginManager, options_of: Callable[[str], object | None]
+    ) -> None:
+        """Raises HookFailed for a hook that raises, NameTaken when two plugins claim one name."""
         for kind, noun in KINDS.items():
-            setattr(self, kind, _fill(manager, kind, Registry(noun), trace))
+            registry: Registry[Any] = Registry(noun)
+            registry.options_of = options_of
+            _fill(manager, f"inferd_register_{kind}", registry)
+            setattr(self, kind, registry)
 
     def registry(self, kind: str) -> Registry[Any]:
         """By hook suffix, for listings."""
@@ -76,16 +91,19 @@ class Catalog:
         return registry
 
 
-def _fill(
-    manager: pluggy.PluginManager, kind: str, registry: Registry[Any], trace: bool
-) -> Registry[Any]:
-    hook = f"inferd_register_{kind}"
+def _fill(manager: pluggy.PluginManager, hook: str, registry: Registry[Any]) -> None:
     impls = getattr(manager.hook, hook).get_hookimpls()
     for impl in sorted(impls, key=lambda i: i.plugin_name):  # discovery order is the file system's
-        before = set(registry.names)
         registry.owner = impl.plugin_name
-        impl.function(*[registry for _ in impl.argnames])
-        if trace:
-            added = ", ".join(sorted(set(registry.names) - before)) or "nothing new"
-            print(f"inferd: {hook} <- {impl.plugin_name}: {added}", file=sys.stderr)
-    return registry
+        try:
+            impl.function(*[registry for _ in impl.argnames])
+        except (KeyboardInterrupt, NameTaken):
+            raise
+        except BaseException as error:
+            raise HookFailed(impl.plugin_name, error) from error
+        if os.environ.get("INFERD_TRACE_PLUGINS") == "1":
+            added = [entry.name for entry in registry if entry.plugin == impl.plugin_name]
+            print(
+                f"inferd: {hook} <- {impl.plugin_name}: {', '.join(added) or 'nothing'}",
+                file=sys.stderr,
+            )

@@ -32,7 +32,7 @@ def candidates(registry: Registry[T], ask: Callable[[type[T]], Verdict]) -> list
     found: list[Candidate[T]] = []
     for entry in registry:
         try:
-            implementation: Any = entry.load()
+            implementation: Any = registry.load(entry.name)
         except PluginError as error:
             found.append(Candidate(entry, Verdict(False, str(error)), None))
             continue

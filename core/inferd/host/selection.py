@@ -55,7 +55,7 @@ class Selection:
             name = word.removeprefix("no:")
             if word in ("all", "none") or name in known:
                 continue
-            if ":" in name:
+            if ":" in name or name in ("all", "none", ""):
                 raise PluginError(
                     f"--plugins does not understand {word!r}; words: all, none, NAME, no:NAME"
                 )

@@ -30,13 +30,13 @@ def open_checkpoint(
     that is broken.
     """
     if load_format != "auto":
-        return loaders.load(load_format)(path)
+        return loaders.make(loaders.load(load_format), path)
     reasons = []
     for entry in loaders:
         loader = loaders.load(entry.name)
         verdict = loader.matches(path)
         if verdict:
-            return loader(path)
+            return loaders.make(loader, path)
         reasons.append(f"  {entry.name}: {verdict.reason}")
     raise UnsupportedModel("\n".join([f"no loader reads {path}", *reasons]))
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+import inspect
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Generic, Literal, TypeVar, cast, get_args
+from typing import Any, Generic, Literal, TypeVar, cast, get_args
 
 from inferd.errors import PluginError
 
@@ -14,6 +15,10 @@ T = TypeVar("T")
 
 Priority = Literal["reference", "portable", "tuned"]
 PRIORITIES: tuple[str, ...] = get_args(Priority)  # lowest first
+
+
+class NameTaken(PluginError):
+    """Two plugins claim one name: the user's to settle, no plugin's own failure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +33,19 @@ class Entry:
 
     def load(self) -> object:
         """Import the target; raises PluginError, naming plugin and target, when that fails."""
-        module, _, attr = self.target.partition(":")
         try:
-            return getattr(import_module(module), attr)
-        except (ImportError, AttributeError) as error:
+            return import_target(self.target)
+        except Exception as error:  # whatever the plugin's module raises while it is imported
             raise PluginError(
                 f"plugin {self.plugin!r} registers {self.name!r} as {self.target}, "
-                f"which cannot be loaded: {error}"
+                f"which cannot be loaded: {type(error).__name__}: {error}"
             ) from error
+
+
+def import_target(target: str) -> object:
+    """What "module:attr" names; raises what importing raises."""
+    module, _, attr = target.partition(":")
+    return getattr(import_module(module), attr)
 
 
 class Registry(Generic[T]):
@@ -44,8 +54,10 @@ class Registry(Generic[T]):
     def __init__(self, kind: str) -> None:
         self.kind = kind
         self.owner = "core"  # set by the host before each plugin's hook runs
+        self.options_of: Callable[[str], object | None] = lambda _: None  # by plugin; set likewise
         self._entries: dict[str, Entry] = {}
-        self._replacing: dict[str, str] = {}  # name -> plugin that replaced it
+        self._replaced: dict[str, str] = {}  # name -> plugin that took its place
+        self._loaded: dict[object, Entry] = {}
 
     def add(
         self,
@@ -71,19 +83,31 @@ class Registry(Generic[T]):
                 f"plugin {self.owner!r}: {self.kind} {name!r} has priority {priority!r}; "
                 f"known: {', '.join(PRIORITIES)}"
             )
-        self._refuse_rival(name, replaces)
         if replaces is not None:
-            self._entries.pop(replaces, None)
-            self._replacing[replaces] = self.owner
+            self._replace(replaces)
+        if self._replaced.get(name, self.owner) != self.owner:
+            return  # its replacement was registered before it
+        self._refuse_rival(name)
         self._entries[name] = Entry(name, target, self.owner, summary, priority)
 
-    def _refuse_rival(self, name: str, replaces: str | None) -> None:
+    def _replace(self, name: str) -> None:
+        self._refuse(name, self._replaced.get(name, self.owner), "replaced")
+        self._replaced[name] = self.owner
+        self._entries.pop(name, None)
+
+    def _refuse_rival(self, name: str) -> None:
         rival = self._entries.get(name)
-        if rival is None or rival.plugin == self.owner or replaces == name:
+        if rival is not None and rival.plugin == self.owner:
+            raise PluginError(f"plugin {self.owner!r} registers {self.kind} {name!r} twice")
+        if rival is not None:
+            self._refuse(name, rival.plugin, "registered")
+
+    def _refuse(self, name: str, rival: str, done: str) -> None:
+        if rival == self.owner:
             return
-        raise PluginError(
-            f"{self.kind} {name!r} is registered by both {rival.plugin!r} and {self.owner!r}; "
-            f"keep one with --plugins no:{rival.plugin} or --plugins no:{self.owner}"
+        raise NameTaken(
+            f"{self.kind} {name!r} is {done} by both {rival!r} and {self.owner!r}; "
+            f"keep one with --plugins no:{rival} or --plugins no:{self.owner}"
         )
 
     def __iter__(self) -> Iterator[Entry]:
@@ -115,4 +139,19 @@ class Registry(Generic[T]):
 
     def load(self, name: str) -> type[T]:
         """Import and return the implementation registered as `name`."""
-        return cast("type[T]", self.entry(name).load())
+        entry = self.entry(name)
+        implementation = entry.load()
+        self._loaded[implementation] = entry
+        return cast("type[T]", implementation)
+
+    def make(self, implementation: type[T], *args: Any, by: str = "") -> T:
+        """An object of an implementation that `load` returned, by its constructor or by `by`.
+
+        One that takes an argument `options` gets its plugin's, checked; another is not asked to.
+        """
+        maker: Callable[..., T] = getattr(implementation, by) if by else implementation
+        entry = self._loaded.get(implementation)
+        if entry is None or "options" not in inspect.signature(maker).parameters:
+            return maker(*args)
+        options = self.options_of(entry.plugin)
+        return maker(*args) if options is None else maker(*args, options=options)

@@ -10,13 +10,12 @@ from torch import Tensor
 from inferd.config.engine import EngineConfig
 from inferd.contracts.loader import WeightLoader
 from inferd.contracts.model import BuildContext, CausalLM, ModelConfig
-from inferd.host.explain import choose
 from inferd.host.host import Host
 from inferd.loading.checkpoint import open_checkpoint, resolve_model_config
 from inferd.loading.sources import resolve
 from inferd.loading.weights import LoadReport, draw_weights, load_weights
 from inferd.memory.kv_cache import CacheSize, Demand, KVGroups, size_cache
-from inferd.runner.choices import Choices, choose_all, model_class
+from inferd.runner.choices import Choices, choose_all, choose_platform, model_class
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +34,7 @@ class Built:
 def build(config: EngineConfig, host: Host) -> Built:
     """Raises PluginError, UnsupportedModel, CheckpointError, UsageError or DoesNotFit."""
     catalog = host.catalog
-    platform = choose(
-        catalog.platforms,
-        lambda kind: kind.detect(),
-        wanted=config.plugins.platform,
-        flag="--platform",
-    )()
+    platform = choose_platform(config, host)
     platform.prepare()
     path = resolve(config.model.model, revision=config.model.revision)
     loader = open_checkpoint(path, catalog.loaders, config.model.load_format)
@@ -53,7 +47,8 @@ def build(config: EngineConfig, host: Host) -> Built:
         attention=choices.attention,
         quantization=choices.quantization,
     )
-    model = model_class(host, model_config.architecture)(context).eval()
+    family = model_class(host, model_config.architecture)
+    model = catalog.models.make(family, context).eval()
     groups = KVGroups.of(model.kv_specs())
     model.set_groups(groups.group_of)
     report = _load(config, model, loader)

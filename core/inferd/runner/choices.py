@@ -35,14 +35,26 @@ def choose_all(
         host, OpRequest(platform.name, platform.architecture, model_config.dtype)
     )
     request = attention_request(platform.name, model_config, config.cache.block_size)
-    attention = choose(
+    backend = choose(
         host.catalog.attention,
         lambda kind: kind.supports(request),
         wanted=config.plugins.attention_backend,
         flag="--attention-backend",
-    )()
+    )
+    attention = host.catalog.attention.make(backend)
     quantization = _quantization(host, config, platform.name, model_config.hf)
     return Choices(platform, ops, providers, attention, quantization)
+
+
+def choose_platform(config: EngineConfig, host: Host) -> Platform:
+    """The one asked for, else the best that finds its hardware; not prepared yet."""
+    platform = choose(
+        host.catalog.platforms,
+        lambda kind: kind.detect(),
+        wanted=config.plugins.platform,
+        flag="--platform",
+    )
+    return host.catalog.platforms.make(platform)
 
 
 def attention_request(platform: str, config: ModelConfig, block_size: int) -> AttentionRequest:
@@ -72,7 +84,8 @@ def choose_ops(host: Host, request: OpRequest) -> tuple[Ops, tuple[str, ...]]:
         if not candidate.verdict or candidate.implementation is None:
             continue
         names.insert(0, candidate.entry.name)
-        for name, op in candidate.implementation().ops(request).items():
+        provider = host.catalog.ops.make(candidate.implementation)
+        for name, op in provider.ops(request).items():
             merged[name] = {**merged.get(name, {}), **op} if isinstance(op, Mapping) else op
     missing = [name for name in Ops.__dataclass_fields__ if name not in merged]
     if missing:
@@ -83,13 +96,18 @@ def choose_ops(host: Host, request: OpRequest) -> tuple[Ops, tuple[str, ...]]:
 def _quantization(
     host: Host, config: EngineConfig, platform: str, hf: Mapping[str, Any]
 ) -> QuantizationMethod:
-    stored: Mapping[str, Any] = hf.get("quantization_config") or {}
-    name = config.plugins.quantization or stored.get("quant_method") or "unquantized"
+    name, stored = quantization_of(config, hf)
     method = host.catalog.quantization.load(name)
     verdict = method.supports(platform, stored)
     if not verdict:
         raise UnsupportedModel(f"quantization {name!r} cannot be used here: {verdict.reason}")
-    return method.from_config(stored)
+    return host.catalog.quantization.make(method, stored, by="from_config")
+
+
+def quantization_of(config: EngineConfig, hf: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    """The method's name, from the user or the checkpoint, and what the checkpoint says of it."""
+    stored: Mapping[str, Any] = hf.get("quantization_config") or {}
+    return config.plugins.quantization or stored.get("quant_method") or "unquantized", stored
 
 
 def model_class(host: Host, architecture: str) -> type[CausalLM]:

@@ -67,10 +67,8 @@ class ModelRunner:
             built.cache.num_blocks,
             config.scheduler.max_num_batched_tokens,
         )
-        processors = [
-            host.catalog.logits_processors.load(name)
-            for name in host.catalog.logits_processors.names
-        ]
+        registry = host.catalog.logits_processors
+        processors = [registry.make(registry.load(name)) for name in registry.names]
         self._sampler = RowSampler(self.table, self._model, built.config.vocab_size, processors)
         self._prompt_logprobs = PromptLogprobs(self._model, self.table)
         self._last_step: int | None = None

@@ -28,7 +28,7 @@ class RowSampler:
         table: RequestTable,
         model: CausalLM,
         vocab_size: int,
-        processors: Sequence[type[LogitsProcessor]],
+        processors: Sequence[LogitsProcessor],
     ) -> None:
         self._table = table
         self._model = model

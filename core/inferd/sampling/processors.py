@@ -21,17 +21,17 @@ class Processors:
     """Made once per worker; `apply` runs each processor over the rows that use it."""
 
     def __init__(
-        self, kinds: Sequence[type[LogitsProcessor]], num_rows: int, device: torch.device
+        self, processors: Sequence[LogitsProcessor], num_rows: int, device: torch.device
     ) -> None:
         self._device = device
-        self._processors = [kind() for kind in kinds]
-        self._used = np.zeros((len(kinds), num_rows), dtype=bool)  # host
+        self._processors = list(processors)
+        self._used = np.zeros((len(processors), num_rows), dtype=bool)  # host
         self._columns: list[dict[str, Tensor]] = [
             {
                 name: torch.zeros(num_rows, *shape, dtype=dtype, device=device)
-                for name, (dtype, shape) in kind.columns().items()
+                for name, (dtype, shape) in processor.columns().items()
             }
-            for kind in kinds
+            for processor in processors
         ]
 
     @property

@@ -49,7 +49,7 @@ class Sampler:
         columns: SamplingColumns,
         history_RL: Tensor,
         vocab_size: int,
-        processors: Sequence[type[LogitsProcessor]] = (),
+        processors: Sequence[LogitsProcessor] = (),
     ) -> None:
         self._columns = columns
         self._history_RL = history_RL

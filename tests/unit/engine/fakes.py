@@ -67,7 +67,7 @@ class HashExecutor(Executor):
 
 def fake_host(executor: type[Executor]) -> Any:
     def registry(kind: type) -> SimpleNamespace:
-        return SimpleNamespace(load=lambda _name: kind)
+        return SimpleNamespace(load=lambda _name: kind, make=lambda _, *args: kind(*args))
 
     catalog = SimpleNamespace(executors=registry(executor), schedule_policies=registry(FcfsPolicy))
     return SimpleNamespace(catalog=catalog, resolved="none")

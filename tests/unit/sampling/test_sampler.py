@@ -44,7 +44,7 @@ class Table:
     def __init__(self, rows: int = 8, processors: tuple[type[LogitsProcessor], ...] = ()) -> None:
         self.columns = SamplingColumns(rows, CPU)
         self.history = torch.zeros(rows, HISTORY, dtype=torch.int32)
-        self.sampler = Sampler(self.columns, self.history, VOCAB, processors)
+        self.sampler = Sampler(self.columns, self.history, VOCAB, [kind() for kind in processors])
         self.ends: dict[int, int] = {}
 
     def enter(
