@@ -35,7 +35,7 @@ class Parser(argparse.ArgumentParser):
     """
 
     def __init__(self, prog: str, *, plugins: Host | None = None, **options: Any) -> None:
-        super().__init__(prog, allow_abbrev=False, **options)
+        super().__init__(prog, **{"allow_abbrev": False, **options})
         self.plugins = plugins
 
     def add_subparsers(self, **options: Any) -> Any:
