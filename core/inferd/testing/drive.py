@@ -5,6 +5,7 @@ Shape suffixes: T tokens, R rows, B blocks, V vocabulary.
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,8 +20,10 @@ from inferd.contracts.attention import AttentionBackend, KVSpec
 from inferd.contracts.loader import WeightLoader
 from inferd.contracts.model import BuildContext, CausalLM, ModelConfig
 from inferd.contracts.ops import OpProvider, OpRequest, Ops
+from inferd.host.host import Host
 from inferd.loading.weights import load_weights
 from inferd.memory.kv_cache import KVGroups
+from inferd.runner.choices import choose_ops
 from inferd.types import Batch
 
 CPU = torch.device("cpu")
@@ -35,6 +38,12 @@ def collect_ops(*providers: type[OpProvider], dtype: torch.dtype = torch.float32
         for name, op in provider().ops(request).items():
             merged[name] = {**merged.get(name, {}), **op} if isinstance(op, Mapping) else op
     return Ops(**merged)
+
+
+@functools.cache
+def installed_ops(platform: str, dtype: torch.dtype) -> Ops:
+    """What a worker would have: the best of all that is installed."""
+    return choose_ops(Host(), OpRequest(platform, "test", dtype))[0]
 
 
 def build_context(

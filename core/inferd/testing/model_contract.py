@@ -8,9 +8,10 @@ from dataclasses import replace
 import pytest
 import torch
 
+from inferd.contracts.ops import Ops
 from inferd.errors import CheckpointError
 from inferd.loading.weights import draw_weights
-from inferd.testing.drive import load_model
+from inferd.testing.drive import installed_ops, load_model
 from inferd.testing.fields import paths
 from inferd.testing.model_fields import ModelFields
 from inferd.testing.oracle import Held
@@ -65,8 +66,15 @@ class ModelContract(ModelFields):
     @pytest.mark.parametrize("way", WAYS)
     def test_parity(self, variant: str, way: str) -> None:
         """Whole, in chunks, token by token, and in batches of rows at different places."""
+        self._check_parity(variant, way, None)
+
+    def test_parity_with_the_best_ops(self, variant: str) -> None:
+        """With what a worker on this platform would take: ops that overwrite what they may."""
+        self._check_parity(variant, "batched", installed_ops(self.platform, torch.float32))
+
+    def _check_parity(self, variant: str, way: str, ops: Ops | None) -> None:
         oracle = self.oracle(variant)
-        found = distance(load(self.implementation(), oracle), oracle, way)
+        found = distance(load(self.implementation(), oracle, ops=ops), oracle, way)
         assert found < SAME, (
             f"{self.architecture}, {variant}, {way}: logits differ by {found:.1e} standard "
             f"deviations from transformers', {SAME:g} is allowed"

@@ -23,6 +23,7 @@ class ModelVariants(OneThread, PluginContract):
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {"base": {}}
     mutations: ClassVar[Mapping[str, Any]] = {}
     cannot: ClassVar[Collection[str]] = frozenset()
+    platform: ClassVar[str] = "cpu"
     length: ClassVar[int] = 96  # tokens of a prompt: more than any window and original length
 
     def implementation(self) -> type[CausalLM]:

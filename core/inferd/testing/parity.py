@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from inferd.contracts.model import CausalLM
+from inferd.contracts.ops import Ops
 from inferd.testing.drive import Driver, build_context, load_model
 from inferd.testing.oracle import Held, Oracle
 
@@ -38,12 +39,18 @@ def schedule(way: str, length: int) -> list[list[int]]:
     }[way]
 
 
-def load(kind: type[CausalLM], oracle: Oracle, hf: Mapping[str, Any] | None = None) -> CausalLM:
-    """A model with the oracle's weights, built from `hf` where that is given."""
+def load(
+    kind: type[CausalLM],
+    oracle: Oracle,
+    hf: Mapping[str, Any] | None = None,
+    ops: Ops | None = None,
+) -> CausalLM:
+    """A model with the oracle's weights, built from `hf` and with `ops` where they are given."""
     build = build_context(
         oracle.config if hf is None else hf,
         max_model_len=oracle.ids_RT.shape[1],
         vocab_size=oracle.config["vocab_size"],
+        ops=ops,
     )
     return load_model(kind, build, Held(oracle.tensors))
 

@@ -5,7 +5,6 @@ Shape suffixes: T tokens, K in features, N out features.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Collection, Mapping
 from typing import Any, ClassVar
 
@@ -14,13 +13,11 @@ import torch
 from torch import Tensor
 
 from inferd.contracts.loader import RawTensor
-from inferd.contracts.ops import OpRequest, Ops
 from inferd.contracts.quantization import LinearMethod, LinearSpec, QuantizationMethod
 from inferd.errors import CheckpointError
-from inferd.host.host import Host
-from inferd.runner.choices import choose_ops
 from inferd.testing import reference
 from inferd.testing.cannot import check_words, judge, require
+from inferd.testing.drive import installed_ops
 from inferd.testing.numbers import DTYPES, check_close
 from inferd.testing.one_thread import OneThread
 from inferd.testing.plugin_contract import PluginContract, implementation
@@ -156,7 +153,7 @@ class Layer:
         assert tensor.name in message, f"the error for {what} does not name it: {message}"
 
     def _create(self) -> LinearMethod:
-        ops = _ops(self._platform, self._spec.dtype)
+        ops = installed_ops(self._platform, self._spec.dtype)
         return self._kind.from_config(self._config).create(self._spec, ops)
 
     def _load(self, order: list[tuple[str, int]]) -> LinearMethod:
@@ -168,12 +165,6 @@ class Layer:
     def _draw(self, seed: int, *shape: int) -> Tensor:
         noise = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
         return noise.to(DTYPES[self._dtype])
-
-
-@functools.cache
-def _ops(platform: str, dtype: torch.dtype) -> Ops:
-    """What a worker would have: the best of all that is installed."""
-    return choose_ops(Host(), OpRequest(platform, "test", dtype))[0]
 
 
 def _raw(suffix: str, part: int, data: Tensor) -> RawTensor:
