@@ -1,0 +1,45 @@
+"""inferd bench: throughput, latency, serve and step. Only the chosen word is imported."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from importlib import import_module
+from typing import Any
+
+from inferd.cli.bench.report import Report
+from inferd.contracts.command import Command
+from inferd.errors import UsageError
+
+WORDS = {
+    "throughput": "offline: tokens per second, KV use, preemptions, prefix hits",
+    "latency": "offline: one batch; first token, time per step, its growth with the context",
+    "serve": "drive an OpenAI-compatible server: TTFT, TPOT, ITL, E2EL, goodput",
+    "step": "one step of the worker: time by phase, torch calls by op and by layer",
+}
+
+
+class BenchCommand(Command):
+    """Each word is a module with `add_flags` and `run`, which returns a Report."""
+
+    def configure(self, parser: argparse.ArgumentParser) -> None:
+        words = parser.add_subparsers(dest="word", metavar="|".join(WORDS))
+        for word, summary in WORDS.items():
+            each = words.add_parser(word, help=summary, description=summary, allow_abbrev=False)
+            each.add_argument("--model", default="smollm2", help="a directory, .gguf, id or alias")
+            each.add_argument("--json", action="store_true", help="one JSON object")
+            _module(word).add_flags(each)
+
+    def run(self, args: argparse.Namespace) -> int:
+        if args.word is None:
+            raise UsageError(f"say what to measure: inferd bench {'|'.join(WORDS)}")
+        report: Report = _module(args.word).run(args)
+        print(json.dumps(report.values) if args.json else report.text, flush=True)
+        for complaint in report.complaints:
+            print(f"inferd bench: {complaint}", file=sys.stderr)
+        return 3 if report.complaints else 0
+
+
+def _module(word: str) -> Any:
+    return import_module(f"inferd.cli.bench.{word}")
