@@ -48,7 +48,7 @@ schema = _schema()
 
 @schema.parametrize()
 @settings(
-    max_examples=100,
+    max_examples=60,
     derandomize=True,
     deadline=None,
     database=None,

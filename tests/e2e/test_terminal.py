@@ -1,0 +1,149 @@
+"""`inferd run` and `inferd chat`: piped, on a terminal, and with Ctrl-C."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pty
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from served import COMMAND
+
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "TERM": "xterm"}
+DUMMY = ["--load-format", "dummy", "--dtype", "float32", "--num-blocks", "4096"]
+
+
+def finished(*words: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
+    stdin: dict[str, Any] = {"stdin": subprocess.DEVNULL} if given is None else {"input": given}
+    return subprocess.run(
+        [*COMMAND, *words],
+        check=False,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        timeout=120,
+        env=ENVIRONMENT,
+        **stdin,
+    )
+
+
+class Terminal:
+    """A command on a pseudo terminal."""
+
+    def __init__(self, *words: str) -> None:
+        self._main, side = pty.openpty()
+        self.process = subprocess.Popen(
+            [*COMMAND, *words],
+            stdin=side,
+            stdout=side,
+            stderr=side,
+            env=ENVIRONMENT,
+            start_new_session=True,
+        )
+        os.close(side)
+        self.shown = ""
+
+    def type(self, text: str) -> None:
+        os.write(self._main, text.encode())
+
+    def interrupt(self) -> None:
+        """Ctrl-C, as it reaches the whole process group."""
+        os.killpg(self.process.pid, signal.SIGINT)
+
+    def until(self, text: str, timeout: float = 60) -> str:
+        """What is shown up to `text`, which is waited for."""
+        end = time.monotonic() + timeout
+        with contextlib.suppress(OSError):  # the command has ended
+            while text not in self.shown and time.monotonic() < end:
+                self.shown += os.read(self._main, 4096).decode(errors="replace")
+        before, found, self.shown = self.shown.partition(text)
+        assert found, f"never showed {text!r}: {before!r}"
+        return before
+
+    def close(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(10)
+        os.close(self._main)
+
+    def is_gone(self) -> bool:
+        try:
+            os.killpg(self.process.pid, 0)
+        except ProcessLookupError:
+            return True
+        return False
+
+
+@contextlib.contextmanager
+def terminal(*words: str) -> Iterator[Terminal]:
+    opened = Terminal(*words)
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+def test_a_piped_prompt_is_answered_plainly_or_as_json(tiny: Path) -> None:
+    words = ["run", str(tiny), *DUMMY, "--max-tokens", "8", "--seed", "3"]
+    plain = finished(*words, given="hello\n")
+    assert plain.returncode == 0, plain.stderr
+    assert plain.stderr == ""
+    report = json.loads(finished(*words, "--json", given="hello\n").stdout)
+    assert report["text"] + "\n" == plain.stdout
+    assert report["completion_tokens"] <= 8
+    assert report["prompt_tokens"] == len("<user>hello\n<assistant>")
+    assert report["finish_reason"] in ("length", "stop")
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["hi", "--temperature", "9"], "temperature must be a number from 0 to 2"),
+        (["hi", "--temperature", "warm"], "--temperature"),
+        (["hi", "--max-tokens", "0"], "max_tokens must be"),
+        ([], "the prompt is empty"),
+        (["hi", "--sed", "3"], "did you mean --seed?"),
+    ],
+)
+def test_what_is_wrong_is_said_before_loading(tiny: Path, words: list[str], text: str) -> None:
+    ended = finished("run", str(tiny), *words)
+    assert ended.returncode == 2
+    assert text in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_chat_on_a_terminal(tiny: Path) -> None:
+    with terminal("chat", str(tiny), *DUMMY, "--max-tokens", "20000") as chat:
+        chat.until("/reset starts over")
+        chat.until("> ")
+        chat.type("hello\n")
+        chat.until("hello")
+        time.sleep(0.5)
+        chat.interrupt()
+        chat.until("(stopped)")
+        chat.until("> ")
+        chat.type("half a line")
+        chat.until("half a line")
+        chat.interrupt()
+        chat.until("> ")
+        chat.type("/help\n")
+        chat.until("/reset starts over")
+        chat.until("> ")
+        chat.type("/quit\n")
+        assert chat.process.wait(20) == 0
+        assert chat.is_gone()
+
+
+def test_ctrl_c_ends_run(tiny: Path) -> None:
+    with terminal("run", str(tiny), "hello", *DUMMY, "--max-tokens", "20000") as run:
+        run.until("loading")
+        run.interrupt()
+        assert run.process.wait(20) == 130
+        assert run.is_gone()
