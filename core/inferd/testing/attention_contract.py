@@ -22,7 +22,7 @@ from inferd.testing.cannot import check_words, judge, require
 from inferd.testing.drive import kv_spec
 from inferd.testing.numbers import DTYPES, check_close
 from inferd.testing.one_thread import OneThread
-from inferd.testing.plugin_contract import PluginContract, implementation
+from inferd.testing.plugin_contract import PluginContract, implementation, registry
 from inferd.types import Batch
 
 STALE = 50.0  # freed blocks keep their contents: what no query may see is large
@@ -50,6 +50,10 @@ class AttentionContract(OneThread, PluginContract):
         kind: type[AttentionBackend] = implementation(self.plugin, "attention", self.backend)
         return kind
 
+    def _make(self) -> AttentionBackend:
+        made: AttentionBackend = registry(self.plugin, "attention").make(self.implementation())
+        return made
+
     def test_name_is_the_registered_one(self) -> None:
         assert self.implementation().name == self.backend
 
@@ -64,7 +68,7 @@ class AttentionContract(OneThread, PluginContract):
         verdict = self.implementation().supports(case.request(self.platform))
         assert isinstance(verdict, Verdict), f"supports() returned {verdict!r}, not a Verdict"
         require(verdict)
-        backend, step = self.implementation()(), Step(case, torch.device(self.device))
+        backend, step = self._make(), Step(case, torch.device(self.device))
         plan = backend.plan(step.batch, 1, step.spec, case.block_size)
         for layer in range(2):  # one plan serves all layers of a group
             k_BSGE, v_BSGE = step.fill(backend, layer)

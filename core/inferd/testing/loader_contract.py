@@ -15,7 +15,7 @@ from inferd.contracts.verdict import Verdict
 from inferd.errors import InferdError
 from inferd.testing.cannot import Refused, check_words, judge
 from inferd.testing.numbers import DTYPES
-from inferd.testing.plugin_contract import PluginContract, implementation
+from inferd.testing.plugin_contract import PluginContract, implementation, registry
 from inferd.testing.tiny import draw, tensor_shapes, tiny_config
 
 CUTS = 12  # places at which each file is cut
@@ -59,6 +59,10 @@ class LoaderContract(PluginContract):
     ) -> Path:
         """Write a checkpoint into the directory `path`; return what is given to the loader."""
         raise NotImplementedError(f"{type(self).__name__} does not say how to write a checkpoint")
+
+    def _make(self, path: Path) -> WeightLoader:
+        made: WeightLoader = registry(self.plugin, "loaders").make(self.implementation(), path)
+        return made
 
     def test_name_is_the_registered_one(self) -> None:
         assert self.implementation().name == self.load_format
@@ -144,12 +148,12 @@ class LoaderContract(PluginContract):
         return self.write(place, _tensors(dtype), CONFIG | {"torch_dtype": dtype}, GENERATION)
 
     def _open(self, path: Path, dtype: str) -> WeightLoader:
-        return self.implementation()(self._written(path, dtype))
+        return self._make(self._written(path, dtype))
 
     def _error(self, opened: Path) -> str | None:
         """Read everything; the message of a foreseen error."""
         try:
-            loader = self.implementation()(opened)
+            loader = self._make(opened)
             _ = loader.config, loader.generation_config, loader.num_bytes
             for tensor in loader.tensors():
                 tensor.unpack(torch.float32)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 import torch
 
+from inferd.contracts.loader import RawTensor
 from inferd.contracts.ops import Ops
 from inferd.errors import CheckpointError
 from inferd.loading.weights import draw_weights
@@ -15,7 +17,7 @@ from inferd.testing.drive import installed_ops, load_model
 from inferd.testing.fields import paths
 from inferd.testing.model_fields import ModelFields
 from inferd.testing.oracle import Held
-from inferd.testing.parity import SAME, WAYS, distance, feed, load
+from inferd.testing.parity import DIFFERENT, SAME, WAYS, distance, feed, load
 
 LEAST_SPREAD = 1.0  # standard deviation of logits: with less, differences drown
 LEAST_FAVOURITES = 3.0  # the largest attention weight, in units of a uniform one
@@ -81,17 +83,27 @@ class ModelContract(ModelFields):
         )
 
     def test_every_tensor_is_needed_and_no_other(self, variant: str) -> None:
-        """Those of the first layer and outside of layers; a renamed one is a missing one."""
+        """A missing, a renamed and a surplus tensor are errors."""
         tensors = self.oracle(variant).tensors
         build = self.build(variant, self.oracle(variant).config)
-        for place, tensor in enumerate(tensors):
-            if re.search(r"\.[1-9]\d*\.", tensor.name):
-                continue
+        for place in _telling(tensors):
             rest = tensors[:place] + tensors[place + 1 :]
-            renamed = replace(tensor, name=f"{tensor.name}_2")
+            renamed = replace(tensors[place], name=f"{tensors[place].name}_2")
             for changed in (rest, (*rest, renamed), (*tensors, renamed)):
                 with pytest.raises(CheckpointError):
                     load_model(self.implementation(), build, Held(changed))
+
+    def test_every_tensor_counts(self, variant: str) -> None:
+        """This model's own logits change with any of them: no bias is loaded and left out."""
+        oracle = self.oracle(variant)
+        own = feed(load(self.implementation(), oracle), oracle, "whole")
+        for place in _telling(oracle.tensors):
+            tensor = oracle.tensors[place]
+            turned = replace(tensor, data=tensor.data.flip(0))
+            tensors = (*oracle.tensors[:place], turned, *oracle.tensors[place + 1 :])
+            changed = replace(oracle, tensors=tensors, logits_RTV=torch.stack([*own.values()]))
+            found = distance(load(self.implementation(), changed), changed)
+            assert found > DIFFERENT, f"{tensor.name} changes nothing"
 
     def test_dummy_weights_give_finite_logits(self, variant: str) -> None:
         oracle = self.oracle(variant)
@@ -99,3 +111,8 @@ class ModelContract(ModelFields):
         draw_weights(model, seed=0)
         for logits_TV in feed(model, oracle, "whole").values():
             assert torch.isfinite(logits_TV).all()
+
+
+def _telling(tensors: Sequence[RawTensor]) -> list[int]:
+    """Places of those of the first layer and outside of layers; the other layers are alike."""
+    return [i for i, t in enumerate(tensors) if not re.search(r"\.[1-9]\d*\.", t.name)]

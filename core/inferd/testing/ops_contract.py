@@ -14,7 +14,7 @@ from inferd.testing.cannot import check_words, judge, require
 from inferd.testing.numbers import DTYPES
 from inferd.testing.one_thread import OneThread
 from inferd.testing.ops_checks import CHECKS, offered
-from inferd.testing.plugin_contract import PluginContract, implementation
+from inferd.testing.plugin_contract import PluginContract, implementation, registry
 
 
 class OpsContract(OneThread, PluginContract):
@@ -39,6 +39,10 @@ class OpsContract(OneThread, PluginContract):
         kind: type[OpProvider] = implementation(self.plugin, "ops", self.provider)
         return kind
 
+    def _make(self) -> OpProvider:
+        made: OpProvider = registry(self.plugin, "ops").make(self.implementation())
+        return made
+
     def test_name_is_the_registered_one(self) -> None:
         assert self.implementation().name == self.provider
 
@@ -48,7 +52,7 @@ class OpsContract(OneThread, PluginContract):
     def test_offers_ops_that_exist(self) -> None:
         fields = set(Ops.__dataclass_fields__)
         for dtype in DTYPES.keys() - self.cannot:
-            names = set(self.implementation()().ops(self._request(dtype)))
+            names = set(self._make().ops(self._request(dtype)))
             assert names, f"offers nothing for {dtype}"
             assert names <= fields, f"offers {sorted(names - fields)}; known: {sorted(fields)}"
             rope = names & {"prepare_rope", "rope_kv_write"}
@@ -64,7 +68,7 @@ class OpsContract(OneThread, PluginContract):
         verdict = self.implementation().supports(request)
         assert isinstance(verdict, Verdict), f"supports() returned {verdict!r}, not a Verdict"
         require(verdict)
-        ops = self.implementation()().ops(request)
+        ops = self._make().ops(request)
         if offered(op, ops):
             CHECKS[op](ops, dtype, torch.device(self.device))
 

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from inferd.host.catalog import KINDS
 from inferd.host.host import Host, discover
 from inferd.host.selection import ESSENTIALS, Selection
-from inferd.plugin import Entry
+from inferd.plugin import Entry, Registry
 
 HEAVY = ("torch", "triton", "transformers")
 PROBE = """
@@ -108,12 +108,16 @@ def listing(host: Host, plugin: str) -> list[str]:
 
 
 @functools.cache
+def registry(plugin: str, kind: str) -> Registry[Any]:
+    return load(plugin).catalog.registry(kind)
+
+
 def implementation(plugin: str, kind: str, name: str) -> Any:
     """The class that `plugin` registers; raises PluginError, AssertionError for another's."""
-    registry = load(plugin).catalog.registry(kind)
-    owner = registry.entry(name).plugin
-    assert owner == plugin, f"{registry.kind} {name!r} is registered by {owner!r}, not {plugin!r}"
-    return registry.load(name)
+    found = registry(plugin, kind)
+    owner = found.entry(name).plugin
+    assert owner == plugin, f"{found.kind} {name!r} is registered by {owner!r}, not {plugin!r}"
+    return found.load(name)
 
 
 @functools.cache

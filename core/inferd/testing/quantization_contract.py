@@ -20,7 +20,7 @@ from inferd.testing.cannot import check_words, judge, require
 from inferd.testing.drive import installed_ops
 from inferd.testing.numbers import DTYPES, check_close
 from inferd.testing.one_thread import OneThread
-from inferd.testing.plugin_contract import PluginContract, implementation
+from inferd.testing.plugin_contract import PluginContract, implementation, registry
 
 PARTS = {"single": (64,), "fused": (96, 32, 32)}  # out features; q, k, v differ under GQA
 IN_FEATURES = 128
@@ -101,6 +101,7 @@ class Layer:
         parts: tuple[int, ...],
         bias: bool,
     ) -> None:
+        self._registry = registry(contract.plugin, "quantization")
         self._kind, self._config = contract.implementation(), contract.configs[config]
         self._platform, self._dtype = contract.platform, dtype
         device = torch.device(contract.device)
@@ -154,7 +155,9 @@ class Layer:
 
     def _create(self) -> LinearMethod:
         ops = installed_ops(self._platform, self._spec.dtype)
-        return self._kind.from_config(self._config).create(self._spec, ops)
+        made = self._registry.make(self._kind, self._config, by="from_config")
+        method: LinearMethod = made.create(self._spec, ops)
+        return method
 
     def _load(self, order: list[tuple[str, int]]) -> LinearMethod:
         method = self._create()

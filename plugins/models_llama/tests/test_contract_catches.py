@@ -10,7 +10,7 @@ import torch
 from inferd.layers import Embedding
 from inferd.testing import ModelContract
 from inferd.testing.one_thread import OneThread
-from inferd.testing.parity import WAYS
+from inferd.testing.parity import DIFFERENT, WAYS, distance, load
 from inferd.testing.tiny import FAMILIES
 from inferd_models_llama.llama import LlamaBlock, LlamaForCausalLM, LlamaModel
 from inferd_models_llama.mistral import MistralForCausalLM
@@ -159,6 +159,20 @@ class TestFields(OneThread):
 
 
 class TestOthers(OneThread):
+    def test_a_tensor_that_is_loaded_and_not_used_is_reported(self):
+        class Wrong(LlamaForCausalLM):
+            def __init__(self, build):
+                super().__init__(build)
+                self.model.layers[0].mlp.act.forward = lambda x: x.chunk(2, -1)[0]
+
+        with pytest.raises(AssertionError, match=r"up_proj.* changes nothing"):
+            contract(Wrong).test_every_tensor_counts("base")
+
+    def test_heads_of_another_size_fit_the_weights_and_not_the_logits(self):
+        heads = {"num_attention_heads": 3, "num_key_value_heads": 1, "head_dim": 32}
+        oracle = contract(LlamaForCausalLM).oracle("base")
+        assert distance(load(LlamaForCausalLM, oracle, oracle.config | heads), oracle) > DIFFERENT
+
     def test_an_oracle_that_cannot_tell_is_reported(self):
         narrow = contract(MistralForCausalLM, MISTRAL, length=20)
         with pytest.raises(AssertionError, match="20 tokens, the window 24"):
