@@ -1,0 +1,53 @@
+"""Tiny random checkpoints, and LLMs over them that end with their test."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from inferd.testing.tiny import FAMILIES, write_checkpoint
+
+from inferd import LLM
+
+HERE = Path(__file__).parent
+for path in (HERE, HERE.parents[1]):  # helpers beside these tests; bench/
+    sys.path.insert(0, str(path))
+
+OPTIONS: dict[str, Any] = {
+    "dtype": "float32",
+    "num_blocks": 256,
+    "max_num_seqs": 16,
+    "max_num_batched_tokens": 256,
+}
+
+
+@pytest.fixture(scope="session")
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """One tiny checkpoint of every architecture."""
+    root = tmp_path_factory.mktemp("checkpoints")
+    for seed, architecture in enumerate(FAMILIES):
+        write_checkpoint(root / architecture, architecture, seed=seed)
+    return {architecture: root / architecture for architecture in FAMILIES}
+
+
+@pytest.fixture
+def make_llm(checkpoints: dict[str, Path]) -> Iterator[Callable[..., LLM]]:
+    """`make_llm(max_num_seqs=1)`, `make_llm("Qwen3ForCausalLM")`."""
+    with ExitStack() as stack:
+
+        def make(architecture: str = "LlamaForCausalLM", **options: Any) -> LLM:
+            path = str(checkpoints[architecture])
+            return stack.enter_context(LLM(path, **{**OPTIONS, **options}))
+
+        yield make
+
+
+@pytest.fixture(scope="session")
+def shared_llm(checkpoints: dict[str, Path]) -> Iterator[LLM]:
+    """The Llama with everything at its default: for tests that leave no trace in it."""
+    with LLM(str(checkpoints["LlamaForCausalLM"]), **OPTIONS) as llm:
+        yield llm

@@ -1,0 +1,45 @@
+"""transformers on the same tiny checkpoints, in fp32."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Two that wait for each other are slower on models this small."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with torch.inference_mode():
+        yield
+    torch.set_num_threads(before)
+
+
+@cache
+def load(path: Path) -> Any:
+    """Never stops by itself."""
+    model = transformers.AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
+    model.generation_config.eos_token_id = None
+    return model.eval()
+
+
+@one_thread()
+def greedy(path: Path, ids: list[int], num_tokens: int) -> list[int]:
+    prompt = torch.tensor([ids])
+    model = load(path)
+    options: dict[str, Any] = {"do_sample": False, "max_new_tokens": num_tokens}
+    out = model.generate(prompt, attention_mask=torch.ones_like(prompt), **options)
+    return out[0, len(ids) :].tolist()
+
+
+@one_thread()
+def logprobs(path: Path, ids: list[int]) -> torch.Tensor:
+    """After each of `ids`: [len(ids), vocabulary]."""
+    return load(path)(torch.tensor([ids])).logits[0].log_softmax(dim=-1)
