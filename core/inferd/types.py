@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -68,6 +69,12 @@ class Status(enum.IntEnum):
     FINISHED = 3
 
 
+@lru_cache(maxsize=1024)
+def _stop_ids(*token_ids: int) -> frozenset[int]:
+    """One set for all sequences that stop alike: it stays in the CPU's cache."""
+    return frozenset(token_ids)
+
+
 class Sequence:
     """One sample of one request while it lives in the engine. Owned by the scheduler.
 
@@ -77,6 +84,7 @@ class Sequence:
 
     __slots__ = (
         "block_hashes",
+        "decoding",
         "epoch",
         "finish_reason",
         "held",
@@ -89,6 +97,7 @@ class Sequence:
         "num_computed",
         "num_known",
         "num_preemptions",
+        "num_prompt",
         "order",
         "output_ids",
         "prompt_logprobs",
@@ -110,9 +119,11 @@ class Sequence:
         self.row = -1  # of the request table, while running
         self.epoch = -1  # which tenancy of the row; a result with another epoch is dropped
         self.output_ids: list[int] = list(known)  # committed output
-        self.num_known = len(request.prompt_ids) + len(known)  # prompt + committed output
+        self.num_prompt = len(request.prompt_ids)
+        self.num_known = self.num_prompt + len(known)  # prompt + committed output
         self.num_computed = 0
         self.in_flight = 0  # sampled tokens not collected yet
+        self.decoding = False  # only the newest token, known or in flight, is to be computed
         self.num_cached = 0  # prompt tokens found in the prefix cache at (first) admission
         self.num_preemptions = 0
         self.tables: list[list[int]] = []  # per group: block ids, while running
@@ -123,10 +134,10 @@ class Sequence:
         self.leader: Sequence | None = None  # n > 1: whose prompt blocks it shares
         self.prompt_logprobs: list[Logprobs | None] | None = None  # until delivered
         self.finish_reason: FinishReason | None = None
-        self.stop_ids = frozenset(params.stop_token_ids).union(request.eos_ids)
-        room = max_model_len - len(request.prompt_ids)
+        self.stop_ids = _stop_ids(*params.stop_token_ids, *request.eos_ids)
+        room = max_model_len - self.num_prompt
         want = room if params.max_tokens is None else min(params.max_tokens, room)
-        self.max_total = len(request.prompt_ids) + want  # prompt + the most output it may get
+        self.max_total = self.num_prompt + want  # prompt + the most output it may get
 
     @property
     def max_len(self) -> int:

@@ -37,7 +37,10 @@ class CacheLayout:
         return max(0, position - window + 1) // self.block_size
 
     def peak_blocks(self, num_tokens: int, chunk: int) -> int:
-        """Blocks over all groups that a sequence of `num_tokens` holds at most, in chunks."""
+        """Blocks over all groups that a sequence of `num_tokens` holds at most.
+
+        Its tokens are computed in chunks of at most `chunk`; a window moves on between them.
+        """
         total = 0
         for group in self.groups:
             tokens = num_tokens

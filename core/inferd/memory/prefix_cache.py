@@ -22,9 +22,9 @@ def root_hash(salt: str) -> bytes:
 
 
 def extend_hashes(hashes: list[bytes], salt: str, tokens: list[int], block_size: int) -> None:
-    """Append the hashes of the full blocks of `tokens` that `hashes` does not cover yet."""
+    """Append the hashes of the full blocks of `tokens`, which follow what `hashes` covers."""
     parent = hashes[-1] if hashes else root_hash(salt)
-    for end in range((len(hashes) + 1) * block_size, len(tokens) + 1, block_size):
+    for end in range(block_size, len(tokens) + 1, block_size):
         parent = sha256(parent + array("q", tokens[end - block_size : end]).tobytes()).digest()
         hashes.append(parent)
 

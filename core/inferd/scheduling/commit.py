@@ -25,41 +25,45 @@ class Commit:
         self._s.blocks.pool.collect(step.step_id)
         if result.prompt_logprobs:
             self._keep_prompt_logprobs(step, result.prompt_logprobs)
-        outputs = self._accept(step, result)
+        ended: list[Sequence] = []
+        outputs = self._accept(step, result, ended)
         self._register(step)
-        self._settle(outputs)
-        return [output for _, output in outputs]
+        for seq in ended:
+            self._s.retire(seq)
+        self._s.running.requeue_drained()
+        return outputs
 
-    def _accept(self, step: Step, result: StepResult) -> list[tuple[Sequence, SequenceOutput]]:
+    def _accept(
+        self, step: Step, result: StepResult, ended: list[Sequence]
+    ) -> list[SequenceOutput]:
         """Append each sampled token to its sequence and decide whether it ends it."""
-        outputs: list[tuple[Sequence, SequenceOutput]] = []
+        outputs: list[SequenceOutput] = []
         logprobs, errors = result.logprobs, result.errors
-        for (seq, epoch), row, token_id in zip(
-            step.sampling, result.rows, result.token_ids, strict=True
-        ):
+        for seq, epoch, token_id in zip(step.sampling, step.epochs, result.token_ids, strict=True):
             if seq.epoch != epoch:
                 continue
             seq.in_flight -= 1
-            if errors and row in errors:
-                seq.finish_reason = "error"
-                failed = SequenceOutput(
-                    seq.request.request_id, seq.index, [], "error", error=errors[row]
-                )
-                outputs.append((seq, failed))
-                continue
-            if seq.finish_reason is not None:
+            if errors and seq.row in errors:
+                outputs.append(self._fail(seq, errors[seq.row]))
+                ended.append(seq)
                 continue
             seq.output_ids.append(token_id)
             seq.num_known += 1
             output = SequenceOutput(seq.request.request_id, seq.index, [token_id])
+            outputs.append(output)
             if token_id in seq.stop_ids or seq.num_known >= seq.max_total:
                 self._finish(seq, token_id, output)
+                if seq.finish_reason is not None:
+                    ended.append(seq)
             if len(seq.output_ids) == 1:
                 self._first(seq, output)
-            if logprobs and row in logprobs:
-                output.logprobs = [logprobs[row]]
-            outputs.append((seq, output))
+            if logprobs and seq.row in logprobs:
+                output.logprobs = [logprobs[seq.row]]
         return outputs
+
+    def _fail(self, seq: Sequence, error: str) -> SequenceOutput:
+        seq.finish_reason = "error"
+        return SequenceOutput(seq.request.request_id, seq.index, [], "error", error=error)
 
     def _finish(self, seq: Sequence, token_id: int, output: SequenceOutput) -> None:
         params = seq.request.params
@@ -78,7 +82,7 @@ class Commit:
             seq.prompt_logprobs = None
 
     def _keep_prompt_logprobs(self, step: Step, found: dict[int, list[Logprobs]]) -> None:
-        for seq, epoch in step.tenants:
+        for seq, epoch, _ in step.prefills:
             if seq.epoch == epoch and seq.row in found and seq.prompt_logprobs is not None:
                 seq.prompt_logprobs.extend(found[seq.row])
 
@@ -87,11 +91,3 @@ class Commit:
         for seq, epoch, computed in step.completed:
             if seq.epoch == epoch and seq.status == Status.RUNNING:
                 self._s.blocks.register(seq, min(computed, seq.num_known))
-
-    def _settle(self, outputs: list[tuple[Sequence, SequenceOutput]]) -> None:
-        """End what finished; requeue what was preempted and has all its results now."""
-        for seq, _ in outputs:
-            if seq.finish_reason is not None:
-                self._s.retire(seq)
-            elif seq.status == Status.PREEMPTED and seq.in_flight == 0:
-                self._s.requeue(seq)

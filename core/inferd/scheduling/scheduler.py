@@ -7,9 +7,7 @@ preemption and decoding are the same case.
 
 from __future__ import annotations
 
-from bisect import insort
 from collections import deque
-from operator import attrgetter
 
 from inferd.config.scheduler import SchedulerOptions
 from inferd.contracts.policy import SchedulePolicy
@@ -19,11 +17,10 @@ from inferd.memory.block_table import CacheLayout
 from inferd.scheduling.admission import Admission
 from inferd.scheduling.commit import Commit
 from inferd.scheduling.rows import Rows
+from inferd.scheduling.running import Running
 from inferd.scheduling.step import Step
 from inferd.scheduling.waiting import WaitingQueue
 from inferd.types import Request, Sequence, SequenceOutput, Status, StepPlan, StepResult, StepStats
-
-by_key = attrgetter("key")
 
 
 class Scheduler:
@@ -42,10 +39,10 @@ class Scheduler:
         self.options = options
         self.layout = layout
         self.depth = depth
-        self.blocks = BlockManager(layout, enable_prefix_caching)
+        self.blocks = BlockManager(layout, options.max_num_batched_tokens, enable_prefix_caching)
         self.rows = Rows(options.max_num_seqs)
         self.waiting = WaitingQueue()
-        self.running: list[Sequence] = []  # by rising key
+        self.running = Running(self)
         self.in_flight: deque[Step] = deque()  # oldest first
         self.counters = StepStats(num_blocks=self.blocks.pool.total)
         self._max_model_len = max_model_len
@@ -69,10 +66,11 @@ class Scheduler:
         for seq in sequences:
             seq.key = self._policy.key(seq)
             seq.leader = sequences[0] if seq.index else None
-        if request.params.prompt_logprobs is not None:
+        if request.params.prompt_logprobs is not None and not request.output_ids:
             sequences[0].prompt_logprobs = [None]
         self._requests[request.request_id] = sequences
-        self.waiting.push(sequences[0])
+        for seq in sequences if request.output_ids else sequences[:1]:
+            self.waiting.push(seq)
 
     def _refuse(self, request: Request) -> None:
         prompt, limit = len(request.prompt_ids), self._max_model_len
@@ -112,8 +110,13 @@ class Scheduler:
         """The next step, or None when nothing can be computed now."""
         if len(self.in_flight) > self.depth:
             return None
-        step = Step(self._next_step, self.options.max_num_batched_tokens)
-        self._serve_running(step)
+        step = Step(
+            self._next_step,
+            self.options.max_num_batched_tokens,
+            self.layout.block_size,
+            self.options.enable_chunked_prefill,
+        )
+        self.running.serve(step)
         if not step.preempted:
             self._admission.admit(step)
         if step.is_empty:
@@ -121,70 +124,15 @@ class Scheduler:
         self._next_step += 1
         self.in_flight.append(step)
         self._register_prompts(step)
-        step.remember_completed(self.layout.block_size)
         self.counters.num_steps += 1
-        self.counters.num_tokens += self.options.max_num_batched_tokens - step.budget
+        self.counters.num_tokens += step.num_tokens
         return step.plan()
-
-    def _serve_running(self, step: Step) -> None:
-        size = self.layout.block_size
-        running, i = self.running, 0
-        while i < len(running) and step.budget > 0:
-            seq = running[i]
-            i += 1
-            known = seq.num_known + seq.in_flight
-            todo = known - seq.num_computed
-            if todo <= 0 or known >= seq.max_total:
-                continue
-            if todo == 1 and seq.num_computed % size and not self.blocks.has_windows:
-                step.decode(seq)
-                continue
-            num = self.chunk(step, todo)
-            if num and self._make_room(seq, num, step):
-                step.take(seq, num)
-
-    def chunk(self, step: Step, todo: int) -> int:
-        """Tokens of `todo` that this step may compute."""
-        if self.options.enable_chunked_prefill or todo <= step.budget:
-            return min(todo, step.budget)
-        return todo if step.is_empty else 0  # longer than any budget: alone in its step
-
-    def _make_room(self, seq: Sequence, num: int, step: Step) -> bool:
-        """Blocks for `num` more tokens, preempting from the end of the order if need be."""
-        self.blocks.leave_window(seq, self.last_step)
-        while not self.blocks.grow(seq, seq.num_computed + num, step.new_blocks):
-            victim = self.running[-1]
-            self._preempt(victim)
-            step.preempted = True
-            if victim is seq:
-                return False
-        return True
-
-    def _preempt(self, victim: Sequence) -> None:
-        self.running.remove(victim)
-        self.blocks.release(victim, self.last_step)
-        victim.status = Status.PREEMPTED
-        victim.num_computed = 0
-        victim.num_preemptions += 1
-        victim.held = False
-        victim.leader = None
-        if victim.prompt_logprobs is not None:
-            victim.prompt_logprobs = [None]
-        self.counters.num_preemptions += 1
-        if victim.in_flight == 0:
-            self.requeue(victim)
-
-    def requeue(self, victim: Sequence) -> None:
-        """A preempted sequence whose results are all in waits again."""
-        self.rows.leave(victim)
-        self.waiting.push(victim)
 
     def _register_prompts(self, step: Step) -> None:
         """Prompt blocks computed by this step are readable by later ones, never by this one."""
-        for seq, end in step.prefills:
-            prompt = len(seq.request.prompt_ids)
-            self.blocks.register(seq, min(end, prompt))
-            if end >= prompt and seq.index == 0:
+        for seq, _, end in step.prefills:
+            self.blocks.register(seq, min(end, seq.num_prompt))
+            if end >= seq.num_prompt and seq.index == 0:
                 self._release_siblings(seq)
 
     def _release_siblings(self, leader: Sequence) -> None:
@@ -192,24 +140,14 @@ class Scheduler:
             if seq.status == Status.WAITING and seq not in self.waiting:
                 self.waiting.push(seq)
 
-    def start(self, seq: Sequence) -> None:
-        """An admitted sequence joins the running ones."""
-        self.rows.enter(seq)
-        seq.status = Status.RUNNING
-        insort(self.running, seq, key=by_key)
-
     def commit(self, result: StepResult) -> list[SequenceOutput]:
         """Apply the oldest step's result; entries whose epoch has passed are dropped."""
         return self._commit.apply(result)
 
     def retire(self, seq: Sequence) -> None:
         """A sequence has ended, whatever it was doing."""
-        if seq.status == Status.RUNNING:
-            self.running.remove(seq)
-            self.blocks.release(seq, self.last_step)
-        elif seq in self.waiting:
-            self.waiting.discard(seq)
-        self.rows.leave(seq)
+        self.waiting.discard(seq)
+        self.running.leave(seq)
         seq.status = Status.FINISHED
         request_id = seq.request.request_id
         left = [other for other in self._requests[request_id] if other is not seq]
@@ -233,7 +171,7 @@ class Scheduler:
 
     def stats(self) -> StepStats:
         counters = self.counters
-        counters.num_running = len(self.running)
+        counters.num_running = len(self.running.sequences)
         counters.num_waiting = len(self.waiting)
         counters.num_blocks_used = self.blocks.pool.num_used
         return counters

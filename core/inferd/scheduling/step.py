@@ -9,12 +9,16 @@ class Step:
     """Decodes (one token) come first, then everything longer."""
 
     __slots__ = (
+        "_block_size",
+        "_chunked",
         "_chunks",
         "_decodes",
+        "_most",
         "_starts",
         "budget",
         "completed",
         "copies",
+        "epochs",
         "new_blocks",
         "new_rows",
         "pending_hashes",
@@ -22,21 +26,24 @@ class Step:
         "prefills",
         "sampling",
         "step_id",
-        "tenants",
     )
 
-    def __init__(self, step_id: int, budget: int) -> None:
+    def __init__(self, step_id: int, budget: int, block_size: int, chunked: bool) -> None:
         self.step_id = step_id
-        self.budget = budget
+        self.budget = budget  # tokens that are left
         self.preempted = False
         self.new_rows: list[RowStart] = []
         self.new_blocks: list[tuple[int, int, int]] = []
         self.copies: list[tuple[int, int]] = []
-        self.prefills: list[tuple[Sequence, int]] = []  # and the tokens computed after the step
-        self.completed: list[tuple[Sequence, int, int]] = []  # sequence, epoch, tokens computed
+        # prompts in the works: sequence, epoch, tokens computed after the step
+        self.prefills: list[tuple[Sequence, int, int]] = []
+        self.completed: list[tuple[Sequence, int, int]] = []  # the same of rows that fill a block
         self.pending_hashes: set[bytes] = set()  # prompt blocks this step computes
-        self.sampling: list[tuple[Sequence, int]] = []  # with the epoch, in plan order
-        self.tenants: list[tuple[Sequence, int]] = []  # prefilling rows with their epochs
+        self.sampling: list[Sequence] = []  # in plan order
+        self.epochs: list[int] = []  # of those that sample
+        self._most = budget
+        self._block_size = block_size
+        self._chunked = chunked
         self._decodes: list[Sequence] = []
         self._starts: list[int] = []  # of the decodes
         self._chunks: list[tuple[Sequence, int, int, bool]] = []  # start, tokens, samples
@@ -45,13 +52,29 @@ class Step:
     def is_empty(self) -> bool:
         return not (self._decodes or self._chunks)
 
-    def decode(self, seq: Sequence) -> None:
-        """One token inside a block that the sequence already has; it samples."""
+    @property
+    def num_tokens(self) -> int:
+        return self._most - self.budget
+
+    def chunk(self, seq: Sequence, todo: int) -> int:
+        """How many of `todo` tokens it may have; without chunking all or none.
+
+        A sequence longer than any step is split in either case.
+        """
+        if self._chunked or seq.num_known > self._most:
+            return min(todo, self.budget)
+        return todo if todo <= self.budget else 0
+
+    def decode(self, seq: Sequence, start: int) -> None:
+        """One token after the prompt, at `start`, inside a block that it has; it samples."""
         self._decodes.append(seq)
-        self._starts.append(seq.num_computed)
-        seq.num_computed += 1
+        self._starts.append(start)
+        end = start + 1
+        seq.num_computed = end
         seq.in_flight += 1
         self.budget -= 1
+        if not end % self._block_size:
+            self.completed.append((seq, seq.epoch, end))
 
     def take(self, seq: Sequence, num: int) -> None:
         """`num` tokens; samples when that closes the gap."""
@@ -61,37 +84,32 @@ class Step:
         seq.num_computed = end
         self.budget -= num
         seq.in_flight += samples
-        if start < len(seq.request.prompt_ids):
-            self.prefills.append((seq, end))
+        seq.decoding = samples
+        if start < seq.num_prompt:
+            self.prefills.append((seq, seq.epoch, end))
+        if start // self._block_size != end // self._block_size:
+            self.completed.append((seq, seq.epoch, end))
         if num == 1 and samples:
             self._decodes.append(seq)
             self._starts.append(start)
         else:
             self._chunks.append((seq, start, num, samples))
 
-    def remember_completed(self, block_size: int) -> None:
-        """Rows that fill a block in this step: its generated tokens are hashed on commit."""
-        for seq, start in zip(self._decodes, self._starts, strict=True):
-            if (start + 1) % block_size == 0:
-                self.completed.append((seq, seq.epoch, start + 1))
-        for seq, start, num, _ in self._chunks:
-            if start // block_size != (start + num) // block_size:
-                self.completed.append((seq, seq.epoch, start + num))
-
     def plan(self) -> StepPlan:
         """The numbered diff for the worker. Also fixes which entries a result must have."""
         decodes, chunks = self._decodes, self._chunks
-        self.sampling = [(seq, seq.epoch) for seq in decodes]
-        self.sampling += [(chunk[0], chunk[0].epoch) for chunk in chunks if chunk[3]]
-        self.tenants = [(seq, seq.epoch) for seq, _ in self.prefills]
         ones = len(decodes)
+        epochs = [seq.epoch for seq in decodes]
+        sampling = [chunk[0] for chunk in chunks if chunk[3]]
+        self.sampling = decodes + sampling
+        self.epochs = epochs + [seq.epoch for seq in sampling]
         return StepPlan(
             step_id=self.step_id,
-            rows=[s.row for s in decodes] + [c[0].row for c in chunks],
-            epochs=[s.epoch for s in decodes] + [c[0].epoch for c in chunks],
-            num_tokens=[1] * ones + [c[2] for c in chunks],
-            starts=self._starts + [c[1] for c in chunks],
-            samples=[True] * ones + [c[3] for c in chunks],
+            rows=[seq.row for seq in decodes] + [chunk[0].row for chunk in chunks],
+            epochs=epochs + [chunk[0].epoch for chunk in chunks],
+            num_tokens=[1] * ones + [chunk[2] for chunk in chunks],
+            starts=self._starts + [chunk[1] for chunk in chunks],
+            samples=[True] * ones + [chunk[3] for chunk in chunks],
             new_rows=self.new_rows,
             new_blocks=self.new_blocks,
             copies=self.copies,

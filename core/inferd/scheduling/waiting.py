@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 
 from inferd.types import Sequence
+
+SLACK = 64  # removed entries that the heap may keep beside as many live ones
 
 
 class WaitingQueue:
@@ -26,15 +28,18 @@ class WaitingQueue:
 
     def peek(self) -> Sequence | None:
         heap = self._heap
-        while heap and self._members.get(heap[0][0]) is not heap[0][1]:
+        while heap and heap[0][0] not in self._members:
             heappop(heap)
         return heap[0][1] if heap else None
 
     def pop(self) -> Sequence:
-        seq = self._heap[0][1]
-        heappop(self._heap)
-        del self._members[seq.key]
+        """The first; only right after a `peek` that found it."""
+        key, seq = heappop(self._heap)
+        del self._members[key]
         return seq
 
     def discard(self, seq: Sequence) -> None:
         self._members.pop(seq.key, None)
+        if len(self._heap) > 2 * len(self._members) + SLACK:
+            self._heap = list(self._members.items())
+            heapify(self._heap)
