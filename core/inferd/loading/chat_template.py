@@ -1,7 +1,8 @@
 """Chat templates: Jinja from a checkpoint, rendered in a sandbox as transformers does.
 
 The sandbox is ImmutableSandboxedEnvironment with transformers' extras (raise_exception,
-strftime_now, tojson without escaping, break and continue), so that templates behave the same.
+strftime_now, tojson without escaping, break, continue and generation), so that templates behave
+the same.
 """
 
 from __future__ import annotations
@@ -17,8 +18,17 @@ from inferd.errors import RequestError
 @lru_cache(maxsize=16)
 def _compile(template: str) -> Any:
     from jinja2.exceptions import TemplateError
-    from jinja2.ext import loopcontrols
+    from jinja2.ext import Extension, loopcontrols
     from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    class Generation(Extension):
+        """{% generation %} marks an assistant's text for training; it is rendered as it stands."""
+
+        tags = {"generation"}
+
+        def parse(self, parser: Any) -> Any:
+            next(parser.stream)
+            return parser.parse_statements(("name:endgeneration",), drop_needle=True)
 
     def raise_exception(message: str) -> NoReturn:
         raise TemplateError(message)
@@ -30,7 +40,7 @@ def _compile(template: str) -> Any:
         return datetime.now().strftime(form)  # noqa: DTZ005 - templates want local time
 
     environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols]
+        trim_blocks=True, lstrip_blocks=True, extensions=[Generation, loopcontrols]
     )
     environment.filters["tojson"] = tojson
     environment.globals["raise_exception"] = raise_exception
@@ -48,7 +58,7 @@ def render(template: str, messages: list[dict[str, Any]], **context: Any) -> str
         raise RequestError(
             f"the model's chat template refused the messages: {error}", "messages"
         ) from None
-    except (TypeError, KeyError, AttributeError, ValueError, RecursionError) as error:
+    except Exception as error:  # whatever else a template's expressions raise
         raise RequestError(
             f"the messages do not fit the model's chat template: {error}", "messages"
         ) from None

@@ -11,7 +11,7 @@ import torch
 from inferd.config.model import ModelOptions
 from inferd.contracts.loader import WeightLoader
 from inferd.contracts.model import ModelConfig
-from inferd.errors import UnsupportedModel, UsageError
+from inferd.errors import PluginError, UnsupportedModel, UsageError
 from inferd.plugin import Registry
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -33,7 +33,11 @@ def open_checkpoint(
         return loaders.make(loaders.load(load_format), path)
     reasons = []
     for entry in loaders:
-        loader = loaders.load(entry.name)
+        try:
+            loader = loaders.load(entry.name)
+        except PluginError as error:
+            reasons.append(f"  {entry.name}: {error}")
+            continue
         verdict = loader.matches(path)
         if verdict:
             return loaders.make(loader, path)

@@ -11,7 +11,7 @@ from typing import Any
 
 from inferd.contracts.loader import RawTensor, WeightLoader
 from inferd.contracts.verdict import Verdict, no
-from inferd.loading.gguf import GgufLoader
+from inferd.loading.gguf_config import open_config
 from inferd.loading.mapped import read_json
 
 
@@ -25,7 +25,7 @@ class DummyLoader(WeightLoader):
     def __init__(self, path: Path) -> None:
         self.path = path
         is_gguf = path.suffix == ".gguf"
-        self._config = GgufLoader(path).config if is_gguf else read_json(path / "config.json")
+        self._config = open_config(path) if is_gguf else read_json(path / "config.json")
 
     @property
     def config(self) -> dict[str, Any]:

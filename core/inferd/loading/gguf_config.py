@@ -8,11 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from inferd.errors import CheckpointError
-from inferd.loading.gguf_header import GgufHeader, TensorInfo
+from inferd.loading.gguf_header import GgufHeader, TensorInfo, read_header
 from inferd.loading.gguf_names import hf_config
 from inferd.loading.gguf_rope import llama3_scaling
+from inferd.loading.mapped import open_mapped
 
 FLOAT32, FLOAT16 = 0, 1  # ggml types
+
+
+def open_config(path: Path) -> dict[str, Any]:
+    """`read_config` of a file whose weights are not needed."""
+    with open_mapped(path) as data:
+        return read_config(read_header(data, path, strings=False), data, path)
 
 
 def read_config(header: GgufHeader, data: mmap.mmap, path: Path) -> dict[str, Any]:
@@ -26,6 +33,7 @@ def read_config(header: GgufHeader, data: mmap.mmap, path: Path) -> dict[str, An
         config = hf_config(header.metadata, embedding.shape[0], tied)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from None
+    _check_sizes(config, tensors, path)
     config["torch_dtype"] = {FLOAT32: "float32", FLOAT16: "float16"}.get(embedding.kind, "bfloat16")
     if config["model_type"] == "llama":  # the others' biases belong to the architecture
         config["attention_bias"] = "blk.0.attn_q.bias" in tensors
@@ -35,6 +43,29 @@ def read_config(header: GgufHeader, data: mmap.mmap, path: Path) -> dict[str, An
         values = _float32_values(factors, data, path)
         config["rope_scaling"] = llama3_scaling(values, config, path)
     return config
+
+
+def _check_sizes(config: dict[str, Any], tensors: dict[str, TensorInfo], path: Path) -> None:
+    """Before a model is built by them, the metadata's numbers must be those of the tensors."""
+    blocks = {name.split(".")[1] for name in tensors if name.startswith("blk.")}
+    if config["num_hidden_layers"] != len(blocks):
+        raise CheckpointError(
+            f"{path}: {config['num_hidden_layers']} layers are announced (block_count) and there "
+            f"are tensors of {len(blocks)}"
+        )
+    hidden, head_dim = config["hidden_size"], config["head_dim"]
+    for name, shape in (
+        ("token_embd", (config["vocab_size"], hidden)),
+        ("blk.0.attn_q", (config["num_attention_heads"] * head_dim, hidden)),
+        ("blk.0.attn_k", (config["num_key_value_heads"] * head_dim, hidden)),
+        ("blk.0.ffn_gate", (config["intermediate_size"], hidden)),
+    ):
+        info = tensors.get(f"{name}.weight")
+        if info is not None and info.shape != shape:
+            raise CheckpointError(
+                f"{path}: tensor '{name}.weight' has shape {list(info.shape)}, expected "
+                f"{list(shape)} by the file's metadata"
+            )
 
 
 def _float32_values(info: TensorInfo, data: mmap.mmap, path: Path) -> list[float]:

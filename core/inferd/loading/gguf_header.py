@@ -117,7 +117,7 @@ class _Cursor:
 
 
 def open_header(path: Path, *, strings: bool = True) -> GgufHeader:
-    """`read_header` of a file whose data is not needed."""
+    """`read_header` of a file whose data is not needed; the mapping is closed."""
     with open_mapped(path) as data:
         return read_header(data, path, strings=strings)
 

@@ -50,13 +50,15 @@ def hf_name(name: str) -> str:
 def hf_config(metadata: dict[str, Any], vocab_size: int, tied: bool) -> dict[str, Any]:
     """config.json's keys; raises UnsupportedModel for an architecture without a mapping."""
     arch = metadata.get("general.architecture")
-    if arch not in ARCHITECTURES:
+    if not isinstance(arch, str) or arch not in ARCHITECTURES:
         raise UnsupportedModel(
-            f"GGUF architecture {arch!r} is not supported; known: {', '.join(ARCHITECTURES)}"
+            f"GGUF architecture {arch!r:.80} is not supported; known: {', '.join(ARCHITECTURES)}\n"
+            "  other architectures come from plugins and need the model's safetensors directory"
         )
     read = _Reader(metadata, arch)
     heads, hidden = read.count("attention.head_count"), read.count("embedding_length")
-    head_dim = read.count("attention.key_length", hidden // heads)
+    head_dim = read.count("attention.key_length", max(1, hidden // heads))
+    rotated = read.count("rope.dimension_count", head_dim, most=head_dim)
     config = {
         "architectures": [ARCHITECTURES[arch]],
         "model_type": arch,
@@ -72,14 +74,30 @@ def hf_config(metadata: dict[str, Any], vocab_size: int, tied: bool) -> dict[str
         "rms_norm_eps": float(f"{read.number('attention.layer_norm_rms_epsilon', 1e-6):.6g}"),
         "rope_theta": float(f"{read.number('rope.freq_base', 10000.0):.8g}"),
         "rope_scaling": _rope_scaling(read),
-        "partial_rotary_factor": read.count("rope.dimension_count", head_dim) / head_dim,
+        "partial_rotary_factor": rotated / head_dim,
         "hidden_act": "silu",
         "tie_word_embeddings": tied,
         "torch_dtype": "bfloat16",
     }
     for name in ("bos", "eos"):
-        config[f"{name}_token_id"] = metadata.get(f"tokenizer.ggml.{name}_token_id")
+        config[f"{name}_token_id"] = token_id(metadata, name)
     return config
+
+
+def token_id(metadata: dict[str, Any], name: str) -> int | None:
+    """The id of a special token (bos, eos, unknown, padding, ...), if the file names one."""
+    value = metadata.get(f"tokenizer.ggml.{name}_token_id")
+    if value is not None and (type(value) is not int or value < 0):
+        raise CheckpointError(
+            f"GGUF key tokenizer.ggml.{name}_token_id is {value!r:.80}, expected a token id"
+        )
+    return value
+
+
+def end_ids(metadata: dict[str, Any]) -> list[int]:
+    """Tokens that end an answer: of the sequence, of a turn and of a message (a tool call)."""
+    found = [token_id(metadata, name) for name in ("eos", "eot", "eom")]
+    return list(dict.fromkeys(i for i in found if i is not None))
 
 
 class _Reader:
@@ -92,12 +110,12 @@ class _Reader:
     def get(self, key: str) -> Any:
         return self._metadata.get(f"{self._arch}.{key}")
 
-    def count(self, key: str, default: int | None = None) -> int:
+    def count(self, key: str, default: int | None = None, most: int = 1 << 32) -> int:
         value = self.get(key)
         if value is None and default is not None:
             return default
-        if not isinstance(value, int) or value < 1:
-            raise self._wrong(key, value, "a number of at least 1")
+        if type(value) is not int or not 1 <= value <= most:
+            raise self.wrong(key, value, f"a number from 1 to {most}")
         return value
 
     def number(self, key: str, default: float) -> float:
@@ -105,10 +123,10 @@ class _Reader:
         if value is None:
             return default
         if not isinstance(value, int | float) or not 0 < value < math.inf:
-            raise self._wrong(key, value, "a number above 0")
+            raise self.wrong(key, value, "a number above 0")
         return float(value)
 
-    def _wrong(self, key: str, value: Any, wanted: str) -> CheckpointError:
+    def wrong(self, key: str, value: Any, wanted: str) -> CheckpointError:
         shown = "missing" if value is None else f"{value!r:.80}"
         return CheckpointError(f"GGUF key {self._arch}.{key} is {shown}, expected {wanted}")
 
@@ -117,6 +135,8 @@ def _rope_scaling(read: _Reader) -> dict[str, Any] | None:
     kind = read.get("rope.scaling.type")
     if kind in (None, "none"):
         return None
+    if not isinstance(kind, str):
+        raise read.wrong("rope.scaling.type", kind, "a name")
     scaling = {"rope_type": kind, "factor": read.number("rope.scaling.factor", 1.0)}
     if read.get("rope.scaling.original_context_length") is not None:
         original = read.count("rope.scaling.original_context_length")

@@ -23,8 +23,8 @@ TOLERANCE = 1e-4
 def llama3_scaling(factors: list[float], config: dict[str, Any], path: Path) -> dict[str, Any]:
     """rope_scaling; raises UnsupportedModel when no such parameters give these factors."""
     theta, size = float(config["rope_theta"]), int(config["head_dim"])
-    wavelengths = [2 * math.pi * theta ** (2 * i / size) for i in range(size // 2)]
-    if len(factors) == len(wavelengths):
+    if len(factors) == size // 2 and all(1e-3 < f < 1e6 for f in factors):
+        wavelengths = [2 * math.pi * theta ** (2 * i / size) for i in range(size // 2)]
         largest = max(factors)
         for high, original in (USUAL, *_fit(factors, wavelengths)):
             made = [_factor(w, largest, high, original) for w in wavelengths]

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from inferd.errors import UnsupportedModel
+from inferd.errors import CheckpointError, InferdError, UnsupportedModel
+from inferd.loading.gguf_names import token_id
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -19,35 +20,55 @@ LLAMA3_SPLIT = (
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 QWEN2_SPLIT = LLAMA3_SPLIT.replace(r"\p{N}{1,3}", r"\p{N}")
-SPLITS = {"llama-bpe": LLAMA3_SPLIT, "llama3": LLAMA3_SPLIT, "qwen2": QWEN2_SPLIT}
+LLAMA3 = ("llama-bpe", "llama3")
+SPLITS = {**dict.fromkeys(LLAMA3, LLAMA3_SPLIT), "qwen2": QWEN2_SPLIT}
 
 
 def build_tokenizer(metadata: dict[str, Any]) -> Tokenizer:
-    """Raises UnsupportedModel for a vocabulary that is not understood."""
+    """Raises UnsupportedModel for an unknown kind of vocabulary, CheckpointError for a broken one.
+
+    `tokenizers` has one class for all its complaints, Exception.
+    """
     kind = metadata.get("tokenizer.ggml.model")
-    tokens = metadata.get("tokenizer.ggml.tokens")
-    if not isinstance(tokens, list):
+    tokens = _array(metadata, "tokens", str)
+    if not tokens:
         raise UnsupportedModel("the GGUF file has no vocabulary (tokenizer.ggml.tokens)")
-    if kind == "gpt2":
-        tokenizer = _byte_level_bpe(metadata, tokens)
-    elif kind == "llama":
-        tokenizer = _sentencepiece(metadata, tokens)
-    else:
-        raise UnsupportedModel(f"GGUF tokenizer {kind!r} is not supported; known: gpt2, llama")
-    _add_special(tokenizer, metadata, tokens)
+    if kind not in ("gpt2", "llama"):
+        raise UnsupportedModel(f"GGUF tokenizer {kind!r:.80} is not supported; known: gpt2, llama")
+    try:
+        build = _byte_level_bpe if kind == "gpt2" else _sentencepiece
+        tokenizer = build(metadata, tokens)
+        _add_special(tokenizer, metadata, tokens)
+    except InferdError:
+        raise
+    except Exception as error:
+        raise CheckpointError(f"the vocabulary is not consistent: {error!s:.200}") from None
     return tokenizer
 
 
-def _byte_level_bpe(metadata: dict[str, Any], tokens: list[str]) -> Tokenizer:
-    from tokenizers import Tokenizer, decoders, models, processors
+def _array(metadata: dict[str, Any], key: str, kind: type) -> list[Any]:
+    """A GGUF array holds values of one type, so the first one tells."""
+    value = metadata.get(f"tokenizer.ggml.{key}", [])
+    if not isinstance(value, list) or not all(isinstance(item, kind) for item in value[:1]):
+        raise CheckpointError(f"GGUF key tokenizer.ggml.{key} is not an array of {kind.__name__}")
+    return value
 
-    merges = [tuple(merge.split(" ", 1)) for merge in metadata.get("tokenizer.ggml.merges", [])]
+
+def _byte_level_bpe(metadata: dict[str, Any], tokens: list[str]) -> Tokenizer:
+    from tokenizers import Tokenizer, decoders, models, normalizers, processors
+
+    split = str(metadata.get("tokenizer.ggml.pre", ""))
+    merges = [tuple(merge.split(" ", 1)) for merge in _array(metadata, "merges", str)]
     vocab = {token: i for i, token in enumerate(tokens)}
-    tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=merges, fuse_unk=False))
-    tokenizer.pre_tokenizer = _splitter(str(metadata.get("tokenizer.ggml.pre", "")))
+    llama3 = split in LLAMA3  # takes a word that is a token as it is, whatever its merges say
+    bpe = models.BPE(vocab=vocab, merges=merges, fuse_unk=False, ignore_merges=llama3)
+    tokenizer = Tokenizer(bpe)
+    if split == "qwen2":
+        tokenizer.normalizer = normalizers.NFC()
+    tokenizer.pre_tokenizer = _splitter(split)
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.post_processor = processors.ByteLevel(trim_offsets=False)
-    if metadata.get("tokenizer.ggml.add_bos_token"):
+    if metadata.get("tokenizer.ggml.add_bos_token", llama3):
         tokenizer.post_processor = _with_bos(metadata, tokens)
     return tokenizer
 
@@ -66,8 +87,8 @@ def _splitter(name: str) -> Any:
         return pre.Sequence([split, pre.ByteLevel(add_prefix_space=False, use_regex=False)])
     known = ", ".join(sorted({*GPT2_LIKE, *SPLITS, "smollm"} - {""}))
     raise UnsupportedModel(
-        f"GGUF pre-tokenizer {name!r} is not supported; known: {known}. "
-        "Give a tokenizer directory with --tokenizer"
+        f"GGUF pre-tokenizer {name!r:.80} is not supported; known: {known}. "
+        "Give a directory with tokenizer.json: --tokenizer DIR"
     )
 
 
@@ -75,13 +96,13 @@ def _sentencepiece(metadata: dict[str, Any], tokens: list[str]) -> Tokenizer:
     """Llama 2's: merges are found by score, spaces become U+2581, bytes are a fallback."""
     from tokenizers import Tokenizer, decoders, models, normalizers
 
-    scores = metadata.get("tokenizer.ggml.scores", [])
+    scores = _array(metadata, "scores", float)
     vocab = {token: i for i, token in enumerate(tokens)}
     tokenizer = Tokenizer(
         models.BPE(
             vocab=vocab,
             merges=_merges_by_score(vocab, scores),
-            unk_token=tokens[metadata.get("tokenizer.ggml.unknown_token_id", 0)],
+            unk_token=tokens[_id(metadata, "unknown", tokens, 0)],
             fuse_unk=True,
             byte_fallback=True,
         )
@@ -118,17 +139,28 @@ def _merges_by_score(vocab: dict[str, int], scores: list[float]) -> list[tuple[s
 def _with_bos(metadata: dict[str, Any], tokens: list[str]) -> Any:
     from tokenizers import processors
 
-    bos = metadata["tokenizer.ggml.bos_token_id"]
+    bos = _id(metadata, "bos", tokens)
     name = tokens[bos]
     return processors.TemplateProcessing(
         single=[name, "$A"], pair=[name, "$A", "$B"], special_tokens=[(name, bos)]
     )
 
 
+def _id(metadata: dict[str, Any], name: str, tokens: list[str], default: int = -1) -> int:
+    found = token_id(metadata, name)
+    place = default if found is None else found
+    if not 0 <= place < len(tokens):
+        raise CheckpointError(
+            f"GGUF key tokenizer.ggml.{name}_token_id is {found}, expected a token of the "
+            f"{len(tokens)} in the vocabulary"
+        )
+    return place
+
+
 def _add_special(tokenizer: Tokenizer, metadata: dict[str, Any], tokens: list[str]) -> None:
     from tokenizers import AddedToken
 
-    types = metadata.get("tokenizer.ggml.token_type", [])
+    types = _array(metadata, "token_type", int)
     pairs = list(zip(tokens, types, strict=False))
     special = [AddedToken(t, special=True, normalized=False) for t, k in pairs if k == CONTROL]
     tokenizer.add_special_tokens(special)

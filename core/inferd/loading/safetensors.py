@@ -43,7 +43,10 @@ class SafetensorsLoader(WeightLoader):
         if any(path.glob("*.safetensors")):
             return YES
         if any(path.glob("*.bin")) or any(path.glob("*.pt*")):
-            return no(f"{path} has pickled weights only; convert them to safetensors")
+            return no(
+                f"{path} has pickled weights only; convert them to safetensors, for example with "
+                "transformers' save_pretrained"
+            )
         ggufs = sorted(path.glob("*.gguf"))
         hint = f"; give the file itself: {ggufs[0]}" if ggufs else ""
         return no(f"there is no .safetensors file in {path}{hint}")

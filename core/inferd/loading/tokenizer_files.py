@@ -6,14 +6,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from inferd.errors import UnsupportedModel
-from inferd.loading.gguf_header import GgufHeader, read_header
+from inferd.errors import CheckpointError, UnsupportedModel
+from inferd.loading.gguf_header import open_header
+from inferd.loading.gguf_names import end_ids, token_id
 from inferd.loading.gguf_tokenizer import build_tokenizer
-from inferd.loading.mapped import open_mapped, read_json
+from inferd.loading.mapped import read_json, read_text
 
 if TYPE_CHECKING:
     import tokenizers
 
+GGUF_SPECIAL = {
+    "bos_token": "bos",
+    "eos_token": "eos",
+    "unk_token": "unknown",
+    "pad_token": "padding",
+}
 SPECIAL = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token")
 
 
@@ -39,71 +46,64 @@ def read_directory(folder: Path) -> TokenizerFiles:
         backend = Tokenizer.from_file(str(path))
     except Exception as error:
         raise UnsupportedModel(f"{path} cannot be read: {error}") from None
+    backend.no_truncation()  # what the file says of these is for training
+    backend.no_padding()
     config_path = folder / "tokenizer_config.json"
     config = read_json(config_path) if config_path.exists() else {}
-    special = {name: _text(config[name]) for name in SPECIAL if config.get(name)}
+    special = {name: text for name in SPECIAL if (text := _text(config.get(name)))}
     eos = as_list(read_generation(folder).get("eos_token_id"))
     return TokenizerFiles(backend, _template(folder, config), special, eos)
 
 
-def _text(value: Any) -> str:
+def _text(value: Any) -> str | None:
     """A special token is a string, or an object with its content."""
-    return str(value["content"] if isinstance(value, dict) else value)
+    found = value.get("content") if isinstance(value, dict) else value
+    return found if isinstance(found, str) else None
 
 
 def _template(folder: Path, config: dict[str, Any]) -> str | None:
     path = folder / "chat_template.jinja"
     if path.exists():
-        return path.read_text(encoding="utf-8")
+        return read_text(path)
     template = config.get("chat_template")
-    if isinstance(template, list):
-        named = {entry["name"]: entry["template"] for entry in template}
-        template = named.get("default")
+    if isinstance(template, list):  # several by name
+        named = [entry for entry in template if isinstance(entry, dict)]
+        template = {entry.get("name"): entry.get("template") for entry in named}.get("default")
     return template if isinstance(template, str) else None
 
 
 def read_gguf(path: Path) -> TokenizerFiles:
     """Everything from the file's own metadata."""
-    header = gguf_header(path)
-    metadata = header.metadata
-    tokens = metadata.get("tokenizer.ggml.tokens") or []
-    special = {}
-    for name, key in (
-        ("bos_token", "bos"),
-        ("eos_token", "eos"),
-        ("unk_token", "unknown"),
-        ("pad_token", "padding"),
-    ):
-        token_id = metadata.get(f"tokenizer.ggml.{key}_token_id")
-        if isinstance(token_id, int) and token_id < len(tokens):
-            special[name] = tokens[token_id]
-    return TokenizerFiles(
-        build_tokenizer(metadata),
-        metadata.get("tokenizer.chat_template"),
-        special,
-        as_list(metadata.get("tokenizer.ggml.eos_token_id")),
-    )
-
-
-def gguf_header(path: Path) -> GgufHeader:
-    return read_header(open_mapped(path), path)
+    metadata = open_header(path).metadata
+    try:
+        backend = build_tokenizer(metadata)
+        tokens = metadata["tokenizer.ggml.tokens"]
+        ids = {name: token_id(metadata, key) for name, key in GGUF_SPECIAL.items()}
+        special = {name: tokens[i] for name, i in ids.items() if i is not None and i < len(tokens)}
+        eos = end_ids(metadata)
+    except UnsupportedModel as error:
+        raise type(error)(f"{path}: {error}") from None
+    template = metadata.get("tokenizer.chat_template")
+    return TokenizerFiles(backend, template if isinstance(template, str) else None, special, eos)
 
 
 def read_generation(source: Path) -> dict[str, Any]:
     """generation_config.json; its end-of-sequence ids may stand in config.json instead."""
     if source.suffix == ".gguf":
-        eos = gguf_header(source).metadata.get("tokenizer.ggml.eos_token_id")
-        return {"eos_token_id": eos} if eos is not None else {}
+        eos = end_ids(open_header(source, strings=False).metadata)
+        return {"eos_token_id": eos} if eos else {}
     path = source / "generation_config.json"
     found = read_json(path) if path.exists() else {}
     if "eos_token_id" not in found and (source / "config.json").exists():
-        eos = read_json(source / "config.json").get("eos_token_id")
-        if eos is not None:
-            found["eos_token_id"] = eos
+        stored = read_json(source / "config.json").get("eos_token_id")
+        if stored is not None:
+            found["eos_token_id"] = stored
     return found
 
 
-def as_list(value: int | list[int] | None) -> list[int]:
-    if value is None:
-        return []
-    return [value] if isinstance(value, int) else list(value)
+def as_list(value: Any) -> list[int]:
+    """The ids of `eos_token_id`, which is one or several; raises CheckpointError for all else."""
+    found = [] if value is None else value if isinstance(value, list) else [value]
+    if not all(type(token) is int for token in found):
+        raise CheckpointError(f"eos_token_id is {value!r:.80}, expected one token id or several")
+    return list(found)

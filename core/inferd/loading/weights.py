@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,6 +16,7 @@ from inferd.contracts.weights import TakesWeights
 from inferd.errors import CheckpointError
 
 DUMMY_SCALE = 0.02
+MOST_LINES = 8  # of an error, for each of missing and unexpected
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,8 @@ class _Targets:
         }
         self._waiting = [name for name, module in self.modules.items() if module.missing()]
         self._finished: set[str] = set()
+        self._given: set[tuple[str, str, int]] = set()
+        self._packed = model.packed
         self._ignored = model.ignored
         self._parts = {
             part: (fused, place)
@@ -106,6 +111,7 @@ class _Targets:
             self._unexpected.append(tensor.name)
             return
         module.load_weight(suffix, part, tensor)
+        self._given.add((name, suffix, part))
         if name in self._waiting and not module.missing():
             self._waiting.remove(name)
             self._finish(name)
@@ -116,18 +122,33 @@ class _Targets:
 
     def finish(self) -> None:
         """Check that all is there; then those that take nothing, like a head that is tied."""
-        missing = [f"{n}.{what}" for n in self._waiting for what in self.modules[n].missing()]
+        missing = self._missing()
         if missing or self._unexpected:
             raise CheckpointError(
-                f"the checkpoint does not fit the model:{_some('missing', missing)}"
-                f"{_some('unexpected', self._unexpected)}"
+                f"the checkpoint does not fit the model:{_grouped('missing', missing)}"
+                f"{_grouped('unexpected', self._unexpected)}"
             )
         for name in [name for name in self.modules if name not in self._finished]:
             self._finish(name)
 
+    def _missing(self) -> list[str]:
+        """By the names that a checkpoint would use."""
+        return [
+            self._stored_name(name, suffix, part)
+            for name in self._waiting
+            for suffix, part in self.modules[name].expected()
+            if (name, suffix, part) not in self._given
+        ]
 
-def _some(word: str, names: list[str]) -> str:
-    if not names:
-        return ""
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return f"\n  {word}: {', '.join(names[:3])}{more}"
+    def _stored_name(self, module: str, suffix: str, part: int) -> str:
+        parent, _, leaf = module.rpartition(".")
+        leaf = self._packed[leaf][part] if leaf in self._packed else leaf
+        return f"{parent}.{leaf}.{suffix}" if parent else f"{leaf}.{suffix}"
+
+
+def _grouped(word: str, names: list[str]) -> str:
+    """One line for each name that differs in numbers only, such as a layer's."""
+    groups = Counter(re.sub(r"\.\d+\.", ".*.", name) for name in names)
+    lines = [f"  {word}: {name}" + (f" ({n} times)" if n > 1 else "") for name, n in groups.items()]
+    more = [f"  {word}: {len(lines) - MOST_LINES} more kinds"] if len(lines) > MOST_LINES else []
+    return "".join(f"\n{line}" for line in lines[:MOST_LINES] + more)
