@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gguf import GGMLQuantizationType, GGUFValueType, GGUFWriter, LlamaFileType, quantize
-
 from bench.peers.gguf_source import Source
+from gguf import GGMLQuantizationType, GGUFValueType, GGUFWriter, LlamaFileType, quantize
 
 WRITTEN_BY_WRITER = {"GGUF.version", "GGUF.tensor_count", "GGUF.kv_count", "general.architecture"}
 

@@ -12,7 +12,6 @@ import argparse
 from pathlib import Path
 
 import torch
-
 from bench.peers.bf16_gguf import write_bf16_gguf
 from bench.peers.gguf_source import Source
 from bench.peers.hf_directory import write_hf

@@ -1,4 +1,4 @@
-"""A llama-architecture GGUF read with the gguf package alone, so that peers do not depend on inferd."""
+"""A llama-architecture GGUF, read with the gguf package alone: peers do not depend on inferd."""
 
 from __future__ import annotations
 

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
-
 from bench.peers.gguf_source import Array, Source
 from bench.peers.hf_tokenizer import build_tokenizer, tokenizer_config
+from safetensors.torch import save_file
 
 OUTER = {
     "token_embd.weight": "model.embed_tokens.weight",

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors
-
 from bench.peers.gguf_source import Source
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors
 
 CONTROL, USER_DEFINED = 3, 4  # gguf token types
 

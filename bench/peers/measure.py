@@ -1,7 +1,7 @@
 """What every driver measures, in the same order, through one small face per engine.
 
-A driver prints its Figures as one line of JSON, the last of its output. Only the standard library is
-used here: drivers run in the peers' own environments.
+A driver prints its Figures as one line of JSON, the last of its output. Only the standard library
+is used here: drivers run in the peers' own environments.
 """
 
 from __future__ import annotations

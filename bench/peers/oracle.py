@@ -19,7 +19,6 @@ from typing import Any
 
 import torch
 import transformers
-
 from bench.peers.gguf_source import Source
 from bench.peers.hf_directory import write_hf
 

@@ -1,0 +1,67 @@
+"""Throughput and latency of a tiny model: what is counted, not how fast it is."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from inferd.cli import main
+from inferd.testing.tiny import write_checkpoint
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    path = tmp_path_factory.mktemp("tiny")
+    write_checkpoint(path, num_hidden_layers=2)
+    return str(path)
+
+
+def bench(capsys, *words):
+    assert main(["bench", *words, "--dtype", "float32", "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_throughput_counts_this_run_only(tiny, capsys):
+    words = ["--num-prompts", "5", "--input-len", "20", "--output-len", "6", "--num-blocks", "64"]
+    values = bench(capsys, "throughput", "--model", tiny, *words)
+    assert (values["requests"], values["prompt_tokens"], values["output_tokens"]) == (5, 100, 30)
+    assert values["prefix_queried_tokens"] == 100  # without the warm-up's
+    assert values["prefix_hit_tokens"] == values["preemptions"] == 0
+    assert values["total_tokens_per_s"] > values["output_tokens_per_s"]
+    assert (values["dtype"], values["model"]) == ("float32", tiny)
+
+
+def test_throughput_shows_prefix_hits(tiny, capsys, tmp_path):
+    path = tmp_path / "prompts.json"
+    path.write_text(json.dumps([{"ids": [*range(32), i]} for i in range(4)]))
+    words = ["--dataset-path", str(path), "--output-len", "2", "--max-num-seqs", "1"]
+    values = bench(capsys, "throughput", "--model", tiny, *words)
+    assert values["prefix_hit_tokens"] == 3 * 32
+
+
+def test_throughput_shows_preemptions(tiny, capsys):
+    words = ["--num-prompts", "3", "--input-len", "30", "--output-len", "8", "--num-blocks", "8"]
+    values = bench(capsys, "throughput", "--model", tiny, *words, "--max-model-len", "100")
+    assert values["output_tokens"] == 24
+    assert values["preemptions"] > 0
+    assert 0 < values["kv_use_mean"] <= values["kv_use_peak"] <= 1
+
+
+def test_latency_fits_over_the_contexts(tiny, capsys):
+    words = ["--input-len", "16", "64", "--output-len", "4", "--num-iters", "1"]
+    values = bench(capsys, "latency", "--model", tiny, *words, "--batch-size", "2")
+    assert [row["mean_context"] for row in values["contexts"]] == [18, 66]
+    low, high = (row["ms_per_step"] for row in values["contexts"])
+    assert values["fit_us_per_context_token"] == pytest.approx((high - low) / 48 * 1e3, abs=1e-3)
+
+
+def test_latency_of_one_context_has_no_fit(tiny, capsys):
+    words = ["--input-len", "16", "--output-len", "3", "--num-iters", "1"]
+    values = bench(capsys, "latency", "--model", tiny, *words)
+    assert values["fit_fixed_ms"] is None
+
+
+def test_latency_needs_a_second_token(tiny, capsys):
+    assert main(["bench", "latency", "--model", tiny, "--output-len", "1"]) == 2
+    assert "--output-len must be at least 2" in capsys.readouterr().err
