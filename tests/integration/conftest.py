@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from inferd.testing.tiny import FAMILIES, write_checkpoint
 
 from inferd import LLM
+from inferd.testing.tiny import FAMILIES, write_checkpoint
 
 HERE = Path(__file__).parent
 for path in (HERE, HERE.parents[1]):  # helpers beside these tests; bench/

@@ -40,6 +40,10 @@ def greedy(path: Path, ids: list[int], num_tokens: int) -> list[int]:
 
 
 @one_thread()
-def logprobs(path: Path, ids: list[int]) -> torch.Tensor:
+def logits(path: Path, ids: list[int]) -> torch.Tensor:
     """After each of `ids`: [len(ids), vocabulary]."""
-    return load(path)(torch.tensor([ids])).logits[0].log_softmax(dim=-1)
+    return load(path)(torch.tensor([ids])).logits[0]
+
+
+def logprobs(path: Path, ids: list[int]) -> torch.Tensor:
+    return logits(path, ids).log_softmax(dim=-1)
