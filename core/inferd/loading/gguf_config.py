@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import mmap
 import struct
 from pathlib import Path
@@ -10,7 +11,6 @@ from typing import Any
 from inferd.errors import CheckpointError
 from inferd.loading.gguf_header import GgufHeader, TensorInfo, read_header
 from inferd.loading.gguf_names import hf_config
-from inferd.loading.gguf_rope import llama3_scaling
 from inferd.loading.mapped import open_mapped
 
 FLOAT32, FLOAT16 = 0, 1  # ggml types
@@ -40,8 +40,7 @@ def read_config(header: GgufHeader, data: mmap.mmap, path: Path) -> dict[str, An
         config["mlp_bias"] = "blk.0.ffn_gate.bias" in tensors
     factors = tensors.get("rope_freqs.weight")
     if factors is not None:
-        values = _float32_values(factors, data, path)
-        config["rope_scaling"] = llama3_scaling(values, config, path)
+        config["rope_scaling"] = _by_factors(_float32_values(factors, data, path), config, path)
     return config
 
 
@@ -66,6 +65,24 @@ def _check_sizes(config: dict[str, Any], tensors: dict[str, TensorInfo], path: P
                 f"{path}: tensor '{name}.weight' has shape {list(info.shape)}, expected "
                 f"{list(shape)} by the file's metadata"
             )
+
+
+def _by_factors(factors: list[float], config: dict[str, Any], path: Path) -> dict[str, Any]:
+    """llama.cpp stores what Llama 3's scaling divides each frequency by instead of its parameters.
+
+    LongRoPE is the kind of config.json that takes such a list.
+    """
+    pairs = config["head_dim"] // 2
+    if len(factors) != pairs or not all(0 < f < math.inf for f in factors):
+        raise CheckpointError(
+            f"{path}: 'rope_freqs.weight' holds {len(factors)} numbers, expected {pairs} above 0"
+        )
+    return {
+        "rope_type": "longrope",
+        "short_factor": factors,
+        "long_factor": factors,
+        "attention_factor": 1.0,
+    }
 
 
 def _float32_values(info: TensorInfo, data: mmap.mmap, path: Path) -> list[float]:
