@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 from inferd import __version__
 from inferd_server import documented, errors
@@ -23,8 +24,13 @@ if TYPE_CHECKING:
 ROUTES = (chat, completions, models, tokens, state)
 
 
-def create_app(engine: AsyncEngine, settings: Settings) -> FastAPI:
-    """An ASGI application; `app.state.service.phase` says whether it serves."""
+def create_app(
+    engine: AsyncEngine, settings: Settings, routers: Sequence[APIRouter] = ()
+) -> FastAPI:
+    """An ASGI application; `app.state.service.phase` says whether it serves.
+
+    `routers` come from plugins, after inferd's own routes and behind the same layers.
+    """
     app = FastAPI(
         title="inferd",
         version=__version__,
@@ -37,6 +43,8 @@ def create_app(engine: AsyncEngine, settings: Settings) -> FastAPI:
     app.state.service = service
     for noun in ROUTES:
         app.include_router(noun.build(service))
+    for router in routers:
+        app.include_router(router)
     errors.install(app)
     documented.install(app)
     app.add_middleware(Limits, max_body_bytes=settings.max_body_bytes)

@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 from inferd.config.engine import EngineConfig
 from inferd.engine.async_engine import AsyncEngine
+from inferd.engine.surface import Surface
 from inferd_server.banner import Banner
 from inferd_server.listener import url_of
+from inferd_server.recording import recording
 from inferd_server.settings import Settings
 
 if TYPE_CHECKING:
@@ -61,10 +63,14 @@ async def serve(
 
     `began` is when the command started, monotonic seconds.
     """
-    engine = AsyncEngine(config)
+    engine, surface = AsyncEngine(config), Surface(config)
+    loggers = surface.stat_loggers()
     banner, signals, url = Banner(settings), Signals(), url_of(listener)
     starting = asyncio.create_task(engine.start())
-    async with _cancelled_at_the_end(starting), _http(engine, settings, listener) as service:
+    async with (
+        _cancelled_at_the_end(starting),
+        _http(engine, settings, listener, surface) as service,
+    ):
         banner.loading(url)
         await _first(asyncio.wait([starting]), signals.first.wait())
         if not starting.done():
@@ -73,13 +79,18 @@ async def serve(
         service.phase = "ready"
         banner.ready(url, engine.info, config, time.monotonic() - began)
         try:
-            await _first(signals.first.wait(), engine.wait_dead())
-            if signals.first.is_set():
-                return await _drain(service, signals, banner)
-            return await _die(service, banner)
+            with recording(loggers, lambda: engine.stats, banner.warn):
+                return await _until_the_end(service, signals, banner)
         finally:
             await engine.stop(STOP_S)
             await _until_idle(service, TELL_S)
+
+
+async def _until_the_end(service: Service, signals: Signals, banner: Banner) -> int:
+    await _first(signals.first.wait(), service.engine.wait_dead())
+    if signals.first.is_set():
+        return await _drain(service, signals, banner)
+    return await _die(service, banner)
 
 
 @contextlib.asynccontextmanager
@@ -93,11 +104,11 @@ async def _cancelled_at_the_end(task: asyncio.Task[None]) -> AsyncIterator[None]
 
 @contextlib.asynccontextmanager
 async def _http(
-    engine: AsyncEngine, settings: Settings, listener: socket.socket
+    engine: AsyncEngine, settings: Settings, listener: socket.socket, surface: Surface
 ) -> AsyncIterator[Service]:
     """Answer HTTP. fastapi takes half a second to import, while the engine process starts."""
     create_app, listening = await asyncio.to_thread(_import_http)
-    app = create_app(engine, settings)
+    app = create_app(engine, settings, await asyncio.to_thread(surface.routers, engine))
     async with listening(app, listener):
         yield app.state.service
 

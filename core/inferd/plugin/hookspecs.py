@@ -110,7 +110,7 @@ def inferd_register_commands(registry: Registry[Command]) -> None:
 
 @hookspec
 def inferd_register_routes(registry: Registry[Any]) -> None:
-    """HTTP routes, by mount name: `build(engine) -> APIRouter`. Loaded by the server."""
+    """HTTP routes, by name: `build(engine: AsyncEngine) -> APIRouter`. Loaded by the server."""
 
 
 @hookspec
@@ -125,4 +125,4 @@ def inferd_register_reasoning_parsers(registry: Registry[Any]) -> None:
 
 @hookspec
 def inferd_register_stat_loggers(registry: Registry[StatLogger]) -> None:
-    """Receivers of engine statistics, by name. Loaded by the server; called at intervals."""
+    """Receivers of engine statistics, by name. Loaded by the server, called every 10 seconds."""
