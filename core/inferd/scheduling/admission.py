@@ -35,7 +35,7 @@ class Admission:
                 return
 
     def _try(self, seq: Sequence, step: Step) -> bool:
-        shared = self._shared_with_leader(seq)
+        shared = self._shared_with_leader(seq, step)
         matched = self._blocks.match(seq) if shared is None else shared
         size = self._s.layout.block_size
         computed = len(matched[0]) * size if shared is None else seq.num_known - 1
@@ -89,8 +89,8 @@ class Admission:
             self._blocks.hash_blocks(seq)
             step.pending_hashes.update(seq.block_hashes[seq.registered : end])
 
-    def _shared_with_leader(self, seq: Sequence) -> Tables | None:
-        """n > 1: the leader's full prompt blocks, when they are computed and still there.
+    def _shared_with_leader(self, seq: Sequence, step: Step) -> Tables | None:
+        """n > 1: the leader's full prompt blocks, when earlier steps compute all of them.
 
         Windows may have passed some of them by now: then the prefix cache has to do.
         """
@@ -98,6 +98,8 @@ class Admission:
         if leader is None or seq.output_ids or self._blocks.has_windows:
             return None
         if leader.status != Status.RUNNING or leader.num_computed < leader.num_prompt:
+            return None
+        if any(prefilling is leader for prefilling, _, _ in step.prefills):
             return None
         full = (seq.num_prompt - 1) // self._s.layout.block_size
         return [table[:full] for table in leader.tables]
