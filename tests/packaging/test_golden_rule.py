@@ -1,0 +1,64 @@
+"""Delete a plugin's folder and its lines in pyproject, and core's tests stay green."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+PLUGIN = "models_llama"
+LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "build", "dist", PLUGIN)
+
+
+@pytest.fixture
+def without(tmp_path: Path, repository: Path, make_environment):
+    """(a copy of the repository without the plugin, an environment in which it is installed)."""
+    copy = tmp_path / "repository"
+    shutil.copytree(repository, copy, ignore=LEFT_OUT)
+    project = copy / "pyproject.toml"
+    lines = [line for line in project.read_text().splitlines() if not is_of_plugin(line)]
+    project.write_text("\n".join(drop_from_lists(line) for line in lines) + "\n")
+    environment = make_environment()
+    environment.install("-e", copy)
+    return copy, environment
+
+
+def is_of_plugin(line: str) -> bool:
+    """A line that holds nothing else: its entry point, its package."""
+    return line.strip().startswith(("llama = ", f'"plugins/{PLUGIN}'))
+
+
+def drop_from_lists(line: str) -> str:
+    for name in (f"plugins/{PLUGIN}/inferd_{PLUGIN}", f"plugins/{PLUGIN}", f"inferd_{PLUGIN}"):
+        line = line.replace(f', "{name}"', "").replace(f'"{name}", ', "")
+    return line.replace(f":plugins/{PLUGIN}", "")
+
+
+def test_nothing_of_the_plugin_is_left(without):
+    copy, environment = without
+    assert PLUGIN not in (copy / "pyproject.toml").read_text()
+    out = environment.run("inferd", "plugins", "--json")
+    assert {json.loads(line)["plugin"] for line in out.splitlines()} == {"builtin", "server"}
+
+
+def test_the_quick_tests_of_core_stay_green(without):
+    copy, environment = without
+    told = environment.run("python", "-m", "pytest", "-q", *quick(copy), place=copy)
+    assert "passed" in told
+
+
+@pytest.mark.slow
+def test_all_unit_tests_stay_green(without):
+    copy, environment = without
+    words = ["-m", "not soak and not gpu", "tests/unit", "tests/property"]
+    told = environment.run("python", "-m", "pytest", "-q", *words, place=copy)
+    assert "passed" in told
+
+
+def quick(copy: Path) -> list[str]:
+    """Where the plugins are found and chosen, and the policies that need no model."""
+    tests = copy / "tests"
+    names = ["unit/plugin", "unit/host", "unit/engine/test_engine.py", "unit/scheduling"]
+    return [str(tests / name) for name in names if (tests / name).exists()]
