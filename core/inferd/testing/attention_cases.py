@@ -12,6 +12,9 @@ ROWS: dict[str, list[tuple[int, int]]] = {  # (queries, context) per row, decode
     "decodes": [(1, 1), (1, 95), (1, 16), (1, 17), (1, 40), (1, 96)],
     "prefills": [(33, 33), (2, 2), (64, 64)],
     "chunks": [(20, 70), (5, 16), (16, 32)],
+    "long": [(1, 300), (150, 150), (130, 395)],  # past the tiles of any kernel
+    "many": [(1, 1 + 11 * row % 200) for row in range(40)],
+    "siblings": [(1, 60), (1, 49), (1, 96), (1, 70), (9, 57), (30, 90)],
     "mixed": [(1, 50), (1, 3), (1, 96), (9, 9), (17, 81), (2, 47)],
 }
 
@@ -27,9 +30,11 @@ class AttentionCase:
     soft_cap: float | None = None
     scale: float = 0.2
     rows: str = "mixed"
+    shared: int = 0  # leading blocks that all rows have in common, as after a prefix hit
 
     def __str__(self) -> str:
-        extras = [f"{n}={v}" for n in ("window", "soft_cap") if (v := getattr(self, n)) is not None]
+        named = ("window", "soft_cap", "shared")
+        extras = [f"{name}={value}" for name in named if (value := getattr(self, name))]
         heads = f"heads={self.heads}/{self.kv_heads}x{self.head_dim}"
         return " ".join([self.dtype, heads, f"block={self.block_size}", *extras, self.rows])
 
@@ -65,7 +70,9 @@ def _cases() -> list[AttentionCase]:
     cases += [replace(base, window=window) for window in (1, 16, 24, 500)]
     cases += [replace(base, window=24, rows=rows) for rows in ("decodes", "prefills", "chunks")]
     cases += [replace(base, soft_cap=cap, rows=rows) for cap in (1.0, 20.0) for rows in ROWS]
+    cases += [replace(base, rows="siblings", shared=3, window=w) for w in (None, 20, 60)]
     together = replace(base, window=20, heads=8, kv_heads=2, head_dim=128, block_size=32)
+    cases += [replace(together, rows=rows) for rows in ("long", "many")]
     cases += [together, replace(together, dtype="bfloat16"), replace(together, soft_cap=2.0)]
     return list(dict.fromkeys(cases))
 

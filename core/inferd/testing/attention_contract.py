@@ -91,6 +91,8 @@ class Step:
         self._num_blocks = sum(self._widths) + 5
         order = torch.randperm(self._num_blocks - 1, generator=_seeded(0)) + 1
         self._blocks = list(order[: sum(self._widths)].split_with_sizes(self._widths))
+        for blocks in self._blocks[1:]:
+            blocks[: case.shared] = self._blocks[0][: case.shared]
         self.spec = kv_spec(case.kv_heads, case.head_dim, case.window, self._dtype)
         self.params = AttentionParams(case.heads, case.scale, self.spec, 1, case.soft_cap)
         self.batch = self._batch()
@@ -100,9 +102,14 @@ class Step:
         return self._draw(layer, total, self._case.heads)
 
     def keys_and_values(self, layer: int, row: int) -> list[Tensor]:
-        context = self._rows[row][1]
-        seeds = (100 + 10 * row + layer, 500 + 10 * row + layer)
-        return [self._draw(seed, context, self._case.kv_heads) for seed in seeds]
+        context, common = self._rows[row][1], self._case.shared * self._case.block_size
+        drawn = []
+        for seed in (1000 + layer, 3000 + layer):
+            values = self._draw(seed + 10 * row, context, self._case.kv_heads)
+            if row and common:
+                values[:common] = self._draw(seed, self._rows[0][1], self._case.kv_heads)[:common]
+            drawn.append(values)
+        return drawn
 
     def fill(self, backend: AttentionBackend, layer: int) -> tuple[Tensor, Tensor]:
         """The caches of a layer after this step's write."""

@@ -19,7 +19,7 @@ from inferd.builtin.unquantized import Unquantized
 from inferd.contracts.attention import AttentionBackend, KVSpec
 from inferd.contracts.loader import WeightLoader
 from inferd.contracts.model import BuildContext, CausalLM, ModelConfig
-from inferd.contracts.ops import OpProvider, OpRequest, Ops
+from inferd.contracts.ops import OpRequest, Ops
 from inferd.host.host import Host
 from inferd.loading.weights import load_weights
 from inferd.memory.kv_cache import KVGroups
@@ -29,15 +29,9 @@ from inferd.types import Batch
 CPU = torch.device("cpu")
 
 
-def collect_ops(*providers: type[OpProvider], dtype: torch.dtype = torch.float32) -> Ops:
-    """The reference ops, overridden by each provider in turn."""
-    request = OpRequest("cpu", "test", dtype)
-    kinds: tuple[type[OpProvider], ...] = (TorchOps, *providers)
-    merged: dict[str, Any] = {}
-    for provider in kinds:
-        for name, op in provider().ops(request).items():
-            merged[name] = {**merged.get(name, {}), **op} if isinstance(op, Mapping) else op
-    return Ops(**merged)
+def reference_ops(dtype: torch.dtype) -> Ops:
+    offered: Mapping[str, Any] = TorchOps().ops(OpRequest("cpu", "test", dtype))
+    return Ops(**offered)
 
 
 @functools.cache
@@ -59,7 +53,7 @@ def build_context(
     return BuildContext(
         config=ModelConfig("tiny", hf, dtype, max_model_len, vocab_size),
         device=CPU,
-        ops=ops or collect_ops(dtype=dtype),
+        ops=ops or reference_ops(dtype),
         attention=attention or TorchAttention(),
         quantization=Unquantized(),
     )
@@ -110,14 +104,6 @@ class Driver:
             logits_TV = self._model.compute_logits(self._model(batch, self._caches))
         parts = logits_TV.split_with_sizes([len(tokens[row]) for row in rows])
         return dict(zip(rows, parts, strict=True))
-
-    def feed(self, row: int, tokens: Sequence[int], chunks: Sequence[int]) -> Tensor:
-        """One row alone, in chunks of these sizes and then token by token; logits [tokens, V]."""
-        ends = [*itertools.takewhile(lambda end: end < len(tokens), itertools.accumulate(chunks))]
-        ends += range((ends[-1] if ends else 0) + 1, len(tokens) + 1)
-        starts = [0, *ends[:-1]]
-        parts = [self.step({row: tokens[a:b]})[row] for a, b in zip(starts, ends, strict=True)]
-        return torch.cat(parts)
 
     def _batch(self, rows: list[int], tokens: Mapping[int, Sequence[int]]) -> Batch:
         starts = [self._lengths.get(row, 0) for row in rows]

@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 
+def fails(check: Callable[[object], None], cases: Iterable[object]) -> bool:
+    """Whether any case fails; those after it are not run."""
+    return any(failures(check, [case]) for case in cases)
+
+
 def failures(check: Callable[[object], None], cases: Iterable[object]) -> dict[str, str]:
     """Message by case that fails."""
     found: dict[str, str] = {}

@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 import torch
-from planted import failures
+from planted import fails, failures
 
 from inferd.builtin.unquantized import DenseWeights, Unquantized
 from inferd.contracts.quantization import LinearMethod
@@ -84,7 +84,8 @@ class Planted(QuantizationContract):
 
 @pytest.mark.parametrize("weights", [NoBias, PartsSwapped, OrderMatters])
 def test_wrong_numbers_fail(weights):
-    assert Planted(method(weights)).failing()
+    contract = Planted(method(weights))
+    assert fails(lambda layer: contract.test_agrees_with_the_reference(*layer), LAYERS)
 
 
 def test_wrong_accounting_fails():
