@@ -14,7 +14,6 @@ from inferd.testing import AttentionContract
 from inferd.testing.attention_cases import CASES
 from inferd.testing.one_thread import OneThread
 
-
 MIXED = [case for case in CASES if case.rows == "mixed"]
 
 
