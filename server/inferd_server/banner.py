@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from inferd.contracts.executor import WorkerInfo
     from inferd_server.settings import Settings
 
+MIB = 1 << 20
 GIB = 1 << 30
 
 
@@ -38,9 +40,11 @@ class Banner:
 
     def loading(self, url: str) -> None:
         if self._pretty:
+            from rich.markup import escape
+
             self._print(
-                f"[bold]inferd {__version__}[/bold]  {self._settings.model}  loading ... "
-                f"(already listening on {url})"
+                f"[bold]inferd {__version__}[/bold] is loading {escape(self._settings.model)} "
+                f"and already listens on {url}"
             )
         self._line("loading", url=url, model=self._settings.model)
 
@@ -77,26 +81,49 @@ class Banner:
 
 
 def _screen(known: dict[str, Any], url: str, settings: Settings, seconds: float) -> list[str]:
-    weights = known.get("weight_bytes", 0) / GIB
-    cache = known.get("kv_bytes", 0) / GIB
+    from rich.markup import escape
+
+    return [
+        escape(_model(known)),
+        _cache(known),
+        f"  API       [bold]{url}/v1[/bold]  metrics /metrics  schema /openapi.json",
+        f"[green]ready[/green] in {seconds:.1f} s; Ctrl-C drains and stops. Try:",
+        "",
+        escape(_curl(url, settings)),
+        "",
+    ]
+
+
+def _model(known: dict[str, Any]) -> str:
+    what, ops = known.get("model", "?"), ", ".join(known.get("ops", ())) or "?"
+    weights = f"{_size(known.get('weight_bytes', 0))} of weights in {known.get('dtype', '?')}"
+    place = f"on {known.get('device', '?')}; attention {known.get('attention', '?')}, ops {ops}"
+    return f"  model     {what}, {weights} {place}"
+
+
+def _cache(known: dict[str, Any]) -> str:
     tokens, length = known["kv_tokens"], known["max_model_len"]
     short = max(1, length // 8)
-    name = settings.served_names[0]
-    body = f'{{"model": "{name}", "messages": [{{"role": "user", "content": "Hello"}}]}}'
-    weights_line = (
-        f" [green]OK[/green] weights {weights:.2f} GiB  {known.get('dtype', '?')}"
-        f"  {known.get('device', '?')}  attention {known.get('attention', '?')}"
-        f"  ops {', '.join(known.get('ops', ())) or '?'}"
-    )
-    cache_line = (
-        f" [green]OK[/green] KV cache {cache:.2f} GiB fits {tokens:,} tokens"
-        f" = {known['concurrent_at_max_len']:,} requests of {length:,}"
-        f" or {max(1, tokens // short):,} of {short:,} at once;"
-        f" the scheduler runs {known['max_num_seqs']:,}"
-    )
-    ready_line = (
-        f" [green]ready[/green] in {seconds:.1f} s: [bold]{url}[/bold]"
-        "  API /v1  metrics /metrics  schema /openapi.json   (Ctrl-C drains)"
-    )
-    curl = f"curl {url}/v1/chat/completions -H 'Content-Type: application/json' -d '{body}'"
-    return [weights_line, cache_line, ready_line, f" try: {curl}"]
+    size = f"{_size(known.get('kv_bytes', 0))} = {tokens:,} tokens"
+    long = f"{known['concurrent_at_max_len']:,} requests of {length:,} tokens at once"
+    many = f"{max(1, tokens // short):,} of {short:,}; at most {known['max_num_seqs']:,} together"
+    return f"  KV cache  {size}: {long} or {many}"
+
+
+def _size(num_bytes: int) -> str:
+    return f"{num_bytes / GIB:.1f} GiB" if num_bytes >= GIB else f"{num_bytes / MIB:.0f} MiB"
+
+
+def _curl(url: str, settings: Settings) -> str:
+    """One line that works as it stands in a shell of this machine."""
+    message = {"role": "user", "content": "Name three colours."}
+    body = {
+        "model": settings.served_names[0],
+        "messages": [message],
+        "max_tokens": 64,
+        "temperature": 0,
+    }
+    near = url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
+    key = ' -H "Authorization: Bearer $INFERD_API_KEY"' if settings.api_keys else ""
+    kind = "-H 'Content-Type: application/json'"
+    return f"curl {near}/v1/chat/completions {kind}{key} -d {shlex.quote(json.dumps(body))}"

@@ -172,3 +172,14 @@ def test_an_unusable_model_ends_the_start(tmp_path: Path) -> None:
         served.close()
         assert "Traceback" not in served.stderr
         assert served.is_gone()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_loading_ends_the_start(start: Any, number: signal.Signals) -> None:
+    with start() as served:
+        served.event("loading")
+        served.signal(number)
+        assert served.wait(20) == 0
+        assert served.is_gone()
+        served.close()
+        assert served.stderr == ""
