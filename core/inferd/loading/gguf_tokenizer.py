@@ -13,7 +13,7 @@ from inferd.loading.gguf_names import token_id
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-CONTROL, USER_DEFINED = 3, 4  # token types
+UNKNOWN, CONTROL, USER_DEFINED = 2, 3, 4  # token types
 GPT2_LIKE = ("gpt-2", "default", "")
 LLAMA3_SPLIT = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
@@ -162,7 +162,8 @@ def _add_special(tokenizer: Tokenizer, metadata: dict[str, Any], tokens: list[st
 
     types = _array(metadata, "token_type", int)
     pairs = list(zip(tokens, types, strict=False))
-    special = [AddedToken(t, special=True, normalized=False) for t, k in pairs if k == CONTROL]
+    names = [token for token, kind in pairs if kind in (UNKNOWN, CONTROL)]
+    special = [AddedToken(name, special=True, normalized=False) for name in names]
     tokenizer.add_special_tokens(special)
     user = [AddedToken(t, normalized=False) for t, k in pairs if k == USER_DEFINED]
     if user:

@@ -4,6 +4,7 @@ transformers, so that front ends start at once.
 
 from __future__ import annotations
 
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 
 Message = dict[str, Any]
 CONTEXT_TOKENS = 8  # of the prompt, for what depends on the token before: a word's first space
-UTF8_BYTES = 4  # of a character at most
-INCOMPLETE = "\N{REPLACEMENT CHARACTER}"
 
 
 class StreamDecoder:
@@ -31,21 +30,12 @@ class StreamDecoder:
 
         self._backend = backend
         self._skip = skip
-        complete, begun = self._split(prompt[-CONTEXT_TOKENS:])
-        self._stream = DecodeStream(ids=complete, skip_special_tokens=skip)
+        self._stream = DecodeStream(skip_special_tokens=skip)
         self._pending: list[int] = []  # tokens whose characters are not complete
-        for token_id in begun:
+        self._shown = ""  # of their text, by the prompt
+        for token_id in prompt[-CONTEXT_TOKENS:]:
             self.step(token_id)
-        shown = backend.decode(begun, skip_special_tokens=skip)
-        self._shown = shown.rstrip(INCOMPLETE)  # by the prompt, of the pending tokens
-
-    def _split(self, context: list[int]) -> tuple[list[int], list[int]]:
-        """Whole characters, and the tokens after them that begin one."""
-        for size in range(len(context), max(-1, len(context) - UTF8_BYTES), -1):
-            text = self._backend.decode(context[:size], skip_special_tokens=self._skip)
-            if not text.endswith(INCOMPLETE):
-                return context[:size], context[size:]
-        return [], []  # not text: nothing of it is shown
+        self._shown = backend.decode(self._pending, skip_special_tokens=skip)
 
     def step(self, token_id: int) -> str:
         """New text, or "" while a character is incomplete."""
@@ -60,9 +50,15 @@ class StreamDecoder:
         return self._take(self._backend.decode(self._pending, skip_special_tokens=self._skip))
 
     def _take(self, text: str) -> str:
+        shown, self._shown = self._shown, ""
         self._pending.clear()
-        new, self._shown = text.removeprefix(self._shown), ""
-        return new
+        return text[_num_equal(text, shown) :]
+
+
+def _num_equal(text: str, other: str) -> int:
+    """Characters until the two differ."""
+    pairs = zip(text, other, strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 class Tokenizer:

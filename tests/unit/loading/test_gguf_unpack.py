@@ -11,6 +11,7 @@ import torch
 from gguf import GGMLQuantizationType as Kind
 from gguf_files import write_blocks
 
+from inferd.errors import CheckpointError
 from inferd.loading.gguf import CHUNK_VALUES, GgufLoader
 
 PLAIN = ["F32", "F16", "BF16"]
@@ -73,8 +74,6 @@ def test_unpacking_in_pieces_gives_the_whole(tmp_path: Path, name: str) -> None:
 
 
 def test_rows_are_multiples_of_a_block(tmp_path: Path) -> None:
-    from inferd.errors import CheckpointError
-
     path = write_blocks(tmp_path / "m.gguf", random_blocks(Kind.Q8_0, 4, 64, 0), Kind.Q8_0)
     raw = bytearray(path.read_bytes())
     at = raw.index(b"blk.0.ffn_down.weight") + len("blk.0.ffn_down.weight") + 4
