@@ -40,7 +40,7 @@ lint: install
 type: install
 	$(BIN)/mypy
 
-docs: install
+docs: fixtures
 	$(BIN)/python -m pytest tests/docs
 
 bench: fixtures

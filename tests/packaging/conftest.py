@@ -1,59 +1,16 @@
-"""Wheels and virtual environments, made without network.
-
-Packages are built by the hatchling of the environment that runs the tests. A virtual environment
-starts empty but for a .pth file that leads to that environment's site-packages, so dependencies
-are there; .pth files inside of it are not followed, so an editable inferd is not.
-"""
+"""Wheels of the repository and of a written plugin, built once."""
 
 from __future__ import annotations
 
-import subprocess
 import sys
-import sysconfig
-import venv
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
-
-class Environment:
-    """An empty virtual environment whose dependencies are installed already."""
-
-    def __init__(self, place: Path) -> None:
-        venv.create(place, with_pip=False, symlinks=True)
-        self.bin = place / "bin"
-        (site,) = place.glob("lib/python*/site-packages")
-        (site / "dependencies.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
-
-    def pip(self, *words: str) -> None:
-        python = str(self.bin / "python")
-        command = [sys.executable, "-m", "pip", "--python", python, "--no-input", "-q", *words]
-        run(command, place=self.bin.parent)
-
-    def install(self, *words: str | Path) -> None:
-        """Without dependencies, network and build isolation."""
-        self.pip("install", "--no-deps", "--no-index", "--no-build-isolation", *map(str, words))
-
-    def run(self, *command: str, place: Path | None = None, code: int = 0) -> str:
-        """Standard output of one of its programs, started outside of the repository."""
-        first, *rest = command
-        return run([str(self.bin / first), *rest], place=place or self.bin.parent, code=code)
-
-
-def run(command: list[str], *, place: Path, code: int = 0) -> str:
-    done = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False)
-    assert done.returncode == code, f"{command}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
-
-
-def build_wheel(source: Path, into: Path) -> Path:
-    words = ["--no-build-isolation", "--no-deps", "--no-index", "-q", "-w", str(into), str(source)]
-    run([sys.executable, "-m", "pip", "wheel", *words], place=into.parent)
-    (wheel,) = into.glob("*.whl")
-    return wheel
+from environments import ROOT, Environment, build_wheel, run
 
 
 @pytest.fixture(scope="session")

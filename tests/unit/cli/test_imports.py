@@ -1,0 +1,34 @@
+"""What a start of the command line imports; bench/startup.py has the times that follow from it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = {"torch", "transformers", "fastapi", "pydantic", "numpy", "rich", "zmq", "tokenizers"}
+STARTS = {
+    "import inferd": "import inferd",
+    "help": "from inferd.cli import main; main(['--help'])",
+    "examples": "from inferd.cli import main; main([])",
+    "plugins": "from inferd.cli import main; main(['plugins'])",
+    "plugins info": "from inferd.cli import main; main(['plugins', 'info', 'builtin'])",
+    "plugins new": "from inferd.cli import main; main(['plugins', 'new', 'ops', 'no-name'])",
+}
+PROBE = "\nimport sys, json; print(); print(json.dumps(sorted(sys.modules)))"
+
+
+@pytest.mark.parametrize("start", STARTS)
+def test_nothing_heavy_is_imported(start, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", STARTS[start] + PROBE],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+    )
+    modules = set(json.loads(done.stdout.splitlines()[-1]))
+    assert "inferd" in modules
+    assert not HEAVY & modules
