@@ -69,3 +69,19 @@ def test_held_text_comes_out_when_the_sequence_ends() -> None:
     detokenizer = Detokenizer(Pieces(["a st"], tail="?"), ["stop"], include_stop=False)
     assert detokenizer.feed([0]) == ("a ", None)
     assert detokenizer.finish() == ("st?", None)
+
+
+@given(pieces=PIECES, min_tokens=st.integers(0, 12))
+def test_a_stop_string_within_the_first_tokens_does_not_count(
+    pieces: list[str], min_tokens: int
+) -> None:
+    """One that ends later does, wherever it began."""
+    detokenizer = Detokenizer(Pieces(pieces), ["ab"], include_stop=True, min_tokens=min_tokens)
+    text, stop = detokenizer.feed(list(range(len(pieces))))
+    if stop is None:
+        text += detokenizer.finish()[0]
+    whole = "".join(pieces)
+    passed = len("".join(pieces[:min_tokens]))
+    at = whole.find("ab", max(0, passed - 1))
+    assert text == (whole if at < 0 else whole[: at + 2])
+    assert (stop == "ab") == (at >= 0)
