@@ -107,7 +107,8 @@ def _parser_lines(parser: argparse.ArgumentParser, *, everything: bool = False) 
     if not everything and engine & {group.title for group in parser._action_groups}:
         lines += ["", "Takes the [options of the engine](#options-of-the-engine) too."]
     for group in parser._action_groups:
-        if group.title in engine and not everything:
+        of_plugin = str(group.title).startswith("options of the plugin ")
+        if (group.title in engine or of_plugin) and not everything:
             continue
         rows = []
         for action in group._group_actions:

@@ -66,5 +66,7 @@ class Selection:
             raise PluginError(
                 f"plugin {name!r} is not installed{hint}\n"
                 f"  installed: {', '.join(known) or 'none'}\n"
-                f"  try: pip install inferd-{name}   (in a checkout: pip install -e ./plugins/...)"
+                f"  try: pip install inferd-KIND-{name}, as in inferd-models-{name} or "
+                f"inferd-quant-{name}\n"
+                f"       in a checkout: pip install -e ./plugins/KIND_{name}"
             )

@@ -68,7 +68,7 @@ def test_words_come_from_flag_then_environment_then_file(plugins, capsys, monkey
 def test_an_unknown_plugin_exits_with_2_and_the_pip_line(plugins, capsys):
     assert main(["plugins", "--plugins", "awk"]) == 2
     err = capsys.readouterr().err
-    assert "pip install inferd-awk" in err
+    assert "pip install inferd-KIND-awk" in err
     assert "installed: builtin" in err
 
 

@@ -41,7 +41,7 @@ def test_an_unknown_plugin_lists_the_installed_and_how_to_install():
     text = str(caught.value)
     assert "did you mean 'awq'" in text
     assert ", ".join(INSTALLED) in text
-    assert "pip install inferd-awk" in text
+    assert "pip install inferd-KIND-awk, as in inferd-models-awk" in text
     assert caught.value.exit_code == 2
 
 
