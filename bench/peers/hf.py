@@ -26,27 +26,26 @@ class Transformers:
         self._model.generation_config.eos_token_id = None
 
     def generate(self, prompts: list[list[int]], num_tokens: int) -> list[list[int]]:
-        import torch
-
-        with torch.inference_mode():
-            if len(prompts) == 1:
-                return [self._alone(prompts[0], num_tokens)]
-            return self._together(prompts, num_tokens)
+        if len(prompts) == 1:
+            return [self._alone(prompts[0], num_tokens)]
+        return self._together(prompts, num_tokens)
 
     def _alone(self, ids: list[int], num_tokens: int) -> list[int]:
         import torch
 
         prompt_1T = torch.tensor([ids])
-        done_1T = self._model.generate(
-            prompt_1T,
-            attention_mask=torch.ones_like(prompt_1T),
-            do_sample=False,
-            max_new_tokens=num_tokens,
-        )
+        with torch.inference_mode():
+            done_1T = self._model.generate(
+                prompt_1T,
+                attention_mask=torch.ones_like(prompt_1T),
+                do_sample=False,
+                max_new_tokens=num_tokens,
+            )
         found: list[int] = done_1T[0, len(ids) :].tolist()
         return found
 
     def _together(self, prompts: list[list[int]], num_tokens: int) -> list[list[int]]:
+        """Not in inference_mode: a thread of transformers' own writes to what is made here."""
         from transformers import GenerationConfig
         from transformers.generation.configuration_utils import ContinuousBatchingConfig
 

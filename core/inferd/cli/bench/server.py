@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -18,7 +19,8 @@ STOP_S = 30.0
 class OwnServer:
     """Context manager: the server on a free port. `ready` is its ready event.
 
-    Raises EnvironmentProblem when the server ends before it is ready.
+    Raises EnvironmentProblem when the server ends before it is ready. For the main thread: SIGTERM
+    becomes an exit that stops the server too.
     """
 
     def __init__(self, model: str, flags: Sequence[str]) -> None:
@@ -28,6 +30,7 @@ class OwnServer:
         self.process: subprocess.Popen[str]
 
     def __enter__(self) -> OwnServer:
+        self._handler = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
         started = time.perf_counter()
         self.process = subprocess.Popen(self._command, stdout=subprocess.PIPE, text=True)
         try:
@@ -59,3 +62,5 @@ class OwnServer:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.communicate()
+        finally:
+            signal.signal(signal.SIGTERM, self._handler)
