@@ -14,6 +14,8 @@ from typing import Any, NoReturn
 
 from inferd.errors import RequestError
 
+MARK = "THE_TEXT_ENDS_HERE "  # its space tells whether the template trims what it is given
+
 
 @lru_cache(maxsize=16)
 def _compile(template: str) -> Any:
@@ -63,3 +65,33 @@ def render(template: str, messages: list[dict[str, Any]], **context: Any) -> str
             f"the messages do not fit the model's chat template: {error}", "messages"
         ) from None
     return text
+
+
+def render_open(template: str, messages: list[dict[str, Any]], **context: Any) -> str:
+    """As `render`, up to the end of the last message's text, so that it is continued.
+
+    Raises RequestError when that message has no text, or the template does not show it.
+    """
+    *before, last = messages
+    text = render(template, [*before, _marked(last)], **context)
+    end = text.rfind(MARK.strip())
+    if end < 0:
+        raise RequestError(
+            "continue_final_message: the model's chat template does not show the last message",
+            "messages",
+        )
+    kept = text[:end]
+    return kept if text.startswith(MARK, end) else kept.rstrip()  # the template trims texts
+
+
+def _marked(message: dict[str, Any]) -> dict[str, Any]:
+    """With a mark at the end of its text; a text may stand in parts."""
+    content = message.get("content")
+    if isinstance(content, str):
+        return {**message, "content": content + MARK}
+    parts = list(content) if isinstance(content, list) else []
+    for place, part in reversed(list(enumerate(parts))):
+        if isinstance(part, dict) and isinstance(part.get("text"), str):
+            parts[place] = {**part, "text": part["text"] + MARK}
+            return {**message, "content": parts}
+    raise RequestError("continue_final_message needs a last message with text", "messages")

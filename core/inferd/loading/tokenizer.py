@@ -137,19 +137,7 @@ class Tokenizer:
             )
         if not messages:
             raise RequestError("messages is empty; give at least one message", "messages")
-        text = templates.render(
-            template,
-            messages,
-            tools=tools,
-            add_generation_prompt=add_generation_prompt and not continue_final_message,
-            **{**self.special_tokens, **context},
-        )
-        return _cut_after(text, messages[-1]) if continue_final_message else text
-
-
-def _cut_after(text: str, message: Message) -> str:
-    """Without what the template puts behind the last message, so that it is continued."""
-    content = message.get("content")
-    if not isinstance(content, str) or content.strip() not in text:
-        raise RequestError("continue_final_message needs a last message with text", "messages")
-    return text[: text.rindex(content.strip()) + len(content.strip())]
+        render = templates.render_open if continue_final_message else templates.render
+        known = {"documents": None, **self.special_tokens, **context}
+        generate = add_generation_prompt and not continue_final_message
+        return render(template, messages, tools=tools, add_generation_prompt=generate, **known)
