@@ -181,16 +181,16 @@ class Serving:
     """`process.serve` in a thread, and two front ends."""
 
     def __init__(self, tmp_path: Path, context: zmq.Context[Any]) -> None:
-        socket = context.socket(zmq.ROUTER)
+        self._socket = context.socket(zmq.ROUTER)
         address = f"ipc://{tmp_path}/socket"
-        socket.bind(address)
-        config = EngineConfig.of("none")
+        self._socket.bind(address)
         self._codes: list[int] = []
-        self._thread = threading.Thread(
-            target=lambda: self._codes.append(process.serve(config, socket, os.getppid()))
-        )
+        self._thread = threading.Thread(target=self._serve)
         self._thread.start()
         self.peers = [Peer(context, address, name) for name in (b"one", b"other")]
+
+    def _serve(self) -> None:
+        self._codes.append(process.serve(EngineConfig.of("none"), self._socket, os.getppid()))
 
     @property
     def code(self) -> int:
