@@ -71,7 +71,7 @@ class TorchAttention(AttentionBackend):
         self, spec: KVSpec, num_blocks: int, block_size: int, device: torch.device
     ) -> tuple[Tensor, Tensor]:
         shape = (2, spec.num_kv_heads, num_blocks, block_size, spec.head_dim)
-        pool = _zeros(shape, spec.dtype, device)
+        pool = lazy_zeros(shape, spec.dtype, device)
         return pool[0].permute(1, 2, 0, 3), pool[1].permute(1, 2, 0, 3)
 
     def plan(self, batch: Batch, group: int, spec: KVSpec, block_size: int) -> TorchPlan:
@@ -99,7 +99,7 @@ class TorchAttention(AttentionBackend):
         return out_THE
 
 
-def _zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+def lazy_zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
     """On a CPU the pages are taken from the system when they are first written."""
     if device.type != "cpu":
         return torch.zeros(shape, dtype=dtype, device=device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
 from pathlib import Path
@@ -14,6 +15,8 @@ from inferd.contracts.verdict import YES, Verdict
 GIB = 1 << 30
 MOST_KV_BYTES = 4 * GIB  # a laptop stays usable; --kv-cache-memory-bytes asks for more
 KV_SHARE = 0.25  # of what is available, below that
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
+MOST_ARENA_BYTES = 32 << 20  # the most that M_MMAP_THRESHOLD takes
 
 
 class CpuPlatform(Platform):
@@ -28,6 +31,7 @@ class CpuPlatform(Platform):
     def prepare(self) -> None:
         if "OMP_NUM_THREADS" not in os.environ:
             torch.set_num_threads(len(os.sched_getaffinity(0)))
+        _keep_freed_memory()
 
     @property
     def device(self) -> torch.device:
@@ -47,6 +51,17 @@ class CpuPlatform(Platform):
 
     def default_kv_bytes(self, free: int, utilization: float) -> int:
         return int(min(MOST_KV_BYTES, free * KV_SHARE, free * utilization))
+
+
+def _keep_freed_memory() -> None:
+    """Let glibc reuse large blocks: mapping an activation anew costs more than computing it.
+
+    512 tokens of SmolLM2: 216 ms without, 206 with (2 cores of an EPYC, 2026-11-25).
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:  # glibc only
+        mallopt(M_MMAP_THRESHOLD, MOST_ARENA_BYTES)
+        mallopt(M_TRIM_THRESHOLD, GIB)
 
 
 def _available_bytes() -> int:

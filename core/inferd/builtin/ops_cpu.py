@@ -19,13 +19,18 @@ from torch import Tensor
 from inferd.contracts.ops import Linear, OpProvider, OpRequest
 from inferd.contracts.verdict import YES, Verdict, no
 
+MANY = 64  # rows from which the composite norm wins
+
 
 def rms_norm(x_TD: Tensor, weight_D: Tensor, eps: float) -> Tensor:
     """layer_norm of (x, -x), whose mean is zero and whose variance is the mean square.
 
-    12 us where F.rms_norm, a composite on CPUs, takes 25.
+    One token of 576: 4.6 us where F.rms_norm, a composite on CPUs, takes 9.7; 64 tokens: 21 both.
+    512 tokens: 115 and 79.
     """
     size = x_TD.shape[-1]
+    if x_TD.numel() > MANY * size:
+        return F.rms_norm(x_TD, (size,), weight_D, eps)
     doubled = torch.cat((x_TD, x_TD.neg()), -1)
     weight = torch.cat((weight_D, weight_D)) if weight_D.shape[0] == size else weight_D
     return torch.layer_norm(doubled, (2 * size,), weight, None, eps)[..., :size]
@@ -78,13 +83,13 @@ def rope_kv_write(
 
 
 def _store(cache_BSGE: Tensor, slots_T: Tensor, value_TGE: Tensor) -> None:
-    heads_first = cache_BSGE.permute(2, 0, 1, 3)
-    if heads_first.is_contiguous():
-        flat = heads_first.view(heads_first.shape[0], -1, heads_first.shape[-1])
-        flat.index_copy_(1, slots_T, value_TGE.transpose(0, 1))
+    """In one copy, whether a token's heads lie together or each head's tokens do."""
+    blocks, size, heads, width = cache_BSGE.shape
+    if cache_BSGE.is_contiguous():
+        cache_BSGE.view(blocks * size, heads, width).index_copy_(0, slots_T, value_TGE)
         return
-    size = cache_BSGE.shape[1]
-    cache_BSGE.index_put_((slots_T // size, slots_T % size), value_TGE)
+    heads_first = cache_BSGE.permute(2, 0, 1, 3).view(heads, blocks * size, width)
+    heads_first.index_copy_(1, slots_T, value_TGE.transpose(0, 1))
 
 
 def make_linear(weight_NK: Tensor, bias_N: Tensor | None) -> Linear:

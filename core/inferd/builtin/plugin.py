@@ -36,6 +36,12 @@ def inferd_register_attention(registry: Registry[Any]) -> None:
         summary="paged attention in plain torch",
         priority="reference",
     )
+    registry.add(
+        "cpu",
+        "inferd.builtin.attention_cpu:CpuAttention",
+        summary="decoding rows kept contiguous, prompts in blocks",
+        priority="tuned",
+    )
 
 
 @hookimpl
