@@ -12,6 +12,7 @@ import contextlib
 import os
 import signal
 import socket
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import TYPE_CHECKING, Any
@@ -49,7 +50,9 @@ class Signals:
             self.first.set()
             return
         self.second.set()
-        asyncio.get_running_loop().call_later(FORCE_S, os._exit, self.exit_code)
+        force = threading.Timer(FORCE_S, os._exit, [self.exit_code])  # the loop may be what hangs
+        force.daemon = True
+        force.start()
 
     @property
     def exit_code(self) -> int:
