@@ -114,7 +114,8 @@ class CpuAttention(AttentionBackend):
     def _own_scores(self, q_XQE: Tensor, k_PSE: Tensor, bucket: Bucket) -> Tensor:
         k_XLE = self._gather_keys(k_PSE, bucket).view(len(q_XQE), bucket.length, -1)
         scores_XQL = torch.bmm(q_XQE, k_XLE.transpose(1, 2))
-        scores_XQL[:, :, bucket.open_from :] += bucket.mask_X1L
+        if bucket.open_from < bucket.length:
+            scores_XQL[:, :, bucket.open_from :].add_(bucket.mask_X1L)
         return scores_XQL
 
     def _gather_keys(self, k_PSE: Tensor, bucket: Bucket) -> Tensor:

@@ -85,7 +85,7 @@ def _hide(scores_HNL: Tensor, window: int | None) -> None:
     num, keys = scores_HNL.shape[1:]
     if window is None:
         future = torch.full((num, num), -math.inf, dtype=scores_HNL.dtype).triu_(1)
-        scores_HNL[:, :, keys - num :] += future
+        scores_HNL[:, :, keys - num :].add_(future)
         return
     at_N1 = torch.arange(keys - num, keys).unsqueeze(1)
     key_L = torch.arange(keys)

@@ -78,4 +78,4 @@ class CausalLM(nn.Module, ABC):
 
     @abstractmethod
     def compute_logits(self, hidden_ND: Tensor) -> Tensor:
-        """Logits [N, V] in float32."""
+        """Logits [N, V], in float32 or as the output head makes them."""

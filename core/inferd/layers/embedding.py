@@ -43,7 +43,7 @@ class Embedding(nn.Module):
 
 
 class LMHead(nn.Module):
-    """Logits in float32. With `tied` it packs the embedding's weight for the product."""
+    """Logits as the product gives them. With `tied` it packs the embedding's weight for the product."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class LMHead(nn.Module):
         self._linear: Linear
 
     def forward(self, hidden_ND: Tensor) -> Tensor:
-        return self._linear(hidden_ND).float()
+        return self._linear(hidden_ND)
 
     def load_weight(self, suffix: str, part: int, tensor: RawTensor) -> None:  # noqa: ARG002
         check_suffix(suffix, tensor)

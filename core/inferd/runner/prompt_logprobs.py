@@ -67,7 +67,7 @@ class PromptLogprobs:
             target_N = targets_N[start : start + PIECE]
             offset = wanted.offset + start
             logits_NV = self._model.compute_logits(hidden_TD[offset : offset + len(target_N)])
-            pieces.append(logprobs_of(logits_NV, target_N, wanted.num_logprobs).tensors)
+            pieces.append(logprobs_of(logits_NV.float(), target_N, wanted.num_logprobs).tensors)
         ids, values, ranks = (torch.cat(parts) for parts in zip(*pieces, strict=True))
         return LogprobTensors(ids, values, ranks)
 

@@ -78,7 +78,8 @@ class Sampler:
         need = self._columns.needs(step.rows)
         if not need:
             best_N, ids_N = argmax(logits_NV)
-            return Sampled(ids_N, best_N, None, ())
+            return Sampled(ids_N, best_N.float(), None, ())
+        logits_NV = logits_NV.float()
         places = self._columns.places(step.rows, Need.LOGPROBS)
         raw_NV = self._raw(logits_NV, places, need) if len(places) else logits_NV
         self._change(logits_NV, step, need)
