@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 from bench.peers.bars import bars_table, compare, figures_table
+from bench.peers.machine import adopt_orphans
 from bench.peers.measure import PARTS
 from bench.peers.processes import convert, run_driver
 
@@ -49,6 +50,7 @@ def main() -> int:
 def alternate(args: argparse.Namespace) -> tuple[dict[str, list[dict[str, Any]]], list[str]]:
     """A B C A B C ...: the runs of each engine, and what disturbed or ended them."""
     folder, gguf = convert(args.model, args.cache)
+    adopt_orphans()
     engines = {"inferd": sys.executable, "inferd_served": sys.executable, **args.peers}
     runs: dict[str, list[dict[str, Any]]] = {engine: [] for engine in engines}
     problems = []

@@ -1,13 +1,19 @@
-"""Who else used the cores while a driver ran (Linux)."""
+"""Who else used the cores while a driver ran, and what drivers leave behind (Linux)."""
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
+import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.peers.measure import children_of
+
 BUSY = (1, 2, 3, 6, 7)  # fields of /proc/stat's first line: user, nice, system, irq, softirq
+PR_SET_CHILD_SUBREAPER = 36
 STEAL = 8  # what the hypervisor gave to others
 
 
@@ -34,6 +40,21 @@ class CpuClock:
         busy = (later.busy - self.busy) - (later.children - self.children)
         stolen = later.stolen - self.stolen
         return round(max(0.0, busy + stolen) / max(later.wall - self.wall, 1e-9), 2)
+
+
+def adopt_orphans() -> None:
+    """From now on, children whose parent ends become this process's own."""
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def end_children() -> None:
+    """Kill and reap what a driver left behind: only then its CPU time counts as this run's."""
+    while pids := children_of(os.getpid()):
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, 0)
 
 
 def read_stat(text: str, ticks_per_second: float) -> tuple[float, float]:

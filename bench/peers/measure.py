@@ -119,9 +119,13 @@ def tree_pss_mb(root: int) -> float:
 
 def _tree(root: int) -> Iterator[int]:
     yield root
-    for task in Path(f"/proc/{root}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            yield from _tree(int(child))
+    for child in children_of(root):
+        yield from _tree(child)
+
+
+def children_of(pid: int) -> list[int]:
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return [int(child) for task in tasks for child in (task / "children").read_text().split()]
 
 
 def _pss_kib(pid: int) -> int:

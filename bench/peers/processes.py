@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bench.peers.machine import CpuClock
+from bench.peers.machine import CpuClock, end_children
 
 from inferd.loading.sources import resolve
 
@@ -56,6 +56,8 @@ def run_driver(engine: str, python: str, weights: Path, args: argparse.Namespace
         )
     except subprocess.TimeoutExpired:
         return {"failed": f"no end after {args.timeout:g} s"}
+    finally:
+        end_children()
     return read_figures(done) | {"foreign_cores": before.foreign_cores(CpuClock.now())}
 
 

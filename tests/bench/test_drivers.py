@@ -90,6 +90,30 @@ def test_the_clock_of_this_machine_goes_forward():
     assert CpuClock.now().children > before.children
 
 
+ORPHANS = """
+import subprocess, sys
+from bench.peers.machine import CpuClock, adopt_orphans, end_children
+from bench.peers.measure import children_of
+adopt_orphans()
+busy = "n = 3_000_000\\nwhile True: n += sum(range(n)) * 0\\n"
+orphan = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {busy!r}])"
+before = CpuClock.now()
+subprocess.run([sys.executable, "-c", orphan], check=True)
+[pid] = children_of(__import__("os").getpid())
+stat = f"/proc/{pid}/stat"
+while int(open(stat).read().rpartition(")")[2].split()[11]) < 20:
+    pass
+end_children()
+print(children_of(__import__("os").getpid()), CpuClock.now().children - before.children >= 0.2)
+"""
+
+
+def test_what_a_driver_leaves_behind_is_ended_and_counted():
+    command = [sys.executable, "-c", ORPHANS]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "[] True\n"
+
+
 @pytest.mark.parametrize(
     ("code", "out", "err", "found"),
     [
