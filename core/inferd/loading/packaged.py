@@ -45,7 +45,9 @@ ALIASES = {
         num_bytes=98_362_432,
     ),
 }
-PACKAGE = re.compile(r"pkg:([A-Za-z0-9._-]+)==([A-Za-z0-9._+!-]+)#sha256=([0-9a-fA-F]{64})")
+PACKAGE = re.compile(  # a name begins with a letter or digit: never an option of pip, never ".."
+    r"pkg:([A-Za-z0-9][A-Za-z0-9._-]*)==([A-Za-z0-9][A-Za-z0-9._+!-]*)#sha256=([0-9a-fA-F]{64})"
+)
 
 
 def cache_dir() -> Path:

@@ -28,7 +28,7 @@ def resolve(model: str, *, revision: str | None = None, progress: Progress | Non
         return _from_hub(model.removeprefix("hf:"), revision)
     try:
         path = Path(model).expanduser()
-        if path.is_dir() or (path.is_file() and path.suffix == ".gguf"):
+        if (model and path.is_dir()) or (path.is_file() and path.suffix == ".gguf"):
             return _readable(path)
         there = path.exists()
     except (OSError, RuntimeError) as error:  # no permission, a name too long, no such user
