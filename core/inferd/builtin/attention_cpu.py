@@ -99,7 +99,9 @@ class CpuAttention(AttentionBackend):
 
     def _decode(self, q_RHE: Tensor, k_PSE: Tensor, v_BSGE: Tensor, decodes: Decodes) -> Tensor:
         rows, heads, size = q_RHE.shape
-        q_XQE = q_RHE.index_select(0, decodes.order_R).view(rows * v_BSGE.shape[2], -1, size)
+        if rows > 1:
+            q_RHE = q_RHE.index_select(0, decodes.order_R)
+        q_XQE = q_RHE.view(rows * v_BSGE.shape[2], -1, size)
         outs = []
         for bucket in decodes.buckets:
             q = q_XQE[bucket.lines]
@@ -109,7 +111,8 @@ class CpuAttention(AttentionBackend):
             else:
                 outs.append(_with_prefix(q, scores_XQL, k_PSE, v_BSGE, bucket, bucket.prefix))
         out = outs[0] if len(outs) == 1 else torch.cat(outs)
-        return out.view(rows, heads, size).index_select(0, decodes.inverse_R)
+        out_RHE = out.view(rows, heads, size)
+        return out_RHE.index_select(0, decodes.inverse_R) if rows > 1 else out_RHE
 
     def _own_scores(self, q_XQE: Tensor, k_PSE: Tensor, bucket: Bucket) -> Tensor:
         k_XLE = self._gather_keys(k_PSE, bucket).view(len(q_XQE), bucket.length, -1)

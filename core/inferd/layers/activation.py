@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from inferd.contracts.model import BuildContext
 from inferd.errors import UnsupportedModel
+from inferd.layers.layer import Layer
 
 NAMES = {"silu": "silu", "swish": "silu", "gelu": "gelu", "gelu_pytorch_tanh": "gelu_tanh"}
 
 
-class ActAndMul(nn.Module):
+class ActAndMul(Layer):
     """act(gate) * up over a fused [T, 2I] input; raises UnsupportedModel for an unknown name."""
 
     def __init__(self, hidden_act: str, build: BuildContext) -> None:

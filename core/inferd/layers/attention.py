@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from inferd.contracts.attention import AttentionParams, KVSpec
 from inferd.contracts.model import BuildContext, KVCache
+from inferd.layers.layer import Layer
 from inferd.types import Batch
 
 
-class Attention(nn.Module):
+class Attention(Layer):
     """`group` is set once the layers of the model have been sorted into KV groups."""
 
     def __init__(

@@ -6,15 +6,16 @@ Shape suffixes: T tokens, N positions, V vocabulary, D hidden.
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from inferd.contracts.loader import RawTensor
 from inferd.contracts.model import BuildContext
 from inferd.contracts.ops import Linear
+from inferd.layers.layer import Layer
 from inferd.layers.weight import check_suffix, unpack_checked
 
 
-class Embedding(nn.Module):
+class Embedding(Layer):
     def __init__(self, vocab_size: int, hidden_size: int, build: BuildContext) -> None:
         super().__init__()
         self.weight_VD = torch.empty(
@@ -42,8 +43,8 @@ class Embedding(nn.Module):
         """Rows are gathered from the weight as it is."""
 
 
-class LMHead(nn.Module):
-    """Logits as the product gives them. With `tied` it packs the embedding's weight for the product."""
+class LMHead(Layer):
+    """Logits as the product gives them. With `tied` it packs the embedding's weight for that."""
 
     def __init__(
         self,

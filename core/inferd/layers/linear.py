@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from inferd.contracts.loader import RawTensor
 from inferd.contracts.model import BuildContext
 from inferd.contracts.ops import Linear
 from inferd.contracts.quantization import LinearMethod, LinearSpec
+from inferd.layers.layer import Layer
 
 
-class LinearLayer(nn.Module):
+class LinearLayer(Layer):
     """Several checkpoint matrices fused along N (q, k, v; gate, up), or a single one."""
 
     def __init__(

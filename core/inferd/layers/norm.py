@@ -6,14 +6,15 @@ Shape suffixes: T tokens, D hidden.
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from inferd.contracts.loader import RawTensor
 from inferd.contracts.model import BuildContext
+from inferd.layers.layer import Layer
 from inferd.layers.weight import check_suffix, unpack_checked
 
 
-class RMSNorm(nn.Module):
+class RMSNorm(Layer):
     """Blocks pass (x, residual) on, so that add and norm are one op."""
 
     def __init__(self, size: int, eps: float, build: BuildContext) -> None:

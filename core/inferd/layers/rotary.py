@@ -8,14 +8,15 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from inferd.contracts.model import BuildContext
 from inferd.errors import UnsupportedModel
+from inferd.layers.layer import Layer
 from inferd.layers.rope_scaling import Rope, frequencies
 
 
-class Rotary(nn.Module):
+class Rotary(Layer):
     """Holds `cos_sin_PE` in float32: cos of the F frequencies, then their sines, per position.
 
     Raises UnsupportedModel for a scaling that is not known or not complete.

@@ -14,13 +14,22 @@ from torch import Tensor, nn
 
 from inferd.contracts.attention import KVSpec
 from inferd.contracts.model import BuildContext, CausalLM, KVCache
-from inferd.layers import ActAndMul, Attention, Embedding, LinearLayer, LMHead, RMSNorm, Rotary
+from inferd.layers import (
+    ActAndMul,
+    Attention,
+    Embedding,
+    Layer,
+    LinearLayer,
+    LMHead,
+    RMSNorm,
+    Rotary,
+)
 from inferd.types import Batch
 
 from .config import LlamaShape, flag
 
 
-class LlamaAttention(nn.Module):
+class LlamaAttention(Layer):
     def __init__(self, shape: LlamaShape, layer: int, build: BuildContext) -> None:
         super().__init__()
         name = f"model.layers.{layer}.self_attn"
@@ -47,7 +56,7 @@ class LlamaAttention(nn.Module):
         return out_TD
 
 
-class LlamaMLP(nn.Module):
+class LlamaMLP(Layer):
     def __init__(self, shape: LlamaShape, layer: int, build: BuildContext) -> None:
         super().__init__()
         name = f"model.layers.{layer}.mlp"
@@ -65,7 +74,7 @@ class LlamaMLP(nn.Module):
         return out_TD
 
 
-class LlamaBlock(nn.Module):
+class LlamaBlock(Layer):
     """Pre-norm block; takes and returns (x, residual) so that add and norm are one op."""
 
     attention = LlamaAttention
@@ -86,7 +95,7 @@ class LlamaBlock(nn.Module):
         return self.mlp(x_TD), residual
 
 
-class LlamaModel(nn.Module):
+class LlamaModel(Layer):
     block = LlamaBlock
 
     def __init__(self, shape: LlamaShape, build: BuildContext) -> None:

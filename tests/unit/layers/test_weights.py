@@ -65,10 +65,11 @@ def test_a_tied_head_uses_the_embedding_and_ignores_a_second_copy(build, raw):
     assert not list(head.children())
 
 
-def test_logits_are_float32(build, raw):
+def test_logits_stay_in_the_heads_dtype(build, raw):
+    """The sampler widens them when a request needs more than the largest."""
     head = LMHead(10, 4, build(dtype=torch.bfloat16))
     load_all(head, raw)
-    assert head(torch.randn(2, 4, dtype=torch.bfloat16)).dtype is torch.float32
+    assert head(torch.randn(2, 4, dtype=torch.bfloat16)).dtype is torch.bfloat16
 
 
 @pytest.mark.parametrize("kind", ["norm", "embedding", "head", "linear"])

