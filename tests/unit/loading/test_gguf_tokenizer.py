@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from reference_bpe import SMOLLM, ReferenceBPE
-from texts import VARIED
+from texts import MANY, VARIED
 from tokenizers import Tokenizer as Backend
 from transformers import AutoTokenizer, Qwen2Tokenizer
 from transformers.convert_slow_tokenizer import TikTokenConverter
@@ -77,7 +77,7 @@ def test_ids_are_those_of_the_reference(
 
 
 @given(text=st.text(max_size=30))
-@settings(max_examples=150, deadline=None)
+@MANY
 def test_ids_are_those_of_the_reference_on_any_text(
     smollm2_tokenizer: Tokenizer, reference: ReferenceBPE, text: str
 ) -> None:
@@ -99,7 +99,7 @@ def test_special_tokens_are_single_and_cut_the_text(
 
 
 @given(ids=st.lists(st.integers(0, 49151), max_size=12), skip=st.booleans())
-@settings(max_examples=150, deadline=None)
+@MANY
 def test_decoding_is_that_of_transformers(
     smollm2_tokenizer: Tokenizer, transformers_tokenizer: Any, ids: list[int], skip: bool
 ) -> None:

@@ -6,9 +6,9 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from texts import VARIED
+from texts import MANY, VARIED
 from transformers import LlamaTokenizer
 from transformers.convert_slow_tokenizer import generate_merges
 
@@ -45,6 +45,12 @@ def tokenizer() -> Tokenizer:
     return Tokenizer(TokenizerFiles(build_tokenizer(metadata()), None, {"eos_token": "</s>"}, [2]))
 
 
+@pytest.fixture(scope="module")
+def theirs() -> Any:
+    merges = generate_merges(IDS, dict(zip(TOKENS, SCORES, strict=True)))
+    return LlamaTokenizer(vocab=IDS, merges=merges)
+
+
 def sentencepiece(text: str) -> list[int]:
     """The algorithm of sentencepiece's bpe_model.cc: always merge the pair with the best score."""
     pieces = list((f"{SPACE}{text}" if text else "").replace(" ", SPACE))
@@ -69,29 +75,24 @@ def test_ids_are_those_of_sentencepiece(tokenizer: Tokenizer, text: str) -> None
 
 
 @given(text=st.text("thequickloHnr 日本é\n🙂", max_size=24))
-@settings(max_examples=200, deadline=None)
+@MANY
 def test_ids_are_those_of_sentencepiece_on_any_text(tokenizer: Tokenizer, text: str) -> None:
     assert tokenizer.encode(text, add_special_tokens=False) == sentencepiece(text)
 
 
 @given(ids=st.lists(st.integers(0, len(TOKENS) - 1), max_size=10))
-@settings(max_examples=200, deadline=None)
-def test_decoding_is_that_of_transformers(tokenizer: Tokenizer, ids: list[int]) -> None:
-    expected = transformers_tokenizer().decode(ids, skip_special_tokens=True)
+@MANY
+def test_decoding_is_that_of_transformers(
+    tokenizer: Tokenizer, theirs: Any, ids: list[int]
+) -> None:
+    expected = theirs.decode(ids, skip_special_tokens=True)
     assert tokenizer.decode(ids) == expected
 
 
-def transformers_tokenizer(cache: list[Any] = []) -> Any:  # noqa: B006 - made once
-    if not cache:
-        merges = generate_merges(IDS, dict(zip(TOKENS, SCORES, strict=True)))
-        cache.append(LlamaTokenizer(vocab=IDS, merges=merges))
-    return cache[0]
-
-
 @pytest.mark.parametrize("text", [text for text in VARIED if not text.startswith(" ")])
-def test_ids_are_those_of_transformers(tokenizer: Tokenizer, text: str) -> None:
+def test_ids_are_those_of_transformers(tokenizer: Tokenizer, theirs: Any, text: str) -> None:
     """It leaves a space that the text begins with as it is; sentencepiece adds one always."""
-    expected = transformers_tokenizer().encode(text, add_special_tokens=False)
+    expected = theirs.encode(text, add_special_tokens=False)
     assert tokenizer.encode(text, add_special_tokens=False) == expected
 
 
@@ -102,7 +103,7 @@ def test_the_file_decides_on_bos_and_the_first_space() -> None:
 
 
 @given(text=st.text("thequick 日本é\n🙂", max_size=20), cut=st.integers(0, 40))
-@settings(max_examples=200, deadline=None)
+@MANY
 def test_streams_are_exact(tokenizer: Tokenizer, text: str, cut: int) -> None:
     """Also where bytes make a character, and where the first word's space is not shown."""
     ids = tokenizer.encode(text)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from texts import VARIED, common
+from texts import MANY, VARIED, common
 
 from inferd.loading.tokenizer import Tokenizer
 
@@ -21,13 +21,13 @@ def streamed(tokenizer: Tokenizer, prompt: list[int], output: list[int], skip: b
 
 
 @given(ids=IDS, skip=st.booleans())
-@settings(max_examples=400, deadline=None)
+@MANY
 def test_pieces_make_the_whole(smollm2_tokenizer: Tokenizer, ids: list[int], skip: bool) -> None:
     assert streamed(smollm2_tokenizer, [], ids, skip) == smollm2_tokenizer.decode(ids, skip)
 
 
 @given(prompt=IDS, ids=IDS, skip=st.booleans())
-@settings(max_examples=400, deadline=None)
+@MANY
 def test_after_a_prompt_only_the_rest_is_shown(
     smollm2_tokenizer: Tokenizer, prompt: list[int], ids: list[int], skip: bool
 ) -> None:

@@ -1,5 +1,9 @@
 """Texts on which tokenizers differ when something is wrong."""
 
+from hypothesis import HealthCheck, settings
+
+# time says nothing on a machine that others use
+MANY = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 VARIED = [
     "",
     " ",
