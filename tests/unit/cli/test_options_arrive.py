@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import sys
+from pathlib import Path
+
 import pytest
 import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "runner"))
+
+from fake_model import HashModel, make_runner
 
 from inferd.config.engine import EngineConfig
 from inferd.contracts.model import ModelConfig
 from inferd.engine.engine import Engine
+from inferd.execution.in_process import InProcessExecutor
 from inferd.host.host import Host
 from inferd.loading.checkpoint import open_checkpoint
+from inferd.runner.build import build
 from inferd.runner.choices import choose_all, choose_platform
 
 TARGETS = """
@@ -22,6 +32,10 @@ class Bits(Options):
 
 class Taker:
     architecture = "test"
+    device = None
+    needs_host = False
+    prepare = lambda self: None
+    preferred_dtype = lambda self, stored: stored
     name = "mine"
     supports = classmethod(lambda cls, *request: YES)
     detect = classmethod(lambda cls: YES)
@@ -33,7 +47,13 @@ class Taker:
 
     @classmethod
     def from_config(cls, config, options=None):
-        return cls(options=options)
+        made = cls(options=options)
+        cls.seen[-1] = f"from_config {options.bits}"
+        return made
+
+    @classmethod
+    def columns(cls):
+        return {}
 
     def ops(self, request):
         return {}
@@ -46,7 +66,7 @@ PLUGIN = """
 INFERD_OPTIONS = "{module}:Bits"
 
 def add(registry):
-    registry.add("mine", "{module}:Taker", priority="tuned")
+    registry.add("mine", "{module}:Taker", priority="tuned", summary="takes options")
 
 def hook(kind):
     namespace = {{"add": add}}
@@ -54,10 +74,16 @@ def hook(kind):
     return hookimpl(namespace[f"inferd_register_{{kind}}"])
 
 for kind in ("ops", "attention", "quantization", "platforms", "loaders", "executors",
-             "schedule_policies"):
+             "schedule_policies", "logits_processors", "models"):
     globals()[f"inferd_register_{{kind}}"] = hook(kind)
 """
 HF = {"num_attention_heads": 4, "hidden_size": 64}
+CHECKPOINT = HF | {
+    "architectures": ["mine"],
+    "vocab_size": 100,
+    "num_hidden_layers": 2,
+    "max_position_embeddings": 64,
+}
 
 
 @pytest.fixture
@@ -86,7 +112,31 @@ def test_a_worker_passes_them_on(mine):
     assert seen == [4]
     model = ModelConfig("AnyForCausalLM", HF, torch.float32, 64, 100)
     choose_all(config, host, platform, model)
-    assert seen == [4] * 4  # and ops, attention, quantization
+    assert seen == [4, 4, 4, "from_config 4"]  # and ops, attention, quantization
+
+
+def test_a_model_gets_them(mine, tmp_path):
+    config, host, seen = mine
+    (tmp_path / "config.json").write_text(json.dumps(CHECKPOINT))
+    model = config.model.model_copy(update={"model": str(tmp_path), "load_format": "dummy"})
+    with pytest.raises(AttributeError, match="eval"):  # Taker is no module
+        build(config.model_copy(update={"model": model}), host)
+    assert seen == [4, 4, 4, "from_config 4", 4]
+
+
+def test_a_logits_processor_gets_them(mine, monkeypatch):
+    _, host, seen = mine
+    make_runner(monkeypatch, HashModel(), host.catalog.logits_processors)
+    assert seen == [4]
+
+
+def test_a_worker_in_the_engines_process_makes_its_host_with_them(mine, monkeypatch):
+    config, host, _ = mine
+    monkeypatch.setattr("inferd.runner.model_runner.ModelRunner", lambda _, its_host: its_host)
+    executor = InProcessExecutor(config, host.resolved)
+    its_host = executor._build()
+    assert its_host.loaded == host.loaded
+    assert its_host.options_of("taker").bits == 4
 
 
 def test_a_loader_gets_them_found_or_named(mine, tmp_path):

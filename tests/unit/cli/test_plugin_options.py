@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -136,7 +137,7 @@ def test_what_is_wrong_ends_with_code_2_and_what_is_known(awq, tmp_path, capsys,
 
 
 def test_they_reach_the_implementation_in_the_engine_process(awq, plugins, monkeypatch, capfd):
-    monkeypatch.setenv("PYTHONPATH", str(plugins.place))
+    monkeypatch.setenv("PYTHONPATH", str(plugins.place), prepend=os.pathsep)
     place = plugins.place / "model"
     place.mkdir()
     (place / "config.json").write_text("{}")
