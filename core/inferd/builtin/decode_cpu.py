@@ -20,7 +20,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-SHRINK = 0.75  # a new bucket starts where a row needs less than this share of the pages
+SHRINK = 0.6  # a new bucket starts where a row needs less than this share of the pages
 LEAST_SHARED = 4  # pages that rows must have in common to be worth products of their own
 LEAST_SHARING = 4  # rows
 
