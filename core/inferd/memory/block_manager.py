@@ -116,4 +116,3 @@ class BlockManager:
         for table in seq.tables:
             self.pool.free(reversed(table), last_step)
         seq.tables = []
-        seq.registered = 0

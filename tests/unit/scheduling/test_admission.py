@@ -57,6 +57,38 @@ def test_an_equal_prompt_waits_one_step_for_the_one_that_computes_it() -> None:
     assert [out.num_cached for out in desk.outputs if out.request_id == "b"] == [20, 0]
 
 
+def test_nobody_waits_for_another_twice() -> None:
+    desk = Desk(budget=64, priority=True)
+    text = list(range(17))
+    desk.add("a", text[:9], max_tokens=2)
+    desk.add("b", text, max_tokens=2)
+    assert desk.turn() == "0: prefill a[0:9]"
+    desk.add("c", text, max_tokens=2, priority=-1)
+    assert desk.turn() == "1: decode a, prefill c[8:17] b[8:17]"
+
+
+def test_blocks_found_idle_are_no_longer_there_to_allocate() -> None:
+    """Of 9 blocks a holds 2 and the cache 3, idle: b takes those, and no more than 3 beside."""
+    desk = Desk(blocks=10, budget=64)
+    text = list(range(12))
+    desk.add("first", text, max_tokens=1)
+    desk.run()
+    desk.add("a", 7, max_tokens=20)
+    desk.turn()
+    desk.add("b", [*text, *range(50, 66)], max_tokens=1)
+    assert desk.turn() == "2: decode a"
+
+
+def test_an_aborted_request_never_starts() -> None:
+    desk = Desk(rows=1)
+    desk.add("a", 3, max_tokens=3)
+    desk.add("b", 3, max_tokens=3)
+    desk.turn()
+    assert desk.scheduler.abort("b") == 1
+    assert desk.run() == ["1: decode a", "2: decode a"]
+    assert desk.scheduler.stats().num_waiting == 0
+
+
 def test_the_last_chunk_of_a_prompt_is_worth_waiting_for_too() -> None:
     desk = Desk(budget=16)
     text = list(range(28))

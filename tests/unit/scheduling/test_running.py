@@ -76,18 +76,45 @@ def test_a_victim_can_be_aborted_while_its_token_is_in_flight() -> None:
 
 
 def test_a_victim_with_its_first_token_in_flight_keeps_its_prompt_logprobs() -> None:
-    desk = Desk(blocks=5, depth=1)
-    desk.add("a", 4, max_tokens=8)
-    desk.turns(2)
-    desk.add("b", 4, max_tokens=4, prompt_logprobs=0)
-    assert desk.schedule() == "2: decode a, prefill b[0:4]"
-    desk.commit()
-    found = [Logprobs([i], [0.0], 1) for i in range(3)]
-    b = desk.scheduler.running.sequences[1]
-    desk.scheduler.running._preempt(desk.scheduler.running.sequences.pop())
-    desk.commit(prompt_logprobs={b.row: found})
-    assert desk.outputs[-1].request_id == "b"
-    assert desk.outputs[-1].prompt_logprobs == [None, *found]
+    desk = Desk(budget=4, depth=1)
+    desk.add("a", 8, max_tokens=4, prompt_logprobs=0)
+    assert [desk.schedule(), desk.schedule()] == ["0: prefill a[0:4]", "1: prefill a[4:8]"]
+    found = [Logprobs([i], [0.0], 1) for i in range(7)]
+    running = desk.scheduler.running
+    (row,) = desk.plans[0].rows
+    desk.commit(prompt_logprobs={row: found[:4]})
+    running._preempt(running.sequences.pop())
+    (output,) = desk.commit(prompt_logprobs={row: found[4:]})
+    assert output.prompt_logprobs == [None, *found]
+
+
+def test_a_victim_in_its_prompt_computes_its_prompt_logprobs_again() -> None:
+    desk = Desk(budget=4, depth=1)
+    desk.add("a", 8, max_tokens=1, prompt_logprobs=0)
+    running = desk.scheduler.running
+    found = [Logprobs([i], [0.0], 1) for i in range(7)]
+    for lost in (True, False):
+        desk.schedule()
+        if lost:
+            running._preempt(running.sequences.pop())
+        (row,) = desk.plans[0].rows
+        desk.commit(prompt_logprobs={row: found[:4]})
+    desk.schedule()
+    (output,) = desk.commit(prompt_logprobs={row: found[4:]})
+    assert output.prompt_logprobs == [None, *found]
+
+
+def test_nobody_takes_the_place_of_a_victim_whose_token_is_in_flight() -> None:
+    """c would fit beside a as soon as b is out."""
+    desk = Desk(blocks=7, rows=3, depth=1, caching=False)
+    desk.add("a", 8, max_tokens=8)
+    desk.add("b", 8, max_tokens=8)
+    desk.turns(3)
+    desk.add("c", 3, max_tokens=1)
+    lines = desk.run()
+    assert (
+        next(line for line in lines if "prefill" in line).split("prefill ")[1] == "b[0:13] c[0:3]"
+    )
 
 
 def test_under_priority_the_least_urgent_gives_way() -> None:

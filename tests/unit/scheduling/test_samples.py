@@ -70,6 +70,7 @@ def test_windows_leave_samples_to_the_prefix_cache() -> None:
     desk = Desk(depth=0, groups=(GroupSpec(), GroupSpec("window", 8)))
     desk.add("a", 14, n=2, max_tokens=4)
     assert desk.turns(2)[1] == "1: decode a/0, prefill a/1[12:14]"
+    assert [out.num_cached for out in desk.outputs] == [0, 0, 0]
 
 
 def test_resumed_samples_wait_for_nobody_and_deliver_no_prompt_logprobs_again() -> None:
