@@ -116,6 +116,7 @@ def model_class(host: Host, architecture: str) -> type[CausalLM]:
         raise UnsupportedModel(
             f"no plugin implements the architecture {architecture!r}\n"
             f"  known: {', '.join(models.names) or 'none'}\n"
-            "  plugins add architectures: `inferd plugins` lists what is installed"
+            "  plugins add architectures: `inferd plugins` lists what is installed,\n"
+            "  try: pip install inferd-models-NAME"
         )
     return models.load(architecture)

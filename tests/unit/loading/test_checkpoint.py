@@ -15,6 +15,7 @@ from inferd.errors import UnsupportedModel, UsageError
 from inferd.host.host import Host
 from inferd.loading.checkpoint import derived_length, open_checkpoint, resolve_model_config
 from inferd.loading.safetensors import SafetensorsLoader
+from inferd.runner.choices import model_class
 from inferd.testing.tiny import tiny_config, write_checkpoint
 
 
@@ -199,4 +200,14 @@ def test_a_directory_that_nothing_reads(
     lines = str(caught.value).splitlines()
     assert len(lines) == 1 + len(list(loaders))
     assert any(re.search(reason, line) for line in lines if "safetensors:" in line), lines
+    assert caught.value.exit_code == 5
+
+
+def test_an_architecture_that_no_plugin_has() -> None:
+    with pytest.raises(UnsupportedModel) as caught:
+        model_class(Host.from_selection("all"), "MambaForCausalLM")
+    what, known, *cure = str(caught.value).splitlines()
+    assert what == "no plugin implements the architecture 'MambaForCausalLM'"
+    assert {"LlamaForCausalLM", "Qwen3ForCausalLM"} <= set(known.split(": ")[1].split(", "))
+    assert "pip install inferd-models-" in cure[-1]
     assert caught.value.exit_code == 5
