@@ -42,14 +42,20 @@ def summarize(
         values[f"{name}_ms"] = summary([v for t in times if (v := t[name]) is not None])
     values["itl_ms"] = summary([gap for outcome in good for gap in outcome.gaps_ms])
     if goodput is not None:
-        held = sum(goodput.holds(each) for each in times)
-        values["goodput"] = {
-            "limits_ms": dict(goodput.limits),
-            "requests": held,
-            "share": round(held / max(1, len(outcomes)), 4),  # a failed request held nothing
-            "requests_per_s": round(held / seconds, 3),
-        }
+        values["goodput"] = _goodput(goodput, times, len(outcomes), seconds)
     return values
+
+
+def _goodput(
+    goodput: Goodput, times: Sequence[dict[str, float | None]], sent: int, seconds: float
+) -> dict[str, Any]:
+    held = sum(goodput.holds(each) for each in times)
+    return {
+        "limits_ms": dict(goodput.limits),
+        "requests": held,
+        "share": round(held / max(1, sent), 4),  # a failed request held nothing
+        "requests_per_s": round(held / seconds, 3),
+    }
 
 
 def text(values: dict[str, Any]) -> str:
