@@ -54,7 +54,7 @@ def greedy(model: Any, ids: list[int], num_tokens: int) -> tuple[list[int], list
 
 def provenance(args: argparse.Namespace) -> dict[str, Any]:
     return {
-        "command": "python -m bench.peers.oracle " + " ".join(sys.argv[1:]),
+        "command": f"python -m bench.peers.oracle {args.source.name} --out {args.out}",
         "model_sha256": _sha256(args.source),
         "prompts": f"{PROMPTS} main",
         "prompts_sha256": _sha256(ROOT / PROMPTS),
