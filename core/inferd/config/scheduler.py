@@ -17,7 +17,7 @@ class SchedulerOptions(Options):
         2048
     )
     enable_chunked_prefill: Annotated[
-        bool, Field(description="split long prompts over steps; off: a prompt is computed whole")
+        bool, Field(description="split prompts to fill steps; off: only those longer than a step")
     ] = True
     scheduling_policy: Annotated[str, Field(description="a registered policy: fcfs, priority")] = (
         "fcfs"
