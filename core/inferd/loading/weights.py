@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import math
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -22,7 +23,7 @@ MOST_LINES = 8  # of an error, for each of missing and unexpected
 @dataclass(frozen=True, slots=True)
 class LoadReport:
     seconds: float
-    num_bytes: int  # as stored
+    num_weights: int  # values, however many bits each is stored in
 
 
 def load_weights(
@@ -45,7 +46,7 @@ def load_weights(
         targets.finish()
     except CheckpointError as error:
         raise CheckpointError(_at(loader, str(error))) from None
-    return LoadReport(time.monotonic() - started, loader.num_bytes)
+    return LoadReport(time.monotonic() - started, targets.num_weights)
 
 
 def _at(loader: WeightLoader, message: str) -> str:
@@ -65,7 +66,7 @@ def draw_weights(model: CausalLM, seed: int) -> LoadReport:
             raw = RawTensor(f"{name}.{suffix}", shape, "float32", value)
             targets.load(name, suffix, part, raw)
     targets.finish()
-    return LoadReport(time.monotonic() - started, 0)
+    return LoadReport(time.monotonic() - started, targets.num_weights)
 
 
 def _draw(suffix: str, shape: tuple[int, ...], generator: torch.Generator) -> torch.Tensor:
@@ -85,6 +86,7 @@ class _Targets:
         }
         self._waiting = [name for name, module in self.modules.items() if module.missing()]
         self._finished: set[str] = set()
+        self.num_weights = 0
         self._given: set[tuple[str, str, int]] = set()
         self._packed = model.packed
         self._ignored = model.ignored
@@ -111,6 +113,7 @@ class _Targets:
             self._unexpected.append(tensor.name)
             return
         module.load_weight(suffix, part, tensor)
+        self.num_weights += math.prod(tensor.shape)
         self._given.add((name, suffix, part))
         if name in self._waiting and not module.missing():
             self._waiting.remove(name)

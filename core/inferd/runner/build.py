@@ -93,7 +93,7 @@ def summary(built: Built) -> dict[str, Any]:
         "architecture": choices.platform.architecture,
         "model": built.config.architecture,
         "dtype": str(built.config.dtype).removeprefix("torch."),
-        "weight_bytes": built.report.num_bytes,
+        "weight_bytes": built.report.num_weights * built.config.dtype.itemsize,
         "kv_bytes": cache.num_bytes,
         "load_seconds": round(built.report.seconds, 3),
         "ops": list(choices.op_providers),
