@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from inferd.scheduling.scheduler import Scheduler
 
 # Share of the pool that admission leaves for the growth of running sequences. Preemptions of the
-# requests of bench/data/w3.json in 1,000 / 2,000 / 4,000 blocks, by `simulate`: 622 / 493 / 249
-# with none, 287 / 122 / 20 with 1 %, 138 / 36 / 3 with 2 %, the fastest of 0 to 5 %.
+# requests of bench/data/w3.json in 1,000 / 2,000 / 4,000 blocks, by `simulate`: 586 / 462 / 236
+# with one block, 335 / 119 / 21 with 1 %, 129 / 33 / 3 with 2 %. Of 0 to 5 %, 2 and 3 take the
+# least time, alike within 0.5 %.
 WATERMARK = 0.02
 
 
