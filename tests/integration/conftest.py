@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from inferd import LLM
 from inferd.testing.tiny import FAMILIES, write_checkpoint
@@ -46,7 +47,19 @@ def make_llm(checkpoints: dict[str, Path]) -> Iterator[Callable[..., LLM]]:
         yield make
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module", autouse=True)
+def one_thread(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Threads that wait for each other make tiny models slower; the real one takes them all."""
+    before = torch.get_num_threads()
+    with pytest.MonkeyPatch.context() as patch:
+        if request.path.name != "test_parity.py":
+            patch.setenv("OMP_NUM_THREADS", "1")  # of engine processes
+            torch.set_num_threads(1)
+        yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
 def shared_llm(checkpoints: dict[str, Path]) -> Iterator[LLM]:
     """The Llama with everything at its default: for tests that leave no trace in it."""
     with LLM(str(checkpoints["LlamaForCausalLM"]), **OPTIONS) as llm:

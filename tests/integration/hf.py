@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Two that wait for each other are slower on models this small."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with torch.inference_mode():
-        yield
-    torch.set_num_threads(before)
 
 
 @cache
@@ -30,7 +18,7 @@ def load(path: Path) -> Any:
     return model.eval()
 
 
-@one_thread()
+@torch.inference_mode()
 def greedy(path: Path, ids: list[int], num_tokens: int) -> list[int]:
     prompt = torch.tensor([ids])
     model = load(path)
@@ -39,7 +27,7 @@ def greedy(path: Path, ids: list[int], num_tokens: int) -> list[int]:
     return out[0, len(ids) :].tolist()
 
 
-@one_thread()
+@torch.inference_mode()
 def logits(path: Path, ids: list[int]) -> torch.Tensor:
     """After each of `ids`: [len(ids), vocabulary]."""
     return load(path)(torch.tensor([ids])).logits[0]

@@ -17,7 +17,7 @@ LLAMA = "LlamaForCausalLM"
 PROMPTS = random_prompts(5, 33, 48, seed=3)
 
 
-@hf.one_thread()
+@torch.inference_mode()
 def transformers_beams(
     path: Path, ids: list[int], width: int, num_tokens: int, eos: int | None, **options: Any
 ) -> list[tuple[list[int], float]]:
