@@ -1,4 +1,4 @@
-"""The runner over a model that hashes what it reads: inputs, tables and tokens must all be right."""
+"""The runner over a model that hashes what it reads: wrong inputs, tables or tokens show."""
 
 from __future__ import annotations
 
@@ -91,9 +91,9 @@ def test_a_cached_prefix_is_read_not_computed(driver: Driver) -> None:
     first = driver.enter(0, prompt, GREEDY)
     driver.step({0: (6, True)})
     table = [[first.block_ids[0][0], *driver.blocks(1)]]
-    driver.enter(1, prompt[:4] + [77, 78], GREEDY, block_ids=table)
+    driver.enter(1, [*prompt[:4], 77, 78], GREEDY, block_ids=table)
     driver.computed[1] = BLOCK
-    assert driver.step({1: (2, True)}).token_ids == continuation(prompt[:4] + [77, 78], 1)
+    assert driver.step({1: (2, True)}).token_ids == continuation([*prompt[:4], 77, 78], 1)
 
 
 def test_a_copied_block_is_written_apart(driver: Driver) -> None:
