@@ -4,8 +4,11 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PYTEST := HF_HUB_OFFLINE=1 OMP_NUM_THREADS=2 $(BIN)/python -m pytest
 
-.PHONY: install fixtures serve test test-all soak lint type docs bench parity
-install: $(VENV)/.installed
+.PHONY: help install fixtures serve test test-all soak lint type docs bench parity
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(VENV)/.installed ## inferd and its development tools in .venv
 
 # torch first: a bare requirement would take a GPU build of several GB
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -16,35 +19,35 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install -q -c constraints.txt --no-build-isolation -e .
 	touch $@
 
-fixtures: install
+fixtures: install ## the model that tests and examples use (98 MB, once)
 	$(BIN)/inferd models pull smollm2
 
-serve: fixtures
+serve: fixtures ## SmolLM2 on http://127.0.0.1:8000
 	$(BIN)/inferd serve smollm2
 
-test: fixtures
+test: fixtures ## every test that fits in some minutes
 	$(PYTEST) -m "not slow and not soak and not gpu" $(TESTARGS)
 
-test-all: fixtures
+test-all: fixtures ## the slow ones too
 	$(PYTEST) -m "not soak and not gpu" $(TESTARGS)
 
-soak: fixtures
+soak: fixtures ## the property tests at length
 	$(PYTEST) -m soak --timeout 7200 $(TESTARGS)
 
-lint: install
+lint: install ## ruff, mypy, import rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-type: install
+type: install ## mypy alone
 	$(BIN)/mypy
 
-docs: fixtures
+docs: fixtures ## the pages: commands run, links lead somewhere
 	$(BIN)/python -m pytest tests/docs
 
-bench: fixtures
+bench: fixtures ## tokens per second of SmolLM2, offline
 	$(BIN)/inferd bench throughput --model smollm2
 
-parity: fixtures
+parity: fixtures ## greedy tokens against transformers', every way to run
 	$(BIN)/python bench/parity.py
