@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 BLOCK = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\(([^)#\s]*)#?([^)\s]*)\)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,18 @@ class Block:
 
 def blocks(page: Path) -> list[Block]:
     return [Block(*found.groups()) for found in BLOCK.finditer(page.read_text(encoding="utf-8"))]
+
+
+def links(page: Path) -> list[tuple[str, str]]:
+    """(file, anchor) of every link that stays in the repository; either may be empty."""
+    found = LINK.findall(page.read_text(encoding="utf-8"))
+    return [(target, anchor) for target, anchor in found if "://" not in target]
+
+
+def anchors(page: Path) -> set[str]:
+    """What GitHub makes of the headings."""
+    titles = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title).strip().lower().replace(" ", "-") for title in titles}
 
 
 def run_page(page: Path, place: Path, env: dict[str, str]) -> int:
