@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from inferd.errors import PluginError
 
 ESSENTIALS = frozenset({"builtin", "server"})  # always used
-DEFAULTS = frozenset({"builtin", "llama", "server"})  # owned by the root distribution
+DEFAULTS = ESSENTIALS | {"attention_triton", "llama", "ops_triton"}  # of the root distribution
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""inferd plugin: paged attention in Triton."""

@@ -1,0 +1,1 @@
+"""Registers paged attention in Triton."""

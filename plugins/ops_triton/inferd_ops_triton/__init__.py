@@ -1,0 +1,1 @@
+"""inferd plugin: the ops of a model in Triton."""

@@ -1,0 +1,1 @@
+"""Registers the ops of a model in Triton."""
