@@ -62,8 +62,8 @@ def run_driver(engine: str, python: str, weights: Path, args: argparse.Namespace
 
 
 def read_figures(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
-    """The last line of a driver's output, or why there is none."""
-    lines = done.stdout.strip().splitlines()
+    """The last line that is JSON (engines print while they end), or why there is none."""
+    lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
     if done.returncode or not lines:
         complaint = (done.stderr.strip().splitlines() or ["no message"])[-1]
         return {"failed": f"exit code {done.returncode}: {complaint}"}
