@@ -3,8 +3,9 @@ PYTHON ?= python3.11
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 PYTEST := HF_HUB_OFFLINE=1 OMP_NUM_THREADS=2 $(BIN)/python -m pytest
+INTERPRET := TRITON_INTERPRET=1 $(PYTEST) tests/interpreter plugins/attention_triton plugins/ops_triton
 
-.PHONY: help install fixtures serve test test-all soak lint type docs bench parity
+.PHONY: help install fixtures serve test test-all interpret aot-all soak lint type docs bench parity
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -27,9 +28,17 @@ serve: fixtures ## SmolLM2 on http://127.0.0.1:8000
 
 test: fixtures ## every test that fits in some minutes
 	$(PYTEST) -m "not slow and not soak and not gpu" $(TESTARGS)
+	$(INTERPRET) $(TESTARGS)
 
 test-all: fixtures ## the slow ones too
 	$(PYTEST) -m "not soak and not gpu" $(TESTARGS)
+	$(INTERPRET) $(TESTARGS)
+
+interpret: install ## the kernels in Triton's interpreter, on the CPU
+	$(INTERPRET) $(TESTARGS)
+
+aot-all: install ## every kernel compiled for NVIDIA and AMD, without either
+	$(PYTEST) tests/aot $(TESTARGS)
 
 soak: fixtures ## the property tests at length
 	$(PYTEST) -m soak --timeout 7200 $(TESTARGS)

@@ -1,1 +1,1 @@
-"""inferd plugin: paged attention in Triton."""
+"""Paged attention in Triton, for NVIDIA and AMD."""

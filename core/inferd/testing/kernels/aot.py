@@ -1,6 +1,6 @@
 """Compiling kernels for an architecture that this machine does not have.
 
-The work is done in a child process: a kernel knows when it is imported whether it will be
+The work is done in child processes: a kernel knows when it is imported whether it will be
 interpreted, and a compiler that is asked for something strange may abort its process.
 """
 
@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 
 from inferd.testing.kernels.variant import Variant
@@ -28,13 +29,17 @@ class Report:
 
 
 def compile_variants(variants: Sequence[Variant], arch: str) -> list[Report]:
-    """Compile for "sm_90", "gfx90a" or "gfx942".
+    """Compile for "sm_90", "gfx90a" or "gfx942", in one process per core.
 
     Raises AssertionError for what does not compile, spills, or does not fit on the chip.
     """
     assert arch in SHARED_LIMIT, f"unknown architecture {arch!r}; known: {', '.join(SHARED_LIMIT)}"
     assert variants, "no variants to compile"
-    reports = _compile([asdict(variant) for variant in variants], arch)
+    rows = [asdict(variant) for variant in variants]
+    children = min(len(rows), os.cpu_count() or 1)
+    with ThreadPoolExecutor(children) as pool:
+        parts = pool.map(_compile, (rows[i::children] for i in range(children)), [arch] * children)
+        reports = [report for part in parts for report in part]
     bad = [report for report in reports if not _fits(report, arch)]
     assert not bad, f"{arch}: over {SHARED_LIMIT[arch]} bytes, or spilling:\n  " + "\n  ".join(
         map(str, bad)

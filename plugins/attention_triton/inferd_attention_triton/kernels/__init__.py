@@ -1,0 +1,1 @@
+"""The kernels; only these modules import triton."""

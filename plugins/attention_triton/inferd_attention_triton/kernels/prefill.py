@@ -1,0 +1,130 @@
+"""Prefill: rows with several queries each against their pages, this step's keys among them.
+
+A program takes blocks from the list that deal.py made: BLOCK_M // GROUP queries of one row, with
+all query heads of one KV head.
+
+Shape suffixes: M = queries of a block * heads of a group, E head size, L keys of a tile, R rows.
+"""
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+from inferd_attention_triton.kernels.deal import WORDS
+from inferd_attention_triton.kernels.tile import HIDDEN, attend, load_rows, locate
+
+
+@triton.jit
+def _span(
+    q_ME,
+    top_M,
+    sum_M,
+    acc_ME,
+    k_ptr,
+    v_ptr,
+    table_ptr,
+    position_M,
+    begin,
+    end,
+    lowest,
+    E: tl.constexpr,
+    PAGE: tl.constexpr,
+    BLOCK_STRIDE: tl.constexpr,
+    SLOT_STRIDE: tl.constexpr,
+    SCALE: tl.constexpr,
+    SOFT_CAP: tl.constexpr,
+    WINDOW: tl.constexpr,
+    TILE: tl.constexpr,
+    BLOCK_E: tl.constexpr,
+    ALL: tl.constexpr,
+):
+    """Keys begin .. end; ALL says that every query sees every one of them."""
+    for start in tl.range(begin, end, TILE):
+        base, at_L = locate(table_ptr, start, end, PAGE, BLOCK_STRIDE, SLOT_STRIDE, TILE)
+        key_L = start + tl.arange(0, TILE)
+        there_L = (key_L < end) & (key_L >= lowest)
+        visible_ML = key_L[None, :] <= position_M[:, None]
+        if WINDOW > 0:
+            visible_ML &= key_L[None, :] > position_M[:, None] - WINDOW
+        k_LE = load_rows(k_ptr, base, at_L, there_L, E, BLOCK_E, ALL)
+        v_LE = load_rows(v_ptr, base, at_L, there_L, E, BLOCK_E, ALL)
+        top_M, sum_M, acc_ME = attend(
+            q_ME, k_LE, v_LE, visible_ML, top_M, sum_M, acc_ME, SCALE, SOFT_CAP, ALL
+        )
+    return top_M, sum_M, acc_ME
+
+
+@triton.jit(do_not_specialize=["table_stride"])
+def prefill_kernel(
+    q_ptr,
+    k_ptr,
+    v_ptr,
+    out_ptr,
+    tables_ptr,
+    blocks_ptr,
+    table_stride,
+    HEADS: tl.constexpr,
+    GROUP: tl.constexpr,
+    E: tl.constexpr,
+    PAGE: tl.constexpr,
+    Q_STRIDE: tl.constexpr,
+    BLOCK_STRIDE: tl.constexpr,
+    HEAD_STRIDE: tl.constexpr,
+    SLOT_STRIDE: tl.constexpr,
+    SCALE: tl.constexpr,
+    SOFT_CAP: tl.constexpr,
+    WINDOW: tl.constexpr,
+    TILE: tl.constexpr,
+    BLOCK_M: tl.constexpr,
+    BLOCK_E: tl.constexpr,
+):
+    kv_head = tl.program_id(0)
+    k_ptr += kv_head * HEAD_STRIDE
+    v_ptr += kv_head * HEAD_STRIDE
+    m, e = tl.arange(0, BLOCK_M), tl.arange(0, BLOCK_E)
+    head_at_M = (kv_head * GROUP + m % GROUP) * E
+    # the last blocks of a prompt have the most keys: they begin first
+    blocks = tl.load(blocks_ptr)
+    for done in range(tl.program_id(1), blocks, tl.num_programs(1)):
+        block_ptr = blocks_ptr + WORDS * (blocks - done)
+        token, row = tl.load(block_ptr).to(tl.int64), tl.load(block_ptr + 1).to(tl.int64)
+        queries, position = tl.load(block_ptr + 2), tl.load(block_ptr + 3)
+        real_ME = (m // GROUP < queries)[:, None] & (e < E)[None, :]
+        token_M = token + m // GROUP
+        q_at_ME = (token_M * Q_STRIDE + head_at_M)[:, None] + e[None, :]
+        q_ME = tl.load(q_ptr + q_at_ME, mask=real_ME, other=0.0)
+        top_M = tl.full((BLOCK_M,), HIDDEN, tl.float32)
+        sum_M = tl.zeros((BLOCK_M,), tl.float32)
+        acc_ME = tl.zeros((BLOCK_M, BLOCK_E), tl.float32)
+
+        # keys: [begin, full) some queries see, [full, diagonal) all do, [diagonal, end) some
+        table_ptr = tables_ptr + row * table_stride
+        position_M = position + m // GROUP
+        end = position + queries
+        diagonal = tl.maximum(position + 1, 0) // TILE * TILE
+        if WINDOW > 0:
+            lowest = tl.maximum(position + 1 - WINDOW, 0)
+            begin = lowest // TILE * TILE
+            full = tl.minimum(tl.cdiv(tl.maximum(end - WINDOW, 0), TILE) * TILE, diagonal)
+            top_M, sum_M, acc_ME = _span(
+                q_ME, top_M, sum_M, acc_ME, k_ptr, v_ptr, table_ptr, position_M,
+                begin, full, lowest, E, PAGE, BLOCK_STRIDE, SLOT_STRIDE,
+                SCALE, SOFT_CAP, WINDOW, TILE, BLOCK_E, ALL=False,
+            )  # fmt: skip
+        else:
+            lowest, full = 0, 0
+        top_M, sum_M, acc_ME = _span(
+            q_ME, top_M, sum_M, acc_ME, k_ptr, v_ptr, table_ptr, position_M,
+            full, diagonal, lowest, E, PAGE, BLOCK_STRIDE, SLOT_STRIDE,
+            SCALE, SOFT_CAP, WINDOW, TILE, BLOCK_E, ALL=True,
+        )  # fmt: skip
+        top_M, sum_M, acc_ME = _span(
+            q_ME, top_M, sum_M, acc_ME, k_ptr, v_ptr, table_ptr, position_M,
+            diagonal, end, lowest, E, PAGE, BLOCK_STRIDE, SLOT_STRIDE,
+            SCALE, SOFT_CAP, WINDOW, TILE, BLOCK_E, ALL=False,
+        )  # fmt: skip
+
+        out_ME = acc_ME / tl.maximum(sum_M, 1e-30)[:, None]
+        out_at_ME = (token_M * (HEADS * E) + head_at_M)[:, None] + e[None, :]
+        tl.store(out_ptr + out_at_ME, out_ME.to(out_ptr.dtype.element_ty), mask=real_ME)

@@ -1,0 +1,87 @@
+"""What decode and prefill share: finding a tile of keys in the pages, and the running softmax.
+
+Shape suffixes: M rows of queries, L keys of a tile, E head size.
+"""
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+LOG2E = tl.constexpr(1.4426950408889634)
+# Finite, so that a row whose keys are all hidden gives 0 in exp2 and never inf - inf.
+HIDDEN = tl.constexpr(-1.0e30)
+
+
+@triton.jit
+def locate(
+    table_ptr,
+    start,
+    end,
+    PAGE: tl.constexpr,
+    BLOCK_STRIDE: tl.constexpr,
+    SLOT_STRIDE: tl.constexpr,
+    TILE: tl.constexpr,
+):
+    """(scalar, [L]): their sum is where keys start .. start + TILE lie in the cache."""
+    within_L = tl.arange(0, TILE)
+    if PAGE % TILE == 0:  # the tile lies in one page: one look-up, and offsets of 32 bits
+        page = tl.load(table_ptr + start // PAGE).to(tl.int64)
+        base = page * BLOCK_STRIDE + (start % PAGE) * SLOT_STRIDE
+        at_L = within_L * SLOT_STRIDE
+    else:
+        key_L = start + within_L
+        page_L = tl.load(table_ptr + key_L // PAGE, mask=key_L < end, other=0).to(tl.int64)
+        base = 0
+        at_L = page_L * BLOCK_STRIDE + (key_L % PAGE) * SLOT_STRIDE
+    return base, at_L
+
+
+@triton.jit
+def load_rows(ptr, base, at_L, there_L, E: tl.constexpr, BLOCK_E: tl.constexpr, ALL: tl.constexpr):
+    """[L, E]; zeros where there is nothing: freed pages keep their contents, NaN among them."""
+    e = tl.arange(0, BLOCK_E)
+    ptrs = ptr + base + at_L[:, None] + e[None, :]
+    if ALL and E == BLOCK_E:
+        rows_LE = tl.load(ptrs)
+    elif ALL:
+        rows_LE = tl.load(ptrs, mask=e[None, :] < E, other=0.0)
+    elif E == BLOCK_E:
+        rows_LE = tl.load(ptrs, mask=there_L[:, None], other=0.0)
+    else:
+        rows_LE = tl.load(ptrs, mask=there_L[:, None] & (e[None, :] < E), other=0.0)
+    return rows_LE
+
+
+@triton.jit
+def attend(
+    q_ME,
+    k_LE,
+    v_LE,
+    visible_ML,
+    top_M,
+    sum_M,
+    acc_ME,
+    SCALE: tl.constexpr,
+    SOFT_CAP: tl.constexpr,
+    ALL: tl.constexpr,
+):
+    """One more tile of keys in the running softmax, in powers of two."""
+    s_ML = tl.dot(q_ME, tl.trans(k_LE.to(q_ME.dtype)), input_precision="ieee")
+    if SOFT_CAP > 0:
+        # tanh(x) = 1 - 2 / (e^2x + 1)
+        e2x_ML = tl.exp2(s_ML * (2 * LOG2E * SCALE / SOFT_CAP))
+        s_ML = (1 - 2 / (e2x_ML + 1)) * (SOFT_CAP * LOG2E)
+        factor: tl.constexpr = 1.0
+    else:
+        factor: tl.constexpr = SCALE * LOG2E
+    if not ALL:
+        s_ML = tl.where(visible_ML, s_ML, HIDDEN)
+    new_M = tl.maximum(top_M, tl.max(s_ML, 1) * factor)
+    p_ML = tl.exp2(s_ML * factor - new_M[:, None])
+    shrink_M = tl.exp2(top_M - new_M)
+    sum_M = sum_M * shrink_M + tl.sum(p_ML, 1)
+    acc_ME = tl.dot(
+        p_ML.to(q_ME.dtype), v_LE.to(q_ME.dtype), acc_ME * shrink_M[:, None], input_precision="ieee"
+    )
+    return new_M, sum_M, acc_ME

@@ -1,0 +1,100 @@
+"""Tile sizes by architecture: chosen from this table, never tuned while serving.
+
+`bytes` is the size of a head in the cache, its elements padded to a power of two. Rows without a
+measurement behind them come from what compiles without spilling and fits on the chip
+(`make aot-all`). `bench/kernels/attention.py` measures candidates and prints rows to put here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeTiles:
+    tile: int  # keys at once
+    warps: int
+    stages: int
+    waves: int  # parts a multiprocessor gets, when there is enough work
+    least: int = 256  # keys that are not worth cutting
+
+
+@dataclass(frozen=True, slots=True)
+class PrefillTiles:
+    block_m: int  # queries * heads of a group
+    tile: int
+    warps: int
+    stages: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tiles:
+    decode: DecodeTiles
+    prefill: tuple[PrefillTiles, PrefillTiles, PrefillTiles]  # large, middling and small blocks
+
+
+NVIDIA = {
+    128: Tiles(
+        DecodeTiles(64, 4, 3, 4),
+        (PrefillTiles(128, 64, 4, 3), PrefillTiles(64, 64, 4, 3), PrefillTiles(16, 64, 4, 3)),
+    ),
+    256: Tiles(
+        DecodeTiles(64, 4, 3, 4),
+        (PrefillTiles(128, 64, 8, 3), PrefillTiles(64, 64, 4, 3), PrefillTiles(16, 64, 4, 3)),
+    ),
+    512: Tiles(
+        DecodeTiles(32, 4, 3, 4),
+        (PrefillTiles(128, 64, 8, 2), PrefillTiles(64, 32, 4, 2), PrefillTiles(16, 32, 4, 3)),
+    ),
+}
+AMD = {
+    128: Tiles(
+        DecodeTiles(64, 4, 2, 4),
+        (PrefillTiles(128, 64, 4, 1), PrefillTiles(64, 64, 4, 1), PrefillTiles(16, 64, 2, 1)),
+    ),
+    256: Tiles(
+        DecodeTiles(32, 2, 2, 4),
+        (PrefillTiles(128, 64, 4, 1), PrefillTiles(64, 64, 4, 1), PrefillTiles(16, 64, 2, 1)),
+    ),
+    512: Tiles(
+        DecodeTiles(16, 2, 2, 4),
+        (PrefillTiles(64, 32, 4, 1), PrefillTiles(64, 32, 4, 1), PrefillTiles(16, 32, 2, 1)),
+    ),
+}
+# float32 is multiplied without tensor cores: for tests and small models
+WIDE = Tiles(
+    DecodeTiles(16, 4, 2, 4),
+    (PrefillTiles(32, 16, 4, 1), PrefillTiles(32, 16, 4, 1), PrefillTiles(16, 16, 4, 1)),
+)
+# small enough that a test of 100 keys meets several tiles and cut rows
+INTERPRETED = Tiles(
+    DecodeTiles(32, 4, 1, 4, least=32),
+    (PrefillTiles(64, 32, 4, 1), PrefillTiles(32, 32, 4, 1), PrefillTiles(16, 32, 4, 1)),
+)
+
+
+def select(architecture: str, head_dim: int, itemsize: int) -> Tiles:
+    """For "sm_90", "gfx942", ... or "interpreter"."""
+    if architecture == "interpreter":
+        return INTERPRETED
+    if itemsize == 4:
+        return WIDE
+    table = AMD if architecture.startswith("gfx") else NVIDIA
+    return table[max(128, padded(head_dim) * itemsize)]
+
+
+def select_prefill(
+    tiles: Tiles, heads: int, kv_heads: int, tokens: int, longest: int, processors: int
+) -> PrefillTiles:
+    """Small blocks where they hold every query, large ones where they keep the device busy."""
+    large, middling, small = tiles.prefill
+    group = heads // kv_heads
+    if longest * group <= small.block_m:
+        return small
+    busy = tokens * heads // large.block_m >= processors
+    return large if busy else middling
+
+
+def padded(size: int) -> int:
+    """The next power of two, at least 16: what a product of tiles takes."""
+    return max(16, 1 << (size - 1).bit_length())
