@@ -86,13 +86,13 @@ def select(architecture: str, head_dim: int, itemsize: int) -> Tiles:
 def select_prefill(
     tiles: Tiles, heads: int, kv_heads: int, tokens: int, longest: int, processors: int
 ) -> PrefillTiles:
-    """Small blocks where they hold every query, large ones where they keep the device busy."""
+    """The smallest that holds every query; large ones only where they keep the device busy."""
     large, middling, small = tiles.prefill
-    group = heads // kv_heads
-    if longest * group <= small.block_m:
+    wanted = longest * heads // kv_heads
+    if wanted <= small.block_m:
         return small
     busy = tokens * heads // large.block_m >= processors
-    return large if busy else middling
+    return large if busy and wanted > middling.block_m else middling
 
 
 def padded(size: int) -> int:

@@ -33,14 +33,9 @@ def interpreting() -> bool:
 
 
 def install() -> None:
-    """Patch the interpreter; twice does no harm. Needs TRITON_INTERPRET=1 and numpy below 2.4."""
+    """Patch the interpreter; twice does no harm. Needs TRITON_INTERPRET=1."""
     if not interpreting():
         raise RuntimeError("set TRITON_INTERPRET=1 before triton is imported")
-    if np.lib.NumpyVersion(np.__version__) >= "2.4.0":
-        raise RuntimeError(
-            f"the interpreter of triton 3.6 fails with numpy {np.__version__}\n"
-            '  pip install "numpy<2.4"'
-        )
     builder = interpreter.InterpreterBuilder
     if getattr(builder, "inferd_patched", False):
         return
@@ -51,6 +46,17 @@ def install() -> None:
     builder.cast_impl = _cast(builder.cast_impl)
     builder.create_fp_to_fp = _float_to_float(builder.create_fp_to_fp)
     builder.get_bf16 = _constant
+    interpreter._patch_lang_tensor = _indexable(interpreter._patch_lang_tensor)
+
+
+def _indexable(original: Callable[..., None]) -> Callable[..., None]:
+    """A scalar is an array of one element here, which numpy 2.4 no longer takes for a bound."""
+
+    def patch_lang_tensor(tensor: Any, scope: Any) -> None:
+        original(tensor, scope)
+        scope.set_attr(tensor, "__index__", lambda self: int(self.handle.data.item()))
+
+    return patch_lang_tensor
 
 
 def _widened(bits: NDArray[Any]) -> NDArray[np.float32]:

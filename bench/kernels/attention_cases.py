@@ -1,0 +1,118 @@
+"""Steps for the attention benchmark: rows over scattered pages of one large cache.
+
+Shape suffixes: T tokens, H query heads, G KV heads, E head size, B blocks, L keys, R rows.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.attention.bias import causal_lower_right
+
+from inferd.contracts.attention import AttentionParams, KVSpec
+from inferd_attention_triton.backend import TritonAttention
+from inferd_attention_triton.tensors import Tensors
+
+Row = tuple[int, int]  # (queries, context)
+HEADS, KV_HEADS, SIZE, DTYPE = 32, 8, 128, torch.bfloat16
+GROUP = HEADS // KV_HEADS
+POOL_BYTES = 6 << 30
+COLD_BYTES = 500 << 20  # what the layers of a graph read together, much more than the L2 holds
+DECODES: dict[str, list[Row]] = {
+    "64x2048": [(1, 2048)] * 64,
+    "128x576": [(1, 576)] * 128,
+    "256x640": [(1, 640)] * 256,
+    "512x640": [(1, 640)] * 512,
+    "1x8192": [(1, 8192)],
+    "8x576": [(1, 576)] * 8,
+    "1x32k+63x512": [(1, 32768)] + [(1, 512)] * 63,
+}
+PREFILLS: dict[str, list[Row]] = {
+    "1x2048": [(2048, 2048)],
+    "1x8192": [(8192, 8192)],
+    "4x512@8k": [(512, 8192)] * 4,
+}
+
+
+def make_pool(page: int) -> tuple[Tensor, Tensor]:
+    """K and V caches full of noise."""
+    blocks = POOL_BYTES // (2 * KV_HEADS * page * SIZE * DTYPE.itemsize)
+    spec = KVSpec(KV_HEADS, SIZE, DTYPE)
+    caches = TritonAttention().allocate(spec, blocks, page, torch.device("cuda"))
+    for cache in caches:
+        cache.normal_()
+    return caches
+
+
+class Case:
+    """One step; layer i has pages of its own in the pool, as far as it reaches."""
+
+    def __init__(self, pool: tuple[Tensor, Tensor], rows: list[Row], page: int) -> None:
+        self.rows, self._pool, self._page = rows, pool, page
+        counts = [queries for queries, _ in rows]
+        self.params = AttentionParams(HEADS, SIZE**-0.5, KVSpec(KV_HEADS, SIZE, DTYPE), 0)
+        self.starts_R1 = _ints([0, *itertools.accumulate(counts)])
+        self.contexts_R = _ints([context for _, context in rows])
+        self.q_THE = torch.randn(sum(counts), HEADS, SIZE, device="cuda").to(DTYPE)
+        self._out_THE = torch.zeros_like(self.q_THE)
+        self.bytes = sum(context for _, context in rows) * 2 * KV_HEADS * SIZE * DTYPE.itemsize
+        self.flops = 4 * HEADS * SIZE * sum(q * c - q * (q - 1) // 2 for q, c in rows)
+        widths = [-(-context // page) for _, context in rows]
+        fitting = (len(pool[0]) - 1) // sum(widths)
+        self.layers = min(fitting, max(2, -(-COLD_BYTES // self.bytes)))
+        order = torch.randperm(len(pool[0]) - 1, device="cuda").int() + 1
+        self._tables = [
+            _tables(order[i * sum(widths) : (i + 1) * sum(widths)], widths)
+            for i in range(self.layers)
+        ]
+
+    def tensors(self, layer: int) -> Tensors:
+        return Tensors(self.q_THE, *self._pool, self._out_THE, self._tables[layer])
+
+    def keys_values(self, row: int) -> tuple[Tensor, Tensor]:
+        """[L, G, E] of the last layer's pages."""
+        context = self.rows[row][1]
+        pages = self._tables[-1][row, : -(-context // self._page)].long()
+        k, v = (cache[pages].flatten(0, 1)[:context] for cache in self._pool)
+        return k, v
+
+    def deviation(self) -> float:
+        """Of the last token of the last row, where the last layer was computed last."""
+        k_LGE, v_LGE = (t.double().repeat_interleave(GROUP, 1) for t in self.keys_values(-1))
+        scores = torch.einsum("he,lhe->hl", self.q_THE[-1].double(), k_LGE) * self.params.scale
+        expected = torch.einsum("hl,lhe->he", scores.softmax(-1), v_LGE)
+        gap = (self._out_THE[-1].double() - expected).abs().max() / expected.abs().max()
+        self._out_THE.fill_(math.nan)
+        return float(gap)
+
+
+def flash(case: Case) -> Callable[[], object]:
+    """torch's flash attention on keys and values that were gathered before."""
+    counts = [queries for queries, _ in case.rows]
+    calls = []
+    for row, q_THE in enumerate(case.q_THE.split(counts)):
+        kv = (t.repeat_interleave(GROUP, 1) for t in case.keys_values(row))
+        q, k, v = (t.transpose(0, 1).unsqueeze(0).contiguous() for t in (q_THE, *kv))
+        calls.append((q, k, v, causal_lower_right(q.shape[2], k.shape[2])))
+
+    def run() -> None:
+        with sdpa_kernel(SDPBackend.FLASH_ATTENTION):
+            for q, k, v, mask in calls:
+                F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+
+    return run
+
+
+def _tables(blocks: Tensor, widths: list[int]) -> Tensor:
+    parts = list(blocks.split_with_sizes(widths))
+    return torch.nn.utils.rnn.pad_sequence(parts, batch_first=True)
+
+
+def _ints(values: list[int]) -> Tensor:
+    return torch.tensor(values, dtype=torch.int32, device="cuda")

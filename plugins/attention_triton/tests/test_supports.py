@@ -1,0 +1,51 @@
+"""What the backend refuses, and why it says so."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import replace
+
+import pytest
+import torch
+
+from inferd.contracts.attention import AttentionRequest
+from inferd_attention_triton.backend import TritonAttention
+from inferd_attention_triton.tuned import select, select_prefill
+
+LLAMA = AttentionRequest("cuda", 32, 8, 128, torch.bfloat16, 16)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"head_dim": 512}, "heads of 512; 256 is the largest"),
+        ({"num_heads": 64, "num_kv_heads": 1}, "64 query heads for 1 KV heads; 32 for each"),
+        ({"dtype": torch.float64}, "torch.float64"),
+    ],
+)
+def test_refusals(change: dict, reason: str) -> None:
+    assert TritonAttention.supports(LLAMA)
+    verdict = TritonAttention.supports(replace(LLAMA, **change))
+    assert not verdict
+    assert reason in verdict.reason
+
+
+def test_a_cpu_is_for_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    on_cpu = replace(LLAMA, platform="cpu")
+    assert TritonAttention.supports(on_cpu)
+    monkeypatch.delenv("TRITON_INTERPRET")
+    assert TritonAttention.supports(on_cpu).reason == "made for cuda and rocm, this is cpu"
+
+
+def test_without_triton_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    assert "pip install inferd[triton]" in TritonAttention.supports(LLAMA).reason
+
+
+@pytest.mark.parametrize(
+    ("tokens", "longest", "block_m"),
+    [(8192, 8192, 128), (512, 512, 64), (4096, 512, 128), (8, 4, 16), (900, 5, 64)],
+)
+def test_blocks_of_queries_fill_the_device(tokens: int, longest: int, block_m: int) -> None:
+    tiles = select("sm_90", 128, 2)
+    assert select_prefill(tiles, 32, 8, tokens, longest, 132).block_m == block_m
