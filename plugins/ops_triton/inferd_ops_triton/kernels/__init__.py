@@ -1,0 +1,1 @@
+"""The kernels and their launches; nothing else in this plugin imports triton."""

@@ -1,0 +1,159 @@
+"""QK-norm, rotation by halves, KV write: one launch between the projection and the attention.
+
+Shape suffixes: T tokens, X heads of the fused projection (H of q, then G of k, then G of v),
+E head size, F = E / 2, P positions, B blocks, S slots per block.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from inferd_ops_triton.kernels.chain import ALONE, Chain, let_next_start, wait_for_previous
+
+Rope = tuple[Tensor, Tensor]  # positions_T, cos_sin_PE
+
+BLOCK_X = 8  # heads a program takes
+WARPS = 2  # a 16-byte load of each half of 8 heads of 128
+
+
+@triton.jit
+def heads_normed(
+    first_XF, second_XF, q_norm_ptr, k_norm_ptr, is_q_X1, f, EPS: tl.constexpr, E: tl.constexpr,
+    DTYPE: tl.constexpr,
+):  # fmt: skip
+    """RMSNorm of whole heads, given their halves."""
+    F: tl.constexpr = E // 2
+    inside = f < F
+    square_X = tl.sum(first_XF * first_XF, 1) + tl.sum(second_XF * second_XF, 1)
+    scale_X1 = tl.rsqrt(square_X / E + EPS)[:, None]
+    q_first_F = tl.load(q_norm_ptr + f, mask=inside, other=0.0).to(tl.float32)
+    k_first_F = tl.load(k_norm_ptr + f, mask=inside, other=0.0).to(tl.float32)
+    q_second_F = tl.load(q_norm_ptr + F + f, mask=inside, other=0.0).to(tl.float32)
+    k_second_F = tl.load(k_norm_ptr + F + f, mask=inside, other=0.0).to(tl.float32)
+    weight_first = tl.where(is_q_X1, q_first_F[None, :], k_first_F[None, :])
+    weight_second = tl.where(is_q_X1, q_second_F[None, :], k_second_F[None, :])
+    first = (first_XF * scale_X1).to(DTYPE).to(tl.float32) * weight_first
+    second = (second_XF * scale_X1).to(DTYPE).to(tl.float32) * weight_second
+    return first, second
+
+
+@triton.jit
+def stored(value, cache_ptrs, mask, LIMIT: tl.constexpr):
+    """Clamped where the cache's type is narrower: casts differ in what they do beyond it."""
+    if LIMIT > 0:
+        value = tl.minimum(tl.maximum(value, -LIMIT), LIMIT)
+    tl.store(cache_ptrs, value.to(cache_ptrs.dtype.element_ty), mask=mask)
+
+
+@triton.jit
+def rope_kv_write_kernel(
+    qkv_ptr,  # [T, X, E]: rotated q is written here
+    positions_ptr,  # [T]
+    cos_sin_ptr,  # [P, E]
+    slots_ptr,  # [T]
+    k_ptr,  # [B, S, G, E], any strides
+    v_ptr,  # [B, S, G, E], any strides
+    q_norm_ptr,  # [E] or None
+    k_norm_ptr,  # [E] or None
+    token_stride,
+    EPS: tl.constexpr,
+    H: tl.constexpr,
+    G: tl.constexpr,
+    E: tl.constexpr,
+    S: tl.constexpr,
+    K_BLOCK: tl.constexpr,
+    K_SLOT: tl.constexpr,
+    K_HEAD: tl.constexpr,
+    K_E: tl.constexpr,
+    V_BLOCK: tl.constexpr,
+    V_SLOT: tl.constexpr,
+    V_HEAD: tl.constexpr,
+    V_E: tl.constexpr,
+    LIMIT: tl.constexpr,
+    BLOCK_X: tl.constexpr,
+    BLOCK_F: tl.constexpr,
+    CHAINED: tl.constexpr,
+):
+    # grid: (T, blocks of heads)
+    F: tl.constexpr = E // 2
+    token = tl.program_id(0).to(tl.int64)
+    x = tl.program_id(1) * BLOCK_X + tl.arange(0, BLOCK_X)
+    f = tl.arange(0, BLOCK_F)
+    is_q, is_v = x < H, x >= H + G
+    inside = (x < H + 2 * G)[:, None] & (f < F)[None, :]
+
+    let_next_start(CHAINED)
+    wait_for_previous(CHAINED)
+
+    # the halves of each head, rotated unless they are values
+    qkv_ptrs = qkv_ptr + token * token_stride + x[:, None] * E + f[None, :]
+    raw_first = tl.load(qkv_ptrs, mask=inside, other=0.0).to(tl.float32)
+    raw_second = tl.load(qkv_ptrs + F, mask=inside, other=0.0).to(tl.float32)
+    angle_ptrs = cos_sin_ptr + tl.load(positions_ptr + token).to(tl.int64) * E + f
+    cos = tl.load(angle_ptrs, mask=f < F, other=0.0)[None, :]
+    sin = tl.load(angle_ptrs + F, mask=f < F, other=0.0)[None, :]
+    first, second = raw_first, raw_second
+    if q_norm_ptr is not None:
+        first, second = heads_normed(
+            first, second, q_norm_ptr, k_norm_ptr, is_q[:, None], f, EPS, E,
+            qkv_ptr.dtype.element_ty,
+        )  # fmt: skip
+    turned_first = first * cos - second * sin
+    turned_second = second * cos + first * sin
+
+    q_mask = inside & is_q[:, None]
+    tl.store(qkv_ptrs, turned_first.to(qkv_ptr.dtype.element_ty), mask=q_mask)
+    tl.store(qkv_ptrs + F, turned_second.to(qkv_ptr.dtype.element_ty), mask=q_mask)
+
+    slot = tl.load(slots_ptr + token).to(tl.int64)
+    block, offset = slot // S, slot % S
+    k_mask = inside & (~is_q & ~is_v)[:, None]
+    k_ptrs = k_ptr + block * K_BLOCK + offset * K_SLOT
+    k_ptrs = k_ptrs + (x - H)[:, None] * K_HEAD + f[None, :] * K_E
+    stored(turned_first, k_ptrs, k_mask, LIMIT)
+    stored(turned_second, k_ptrs + F * K_E, k_mask, LIMIT)
+    v_mask = inside & is_v[:, None]
+    v_ptrs = v_ptr + block * V_BLOCK + offset * V_SLOT
+    v_ptrs = v_ptrs + (x - H - G)[:, None] * V_HEAD + f[None, :] * V_E
+    stored(raw_first, v_ptrs, v_mask, LIMIT)
+    stored(raw_second, v_ptrs + F * V_E, v_mask, LIMIT)
+
+
+def prepare_rope(positions_T: Tensor, cos_sin_PE: Tensor, dtype: torch.dtype) -> Rope:  # noqa: ARG001
+    """The kernel looks the angles up itself."""
+    return positions_T, cos_sin_PE
+
+
+def rope_kv_write(
+    qkv_TXE: Tensor,
+    num_heads: int,
+    rope: Rope,
+    k_cache_BSGE: Tensor,
+    v_cache_BSGE: Tensor,
+    slots_T: Tensor,
+    q_norm_E: Tensor | None,
+    k_norm_E: Tensor | None,
+    eps: float,
+    chain: Chain = ALONE,
+) -> Tensor:
+    """q is a view of `qkv_TXE`."""
+    tokens, heads, size = qkv_TXE.shape
+    slots, kv_heads = k_cache_BSGE.shape[1:3]
+    rope_kv_write_kernel[(tokens, triton.cdiv(heads, BLOCK_X))](
+        qkv_TXE, *rope, slots_T, k_cache_BSGE, v_cache_BSGE, q_norm_E, k_norm_E,
+        qkv_TXE.stride(0), eps, num_heads, kv_heads, size, slots,
+        *k_cache_BSGE.stride(), *v_cache_BSGE.stride(), limit(k_cache_BSGE.dtype), BLOCK_X,
+        triton.next_power_of_2(size // 2), num_warps=WARPS, **chain,
+    )  # fmt: skip
+    return qkv_TXE[:, :num_heads]
+
+
+@lru_cache
+def limit(dtype: torch.dtype) -> float:
+    """The largest number of an 8-bit cache; 0 where no value needs clamping."""
+    return torch.finfo(dtype).max if dtype.itemsize == 1 else 0.0

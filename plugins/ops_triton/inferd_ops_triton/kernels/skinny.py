@@ -1,0 +1,116 @@
+"""x W^T of a few tokens: W is the left operand of the matrix units, the tokens their narrow side.
+
+Where N gives too few programs to fill the device, K is cut into parts, whose sums are added by a
+second launch in a fixed order.
+
+Shape suffixes: M tokens, N out features, K in features, P parts of K.
+"""
+
+from __future__ import annotations
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from inferd_ops_triton.kernels.chain import ALONE, Chain, let_next_start, wait_for_previous
+from inferd_ops_triton.tables import Route
+
+REDUCED_AT_ONCE = 512
+
+
+@triton.jit(do_not_specialize=["M"])
+def skinny_kernel(
+    x_ptr,  # [M, K]
+    weight_ptr,  # [N, K], contiguous
+    bias_ptr,  # [N] or None
+    out_ptr,  # [P, M, N]
+    M,
+    N,
+    K,
+    x_stride,
+    PARTS: tl.constexpr,
+    BLOCK_M: tl.constexpr,
+    BLOCK_N: tl.constexpr,
+    BLOCK_K: tl.constexpr,
+    EVEN: tl.constexpr,  # whether BLOCK_K divides every part
+    CHAINED: tl.constexpr,
+):
+    # grid: (blocks of N, P)
+    start = tl.program_id(0) * BLOCK_N
+    part = tl.program_id(1)
+    n, m, k = start + tl.arange(0, BLOCK_N), tl.arange(0, BLOCK_M), tl.arange(0, BLOCK_K)
+    inside_n, inside_m = (n < N)[:, None], (m < M)[None, :]
+    size = tl.cdiv(K, PARTS * BLOCK_K) * BLOCK_K
+    first = part * size
+    last = tl.minimum(K, first + size)
+
+    let_next_start(CHAINED)
+    wait_for_previous(CHAINED)
+
+    weight_ptrs = weight_ptr + start.to(tl.int64) * K + first
+    weight_ptrs = weight_ptrs + tl.arange(0, BLOCK_N)[:, None] * K + k[None, :]
+    x_ptrs = x_ptr + first + m[None, :] * x_stride + k[:, None]
+    sums = tl.zeros((BLOCK_N, BLOCK_M), tl.float32)
+    for done in range(first, last, BLOCK_K):
+        weight_mask, x_mask = inside_n, inside_m
+        if not EVEN:
+            weight_mask = weight_mask & (done + k < last)[None, :]
+            x_mask = x_mask & (done + k < last)[:, None]
+        weight = tl.load(weight_ptrs, mask=weight_mask, other=0.0, eviction_policy="evict_first")
+        x = tl.load(x_ptrs, mask=x_mask, other=0.0)
+        sums = tl.dot(weight, x, sums)
+        weight_ptrs += BLOCK_K
+        x_ptrs += BLOCK_K
+
+    if bias_ptr is not None:
+        sums += tl.load(bias_ptr + n, mask=n < N, other=0.0).to(tl.float32)[:, None]
+    out_ptrs = out_ptr + (part * M + m)[None, :] * N + n[:, None]
+    tl.store(out_ptrs, sums.to(out_ptr.dtype.element_ty), mask=inside_n & inside_m)
+
+
+@triton.jit(do_not_specialize=["size"])
+def add_parts_kernel(
+    parts_ptr,  # [P, M N], float32
+    bias_ptr,  # [N] or None
+    out_ptr,  # [M N]
+    size,  # M N
+    N,
+    PARTS: tl.constexpr,
+    BLOCK: tl.constexpr,
+    CHAINED: tl.constexpr,
+):
+    # grid: (blocks of M N,)
+    at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    inside = at < size
+
+    let_next_start(CHAINED)
+    wait_for_previous(CHAINED)
+
+    total = tl.zeros((BLOCK,), tl.float32)
+    for part in tl.static_range(PARTS):
+        total += tl.load(parts_ptr + part * size + at, mask=inside, other=0.0)
+    if bias_ptr is not None:
+        total += tl.load(bias_ptr + at % N, mask=inside, other=0.0).to(tl.float32)
+    tl.store(out_ptr + at, total.to(out_ptr.dtype.element_ty), mask=inside)
+
+
+def skinny(
+    x_MK: Tensor, weight_NK: Tensor, bias_N: Tensor | None, route: Route, chain: Chain = ALONE
+) -> Tensor:
+    """Of at most `route.block_m` tokens."""
+    tokens, (size, inner), parts = x_MK.shape[0], weight_NK.shape, route.parts
+    out_MN = torch.empty(tokens, size, dtype=x_MK.dtype, device=x_MK.device)
+    sums = out_MN
+    if parts > 1:
+        sums = torch.empty(parts, tokens, size, dtype=torch.float32, device=x_MK.device)
+    skinny_kernel[(triton.cdiv(size, route.block_n), parts)](
+        x_MK, weight_NK, None if parts > 1 else bias_N, sums, tokens, size, inner,
+        x_MK.stride(0), parts, route.block_m, route.block_n, route.block_k,
+        inner % route.block_k == 0, num_warps=route.warps, num_stages=route.stages, **chain,
+    )  # fmt: skip
+    if parts > 1:
+        add_parts_kernel[(triton.cdiv(tokens * size, REDUCED_AT_ONCE),)](
+            sums, bias_N, out_MN, tokens * size, size, parts, REDUCED_AT_ONCE, num_warps=4, **chain
+        )
+    return out_MN

@@ -1,0 +1,70 @@
+"""Which kernel a linear takes, by its shape and the number of tokens, and with which tiles.
+
+The tables are tuned/ARCHITECTURE.json: written by `bench/kernels/ops.py --sweep` on the device,
+never while serving. "NxK" -> tokens, at most -> route. Shapes that are not in it take "default".
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any
+
+BUCKETS = (1, 8, 16, 32, 64)  # tokens; above the last one the library is always faster
+LIBRARY = "library"
+INTERPRETED = "interpreted"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A row of a table: ["skinny", 16, 64, 128, 4, 4, 1]; ["library"] needs nothing else."""
+
+    kernel: str  # gemv or skinny
+    block_m: int  # tokens, padded
+    block_n: int
+    block_k: int
+    warps: int
+    stages: int
+    parts: int  # of K
+
+
+def interpreted() -> dict[str, Any]:
+    """Tiles so small that tests meet several of them and rests of each dimension."""
+    default = {
+        "1": ["gemv", 1, 16, 32, 4, 1, 1],
+        "8": ["skinny", 8, 16, 64, 4, 1, 1],
+        "64": ["skinny", 64, 64, 32, 4, 1, 2],
+    }
+    return {"chained": False, "float32": True, "least": 0, "default": default, "linear": {}}
+
+
+@lru_cache
+def table(architecture: str) -> Mapping[str, Any]:
+    """The architecture's own, else one that leaves nearly everything to the library."""
+    if architecture == INTERPRETED:
+        return interpreted()
+    folder = files("inferd_ops_triton") / "tuned"
+    found = folder / f"{architecture}.json"
+    if not found.is_file():
+        found = folder / "default.json"
+    return json.loads(found.read_text())  # type: ignore[no-any-return]
+
+
+def routes(architecture: str, size: int, inner: int, itemsize: int) -> dict[int, Route]:
+    """Tokens, for each bucket -> route of a weight [size, inner]; the library takes the others."""
+    rows = table(architecture)
+    if itemsize == 4 and not rows["float32"]:
+        return {}
+    chosen = rows["linear"].get(f"{size}x{inner}")
+    if chosen is None:
+        chosen = rows["default"] if size * inner >= rows["least"] else {}
+    return {int(tokens): Route(*row) for tokens, row in chosen.items() if row[0] != LIBRARY}
+
+
+def by_tokens(routes: Mapping[int, Route]) -> list[Route | None]:
+    """Index: the number of tokens. Past its end, and where it holds None: the library."""
+    ends = zip((0, *BUCKETS), BUCKETS, strict=False)
+    return [None, *(routes.get(end) for before, end in ends for _ in range(end - before))]
