@@ -10,7 +10,7 @@ pytest.importorskip("triton")
 from inferd.testing.kernels import Report, compile_variants
 
 PLUGIN = "attention_triton"
-COMMON = {"types": ("bf16", "fp16"), "head_sizes": (64, 128, 256), "pages": (16,)}
+COMMON = {"types": ("bf16", "fp16", "fp8"), "head_sizes": (64, 128, 256), "pages": (16,)}
 
 
 @pytest.mark.parametrize("arch", ["sm_90", "gfx942"])
@@ -23,7 +23,7 @@ def test_common_variants(variants, arch: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("kind", ["bf16", "fp16", "fp32"])
+@pytest.mark.parametrize("kind", ["bf16", "fp16", "fp32", "fp8"])
 @pytest.mark.parametrize("arch", ["sm_90", "gfx90a", "gfx942"])
 def test_every_variant(variants, arch: str, kind: str) -> None:
     reports = compile_variants(list(variants.variants(arch, (kind,))), arch)

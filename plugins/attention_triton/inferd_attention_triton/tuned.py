@@ -44,7 +44,7 @@ NVIDIA = {
     ),
     512: Tiles(
         DecodeTiles(32, 4, 3, 4),
-        (PrefillTiles(128, 64, 8, 2), PrefillTiles(64, 32, 4, 2), PrefillTiles(16, 32, 4, 3)),
+        (PrefillTiles(128, 32, 8, 2), PrefillTiles(64, 32, 8, 2), PrefillTiles(16, 32, 4, 3)),
     ),
 }
 AMD = {
@@ -74,13 +74,13 @@ INTERPRETED = Tiles(
 
 
 def select(architecture: str, head_dim: int, itemsize: int) -> Tiles:
-    """For "sm_90", "gfx942", ... or "interpreter"."""
+    """For "sm_90", "gfx942", ... or "interpreter"; queries have two bytes over a cache of one."""
     if architecture == "interpreter":
         return INTERPRETED
     if itemsize == 4:
         return WIDE
     table = AMD if architecture.startswith("gfx") else NVIDIA
-    return table[max(128, padded(head_dim) * itemsize)]
+    return table[max(128, padded(head_dim) * 2)]
 
 
 def select_prefill(

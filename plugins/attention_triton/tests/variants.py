@@ -8,12 +8,10 @@ from inferd.testing.kernels import Variant
 from inferd_attention_triton.tuned import PrefillTiles, Tiles, padded, select
 
 KERNELS = "inferd_attention_triton.kernels"
-TYPES = {"bf16": 2, "fp16": 2, "fp32": 4}  # bytes
+TYPES = {"bf16": 2, "fp16": 2, "fp32": 4, "fp8": 1}  # bytes in the cache
 HEAD_SIZES = (64, 80, 96, 112, 128, 192, 256)
 HEADS, KV_HEADS, EXTRA = 32, 8, 66
 FEATURES = {"": (0, 0.0), " window": (4096, 0.0), " cap": (0, 50.0)}  # (window, soft cap)
-
-TENSORS = ("q_ptr", "k_ptr", "v_ptr", "out_ptr")
 
 
 def variants(
@@ -31,9 +29,9 @@ def variants(
             yield _merge(kind, size)
             for page in pages:
                 for feature in features:
-                    yield _decode(tiles, kind, size, page, feature)
+                    yield _decode(arch, tiles, kind, size, page, feature)
                     for block in dict.fromkeys(tiles.prefill):
-                        yield _prefill(block, kind, size, page, feature)
+                        yield _prefill(arch, block, kind, size, page, feature)
 
 
 def _dealing() -> Iterator[Variant]:
@@ -56,9 +54,10 @@ def _dealing() -> Iterator[Variant]:
 
 
 def _merge(kind: str, size: int) -> Variant:
+    other = "bf16" if kind == "fp8" else kind
     return Variant(
         f"{KERNELS}.decode:merge_kernel",
-        {"out_ptr": f"*{kind}", "partial_ptr": "*fp32", "work_ptr": "*i32"},
+        {"out_ptr": f"*{other}", "partial_ptr": "*fp32", "work_ptr": "*i32"},
         {
             "HEADS": HEADS,
             "E": size,
@@ -71,12 +70,12 @@ def _merge(kind: str, size: int) -> Variant:
     )
 
 
-def _decode(tiles: Tiles, kind: str, size: int, page: int, feature: str) -> Variant:
+def _decode(arch: str, tiles: Tiles, kind: str, size: int, page: int, feature: str) -> Variant:
     window, cap = FEATURES[feature]
     decode = tiles.decode
     return Variant(
         f"{KERNELS}.decode:decode_kernel",
-        {**_pointers(kind), "partial_ptr": "*fp32", "work_ptr": "*i32"},
+        {**_pointers(arch, kind), "partial_ptr": "*fp32", "work_ptr": "*i32"},
         {
             **_constants(size, page, cap),
             "WINDOWED": window > 0,
@@ -90,11 +89,13 @@ def _decode(tiles: Tiles, kind: str, size: int, page: int, feature: str) -> Vari
     )
 
 
-def _prefill(tiles: PrefillTiles, kind: str, size: int, page: int, feature: str) -> Variant:
+def _prefill(
+    arch: str, tiles: PrefillTiles, kind: str, size: int, page: int, feature: str
+) -> Variant:
     window, cap = FEATURES[feature]
     return Variant(
         f"{KERNELS}.prefill:prefill_kernel",
-        {**_pointers(kind), "blocks_ptr": "*i32"},
+        {**_pointers(arch, kind), "blocks_ptr": "*i32"},
         {
             **_constants(size, page, cap),
             "WINDOW": window,
@@ -107,8 +108,16 @@ def _prefill(tiles: PrefillTiles, kind: str, size: int, page: int, feature: str)
     )
 
 
-def _pointers(kind: str) -> dict[str, str]:
-    return {**dict.fromkeys(TENSORS, f"*{kind}"), "tables_ptr": "*i32", "table_stride": "i32"}
+def _pointers(arch: str, kind: str) -> dict[str, str]:
+    """An fp8 cache is read by bf16 queries, in the fp8 of the architecture."""
+    fp8 = "fp8e4nv" if arch.startswith("sm_") else "fp8e4b8"
+    cache, other = (fp8, "bf16") if kind == "fp8" else (kind, kind)
+    return {
+        **dict.fromkeys(("q_ptr", "out_ptr"), f"*{other}"),
+        **dict.fromkeys(("k_ptr", "v_ptr"), f"*{cache}"),
+        "tables_ptr": "*i32",
+        "table_stride": "i32",
+    }
 
 
 def _constants(size: int, page: int, cap: float) -> dict[str, int | float]:

@@ -1,0 +1,26 @@
+"""A cache in fp8 is read as the numbers that its bits say."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from inferd.testing.attention_cases import AttentionCase
+from inferd.testing.attention_contract import Step
+from inferd.testing.numbers import check_close
+from inferd_attention_triton.backend import TritonAttention
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("kind", [torch.float8_e4m3fn, torch.float8_e5m2], ids=str)
+def test_what_the_rounded_cache_gives_in_bf16(kind: torch.dtype) -> None:
+    step, backend = Step(AttentionCase(dtype="bfloat16"), CPU), TritonAttention()
+    plan = backend.plan(step.batch, 1, step.spec, 16)
+    fp8 = [cache.to(kind) for cache in step.fill(backend, 0)]
+    found_THE, expected_THE = (
+        backend.forward(step.queries(0), k, v, plan, step.params)
+        for k, v in (fp8, [cache.bfloat16() for cache in fp8])
+    )
+    check_close(kind, found_THE, expected_THE, "bfloat16")
+    assert not torch.equal(found_THE, torch.zeros_like(found_THE))
