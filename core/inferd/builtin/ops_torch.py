@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from inferd.builtin.sampling import SAMPLING_OPS
 from inferd.contracts.ops import Linear, OpProvider, OpRequest
 from inferd.contracts.verdict import YES, Verdict
 
@@ -113,4 +114,5 @@ class TorchOps(OpProvider):
             "prepare_rope": prepare_rope,
             "rope_kv_write": rope_kv_write,
             "linear": {"dense": make_linear},
+            **SAMPLING_OPS,
         }

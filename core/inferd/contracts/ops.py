@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from inferd.contracts.sampling_ops import Argmax, Draw, DrawFiltered, TopLogprobs
 from inferd.contracts.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -99,6 +100,10 @@ class Ops:
     prepare_rope: PrepareRope
     rope_kv_write: RopeKvWrite
     linear: Mapping[str, MakeLinear]  # by weight format: dense, later w4_g, w8, fp8_row, ...
+    argmax: Argmax
+    draw: Draw
+    draw_filtered: DrawFiltered
+    top_logprobs: TopLogprobs
 
 
 class OpProvider(ABC):

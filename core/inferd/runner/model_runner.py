@@ -69,8 +69,8 @@ class ModelRunner:
         )
         registry = host.catalog.logits_processors
         processors = [registry.make(registry.load(name)) for name in registry.names]
-        self._sampler = RowSampler(self.table, self._model, built.config.vocab_size, processors)
-        self._prompt_logprobs = PromptLogprobs(self._model, self.table)
+        self._sampler = RowSampler(self.table, self._model, built.choices.ops, processors)
+        self._prompt_logprobs = PromptLogprobs(self._model, self.table, built.choices.ops)
         self._last_step: int | None = None
         self._forwarded: Forwarded | None = None
         self._pending: deque[Pending] = deque()

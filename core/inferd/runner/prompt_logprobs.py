@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from inferd.contracts.model import CausalLM
+from inferd.contracts.ops import Ops
 from inferd.runner.request_table import RequestTable
-from inferd.sampling.logprobs import LogprobTensors, logprobs_of, to_logprobs
+from inferd.sampling.logprobs import LogprobTensors, to_logprobs
 from inferd.types import Logprobs, RowStart, StepPlan
 
 PIECE = 1024  # positions that the output head sees at a time
@@ -33,8 +34,9 @@ class Wanted:
 class PromptLogprobs:
     """Remembers which rows want them; computes the next tokens' values from hidden states."""
 
-    def __init__(self, model: CausalLM, table: RequestTable) -> None:
+    def __init__(self, model: CausalLM, table: RequestTable, ops: Ops) -> None:
         self._model = model
+        self._top_logprobs = ops.top_logprobs
         self._table = table
         self._rows: dict[int, tuple[int, int]] = {}  # row -> k, prompt length
 
@@ -67,7 +69,7 @@ class PromptLogprobs:
             target_N = targets_N[start : start + PIECE]
             offset = wanted.offset + start
             logits_NV = self._model.compute_logits(hidden_TD[offset : offset + len(target_N)])
-            pieces.append(logprobs_of(logits_NV.float(), target_N, wanted.num_logprobs).tensors)
+            pieces.append(self._top_logprobs(logits_NV, target_N, wanted.num_logprobs))
         ids, values, ranks = (torch.cat(parts) for parts in zip(*pieces, strict=True))
         return LogprobTensors(ids, values, ranks)
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from inferd.contracts.logits_processor import LogitsProcessor
 from inferd.contracts.model import CausalLM
+from inferd.contracts.ops import Ops
 from inferd.runner.request_table import RequestTable
 from inferd.runner.results import PendingLogprobs
 from inferd.sampling.columns import SampleStep
@@ -27,12 +28,12 @@ class RowSampler:
         self,
         table: RequestTable,
         model: CausalLM,
-        vocab_size: int,
+        ops: Ops,
         processors: Sequence[LogitsProcessor],
     ) -> None:
         self._table = table
         self._model = model
-        self._sampler = Sampler(table.sampling, table.history_RL, vocab_size, processors)
+        self._sampler = Sampler(table.sampling, table.history_RL, ops, processors)
         self._errors: dict[int, str] = {}
 
     @property

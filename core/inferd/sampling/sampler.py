@@ -13,22 +13,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from inferd.contracts.logits_processor import LogitsProcessor
+from inferd.contracts.ops import Ops
+from inferd.contracts.sampling_ops import FilterParams
 from inferd.memory.staging import upload_ints
 from inferd.sampling.bias import TokenBias
 from inferd.sampling.columns import Float, Int, Need, Positions, SampleStep, SamplingColumns
-from inferd.sampling.draw import draw, draw_filtered
-from inferd.sampling.filters import FilterParams
-from inferd.sampling.logprobs import LogprobTensors, logprobs_of
-from inferd.sampling.noise import Noise
+from inferd.sampling.logprobs import LogprobTensors
 from inferd.sampling.penalties import PenaltyParams, apply_penalties
 from inferd.sampling.processors import Processors
-from inferd.sampling.rows import argmax
 from inferd.types import RowStart
 
 CHANGES = Need.PENALTIES | Need.BIAS | Need.PROCESSORS  # of the logits, in place
+KINDS = Need.RANDOM | Need.FILTER  # which of the ops picks the token
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +48,13 @@ class Sampler:
         self,
         columns: SamplingColumns,
         history_RL: Tensor,
-        vocab_size: int,
+        ops: Ops,
         processors: Sequence[LogitsProcessor] = (),
     ) -> None:
         self._columns = columns
         self._history_RL = history_RL
         self._device = columns.device
-        self._noise = Noise(vocab_size, self._device)
+        self._ops = ops
         self._bias = TokenBias(self._device, columns.ints_RI[:, Int.PROMPT_LEN])
         self.processors = Processors(processors, columns.flags.shape[0], self._device)
 
@@ -77,20 +77,19 @@ class Sampler:
         """May change `logits_NV`. Raises what a plugin's processor raises."""
         need = self._columns.needs(step.rows)
         if not need:
-            best_N, ids_N = argmax(logits_NV)
-            return Sampled(ids_N, best_N.float(), None, ())
-        logits_NV = logits_NV.float()
+            best_N, ids_N = self._ops.argmax(logits_NV)
+            return Sampled(ids_N, best_N, None, ())
         places = self._columns.places(step.rows, Need.LOGPROBS)
+        if need & CHANGES:
+            logits_NV = logits_NV.float()
         raw_NV = self._raw(logits_NV, places, need) if len(places) else logits_NV
         self._change(logits_NV, step, need)
-        best_N, ids_N = argmax(logits_NV)
-        if need & Need.RANDOM:
-            ids_N = self._draw(logits_NV, ids_N, step)
+        best_N, ids_N = self._pick(logits_NV, step)
         logprobs = None
         if len(places):
             chosen_N = ids_N[upload_ints(places, self._device)]
             most = int(self._columns.num_logprobs[step.rows[places]].max())
-            logprobs = logprobs_of(raw_NV, chosen_N, most)
+            logprobs = LogprobTensors(*self._ops.top_logprobs(raw_NV, chosen_N, most))
         return Sampled(ids_N, best_N, logprobs, places.tolist())
 
     def _raw(self, logits_NV: Tensor, places: Positions, need: int) -> Tensor:
@@ -123,27 +122,30 @@ class Sampler:
         if part is not step:
             logits_NV[upload_ints(places, self._device)] = part_NV
 
-    def _draw(self, logits_NV: Tensor, ids_N: Tensor, step: SampleStep) -> Tensor:
-        """Replaces the ids of the random rows, the plain and the filtered ones apart."""
-        kinds = self._columns.flags[step.rows] & (Need.RANDOM | Need.FILTER)
-        for kind in (Need.RANDOM, Need.RANDOM | Need.FILTER):
+    def _pick(self, logits_NV: Tensor, step: SampleStep) -> tuple[Tensor, Tensor]:
+        """Largest logit and id of every row: greedy, random and filtered ones apart."""
+        kinds = self._columns.flags[step.rows] & KINDS
+        found = np.unique(kinds)
+        if len(found) == 1:
+            return self._pick_kind(logits_NV, step, int(found[0]))
+        best_N = torch.empty(len(kinds), device=self._device)
+        ids_N = torch.empty(len(kinds), dtype=torch.int64, device=self._device)
+        for kind in found:
             places = np.flatnonzero(kinds == kind)
-            if not len(places):
-                continue
             part, part_NV = self._part(step, logits_NV, places)
-            drawn_N = self._draw_kind(part_NV, part, kind)
-            if part is step:
-                return drawn_N
-            ids_N[upload_ints(places, self._device)] = drawn_N
-        return ids_N
+            picked = self._pick_kind(part_NV, part, int(kind))
+            at = upload_ints(places, self._device)
+            best_N[at], ids_N[at] = picked
+        return best_N, ids_N
 
-    def _draw_kind(self, logits_NV: Tensor, step: SampleStep, kind: int) -> Tensor:
+    def _pick_kind(self, logits_NV: Tensor, step: SampleStep, kind: int) -> tuple[Tensor, Tensor]:
+        if not kind & Need.RANDOM:
+            return self._ops.argmax(logits_NV)
         columns = self._columns
         floats_NF, ints_NI = columns.floats_RF[step.rows_N], columns.ints_RI[step.rows_N]
-        keys_N2 = self._noise.position_keys(ints_NI[:, Int.KEY], step.ends_N)
-        temperature_N = floats_NF[:, Float.TEMPERATURE]
+        keys_N, temperature_N = ints_NI[:, Int.KEY], floats_NF[:, Float.TEMPERATURE]
         if not kind & Need.FILTER:
-            return draw(logits_NV, temperature_N, keys_N2, self._noise)
+            return self._ops.draw(logits_NV, temperature_N, keys_N, step.ends_N)
         top_k = columns.top_k[step.rows]
         params = FilterParams(
             temperature_N,
@@ -153,7 +155,7 @@ class Sampler:
             most_k=int(top_k.max()),
             unbounded=bool((top_k == 0).any()),
         )
-        return draw_filtered(logits_NV, params, keys_N2, self._noise)
+        return self._ops.draw_filtered(logits_NV, params, keys_N, step.ends_N)
 
     def _part(
         self, step: SampleStep, logits_NV: Tensor, places: Positions

@@ -15,9 +15,11 @@ from inferd.contracts.logits_processor import LogitsProcessor
 from inferd.params import SamplingParams
 from inferd.sampling.columns import SampleStep, SamplingColumns
 from inferd.sampling.sampler import Sampled, Sampler
+from inferd.testing.drive import reference_ops
 from inferd.types import RowStart
 
 CPU = torch.device("cpu")
+OPS = reference_ops(torch.float32)
 VOCAB = 256
 HISTORY = 64
 
@@ -44,7 +46,7 @@ class Table:
     def __init__(self, rows: int = 8, processors: tuple[type[LogitsProcessor], ...] = ()) -> None:
         self.columns = SamplingColumns(rows, CPU)
         self.history = torch.zeros(rows, HISTORY, dtype=torch.int32)
-        self.sampler = Sampler(self.columns, self.history, VOCAB, [kind() for kind in processors])
+        self.sampler = Sampler(self.columns, self.history, OPS, [kind() for kind in processors])
         self.ends: dict[int, int] = {}
 
     def enter(

@@ -25,17 +25,17 @@ def chunks(x_NV: Tensor) -> Iterator[slice]:
         yield slice(start, min(start + step, rows))
 
 
-def argmax(x_NV: Tensor) -> tuple[Tensor, Tensor]:
+def argmax(logits_NV: Tensor) -> tuple[Tensor, Tensor]:
     """Largest value and its index per row; the lowest index among equals; NaN wins.
 
     In two stages, block maxima first: torch's argmax is not vectorized on CPUs.
     """
-    rows, size = x_NV.shape
-    if x_NV.device.type != "cpu" or size % BLOCK:
-        best = x_NV.max(dim=-1)
-        return best.values, best.indices
-    blocks = x_NV.view(rows, size // BLOCK, BLOCK)
+    rows, size = logits_NV.shape
+    if logits_NV.device.type != "cpu" or size % BLOCK:
+        best = logits_NV.max(dim=-1)
+        return best.values.float(), best.indices
+    blocks = logits_NV.view(rows, size // BLOCK, BLOCK)
     place_N = blocks.amax(dim=-1).argmax(dim=-1)
     block_NB = blocks[torch.arange(rows), place_N]
     best = block_NB.max(dim=-1)
-    return best.values, place_N * BLOCK + best.indices
+    return best.values.float(), place_N * BLOCK + best.indices

@@ -7,7 +7,8 @@ import math
 import pytest
 import torch
 
-from inferd.sampling.noise import Noise, row_key
+from inferd.builtin.sampling.noise import Noise
+from inferd.sampling.noise import row_key
 
 CPU = torch.device("cpu")
 VOCAB = 4096

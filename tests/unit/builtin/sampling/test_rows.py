@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from inferd.sampling.rows import CHUNK, argmax, chunks
+from inferd.builtin.sampling.rows import CHUNK, argmax, chunks
 
 
 @pytest.mark.parametrize("size", [128, 1280, 1000, 1])

@@ -10,9 +10,10 @@ from transformers.generation.logits_process import (
     TopPLogitsWarper,
 )
 
-from inferd.sampling.draw import draw_filtered
-from inferd.sampling.filters import FilterParams, candidates, first_window
-from inferd.sampling.noise import Noise
+from inferd.builtin.sampling.draw import draw_among
+from inferd.builtin.sampling.filters import candidates, first_window
+from inferd.builtin.sampling.noise import Noise
+from inferd.contracts.sampling_ops import FilterParams
 
 VOCAB = 512
 
@@ -130,5 +131,5 @@ def test_a_window_too_small_widens_until_the_draw_is_the_full_ones(
     keys = noise.position_keys(torch.arange(rows), torch.arange(rows))
     p = params(rows, **options)  # type: ignore[arg-type]
     assert first_window(p, x) < vocab
-    full = draw_filtered(x, p, keys, noise, window=vocab)
-    assert torch.equal(draw_filtered(x, p, keys, noise), full)
+    full = draw_among(x, p, keys, noise, window=vocab)
+    assert torch.equal(draw_among(x, p, keys, noise), full)

@@ -1,45 +1,21 @@
 """top-k, top-p and min-p without sorting the vocabulary: over a window of the largest logits.
 
-Semantics and order are vLLM's: temperature, then min_p relative to the most likely token, then
-top_k (ties with the k-th stay), then top_p over what is left, renormalised.
+Semantics are those of inferd.contracts.sampling_ops.
 
 Shape suffixes: N rows, V vocabulary, K window.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
-from inferd.sampling.rows import chunks
+from inferd.builtin.sampling.rows import chunks
+from inferd.contracts.sampling_ops import FilterParams
 
 FIRST_WINDOW = 64
 GROWTH = 16
 TIES = 16  # room for logits equal to the k-th
-
-
-@dataclass(frozen=True, slots=True)
-class FilterParams:
-    """Per row, on the device; `most_k` and `unbounded` are known to the host."""
-
-    temperature_N: Tensor
-    top_k_N: Tensor  # int64, 0: off
-    top_p_N: Tensor
-    min_p_N: Tensor
-    most_k: int  # the largest top_k
-    unbounded: bool  # some row has no top_k
-
-    def take(self, places: Tensor) -> FilterParams:
-        return FilterParams(
-            self.temperature_N[places],
-            self.top_k_N[places],
-            self.top_p_N[places],
-            self.min_p_N[places],
-            self.most_k,
-            self.unbounded,
-        )
 
 
 def first_window(params: FilterParams, logits_NV: Tensor) -> int:
@@ -57,6 +33,7 @@ def candidates(logits_NV: Tensor, params: FilterParams, window: int) -> tuple[Te
     A row is complete when nothing outside the window could have been kept.
     """
     top_NK, ids_NK = logits_NV.topk(window, dim=-1)
+    top_NK = top_NK.float()
     peak_N1 = top_NK[:, :1]
     scaled_NK = (top_NK - peak_N1) / params.temperature_N[:, None]
     floor_N1 = params.min_p_N.log()[:, None]  # -inf where min_p is off
@@ -81,7 +58,10 @@ def total_mass(logits_NV: Tensor, peak_N1: Tensor, params: FilterParams) -> Tens
     """Sum over the vocabulary of exp((logit - peak) / temperature)."""
     return torch.cat(
         [
-            (logits_NV[s] - peak_N1[s]).div_(params.temperature_N[s, None]).exp_().sum(dim=-1)
+            (logits_NV[s].float() - peak_N1[s])
+            .div_(params.temperature_N[s, None])
+            .exp_()
+            .sum(dim=-1)
             for s in chunks(logits_NV)
         ]
     )
