@@ -26,6 +26,8 @@ def test_common_variants(variants, arch: str) -> None:
 @pytest.mark.parametrize("kind", ["bf16", "fp16", "fp32", "fp8"])
 @pytest.mark.parametrize("arch", ["sm_90", "gfx90a", "gfx942"])
 def test_every_variant(variants, arch: str, kind: str) -> None:
+    if (arch, kind) == ("gfx90a", "fp8"):
+        pytest.skip("gfx90a has no fp8")
     reports = compile_variants(list(variants.variants(arch, (kind,))), arch)
     if kind != "fp32":
         check_matrix_ops(reports)

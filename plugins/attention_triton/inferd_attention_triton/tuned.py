@@ -7,7 +7,9 @@ measurement behind them come from what compiles without spilling and fits on the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+LARGEST_HEAD = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,7 @@ class Tiles:
 NVIDIA = {
     128: Tiles(
         DecodeTiles(64, 4, 3, 4),
-        (PrefillTiles(128, 64, 4, 3), PrefillTiles(64, 64, 4, 3), PrefillTiles(16, 64, 4, 3)),
+        (PrefillTiles(128, 64, 8, 3), PrefillTiles(64, 64, 4, 3), PrefillTiles(16, 64, 4, 3)),
     ),
     256: Tiles(
         DecodeTiles(64, 4, 3, 4),
@@ -80,7 +82,11 @@ def select(architecture: str, head_dim: int, itemsize: int) -> Tiles:
     if itemsize == 4:
         return WIDE
     table = AMD if architecture.startswith("gfx") else NVIDIA
-    return table[max(128, padded(head_dim) * 2)]
+    tiles = table[max(128, padded(head_dim) * 2)]
+    if itemsize == 1 and padded(head_dim) == LARGEST_HEAD:
+        # converting the keys takes the registers that a large block needs
+        return replace(tiles, prefill=(tiles.prefill[1], *tiles.prefill[1:]))
+    return tiles
 
 
 def select_prefill(

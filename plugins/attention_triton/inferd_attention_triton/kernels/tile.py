@@ -72,9 +72,9 @@ def attend(
         # tanh(x) = 1 - 2 / (e^2x + 1)
         e2x_ML = tl.exp2(s_ML * (2 * LOG2E * SCALE / SOFT_CAP))
         s_ML = (1 - 2 / (e2x_ML + 1)) * (SOFT_CAP * LOG2E)
-        factor: tl.constexpr = 1.0
+        factor = 1.0
     else:
-        factor: tl.constexpr = SCALE * LOG2E
+        factor = SCALE * LOG2E
     if not ALL:
         s_ML = tl.where(visible_ML, s_ML, HIDDEN)
     new_M = tl.maximum(top_M, tl.max(s_ML, 1) * factor)
