@@ -90,13 +90,15 @@ def rope_kv_write_kernel(
     let_next_start(CHAINED)
     wait_for_previous(CHAINED)
 
-    # the halves of each head, rotated unless they are values
+    slot = tl.load(slots_ptr + token).to(tl.int64)
+    position = tl.load(positions_ptr + token).to(tl.int64)
     qkv_ptrs = qkv_ptr + token * token_stride + x[:, None] * E + f[None, :]
     raw_first = tl.load(qkv_ptrs, mask=inside, other=0.0).to(tl.float32)
     raw_second = tl.load(qkv_ptrs + F, mask=inside, other=0.0).to(tl.float32)
-    angle_ptrs = cos_sin_ptr + tl.load(positions_ptr + token).to(tl.int64) * E + f
-    cos = tl.load(angle_ptrs, mask=f < F, other=0.0)[None, :]
-    sin = tl.load(angle_ptrs + F, mask=f < F, other=0.0)[None, :]
+    # once per head, as its elements lie in threads: no exchange between them is needed
+    angle_ptrs = cos_sin_ptr + position * E + (x * 0)[:, None] + f[None, :]
+    cos = tl.load(angle_ptrs, mask=inside, other=0.0)
+    sin = tl.load(angle_ptrs + F, mask=inside, other=0.0)
     first, second = raw_first, raw_second
     if q_norm_ptr is not None:
         first, second = heads_normed(
@@ -110,7 +112,6 @@ def rope_kv_write_kernel(
     tl.store(qkv_ptrs, turned_first.to(qkv_ptr.dtype.element_ty), mask=q_mask)
     tl.store(qkv_ptrs + F, turned_second.to(qkv_ptr.dtype.element_ty), mask=q_mask)
 
-    slot = tl.load(slots_ptr + token).to(tl.int64)
     block, offset = slot // S, slot % S
     k_mask = inside & (~is_q & ~is_v)[:, None]
     k_ptrs = k_ptr + block * K_BLOCK + offset * K_SLOT

@@ -29,7 +29,6 @@ def skinny_kernel(
     N,
     K,
     x_stride,
-    PARTS: tl.constexpr,
     BLOCK_M: tl.constexpr,
     BLOCK_N: tl.constexpr,
     BLOCK_K: tl.constexpr,
@@ -41,7 +40,7 @@ def skinny_kernel(
     part = tl.program_id(1)
     n, m, k = start + tl.arange(0, BLOCK_N), tl.arange(0, BLOCK_M), tl.arange(0, BLOCK_K)
     inside_n, inside_m = (n < N)[:, None], (m < M)[None, :]
-    size = tl.cdiv(K, PARTS * BLOCK_K) * BLOCK_K
+    size = tl.cdiv(K, tl.num_programs(1) * BLOCK_K) * BLOCK_K
     first = part * size
     last = tl.minimum(K, first + size)
 
@@ -106,7 +105,7 @@ def skinny(
         sums = torch.empty(parts, tokens, size, dtype=torch.float32, device=x_MK.device)
     skinny_kernel[(triton.cdiv(size, route.block_n), parts)](
         x_MK, weight_NK, None if parts > 1 else bias_N, sums, tokens, size, inner,
-        x_MK.stride(0), parts, route.block_m, route.block_n, route.block_k,
+        x_MK.stride(0), route.block_m, route.block_n, route.block_k,
         inner % route.block_k == 0, num_warps=route.warps, num_stages=route.stages, **chain,
     )  # fmt: skip
     if parts > 1:

@@ -1,0 +1,135 @@
+"""The specialisations of the kernels of a layer that are compiled ahead of time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from inferd.testing.kernels import Variant
+from inferd_ops_triton.kernels.norm import warps
+from inferd_ops_triton.tables import Route, table
+
+KERNELS = "inferd_ops_triton.kernels"
+TYPES = ("bf16", "fp16", "fp32")
+HIDDEN = (576, 4096, 8192)
+HEAD_SIZES = (64, 80, 128, 256)
+CAPABLE = "sm_90"  # of programmatic dependent launch
+
+
+def variants(arch: str, types: tuple[str, ...] = TYPES) -> Iterator[Variant]:
+    for kind in types:
+        for size in HIDDEN:
+            yield from _rows(kind, size)
+        for act in ("silu", "gelu", "gelu_tanh"):
+            yield _activation(kind, act)
+        for size in HEAD_SIZES:
+            yield from _rope(arch, kind, size)
+    yield _add_parts()
+    for kind in types:
+        if kind != "fp32":
+            yield from _linears(arch, kind)
+
+
+def _variant(
+    kernel: str,
+    types: Mapping[str, str],
+    constants: Mapping[str, int | float | str | None],
+    name: str,
+    **options: int,
+) -> Variant:
+    """Integers are multiples of 16, as the sizes of models are."""
+    return Variant(
+        f"{KERNELS}.{kernel}",
+        dict(types),
+        {"CHAINED": False, **constants},
+        name=f"{kernel.split(':')[1]} {name}",
+        aligned=tuple(n for n, kind in types.items() if kind == "i32" and n not in ("M", "size")),
+        **options,
+    )
+
+
+def _rows(kind: str, size: int) -> Iterator[Variant]:
+    block = 1 << (size - 1).bit_length()
+    tile = {"D": size, "BLOCK_D": block}
+    names = ("x_ptr", "weight_ptr", "out_ptr")
+    pointers = dict.fromkeys(names, f"*{kind}")
+    name = f"{kind} {size}"
+    norm = {**tile, "EPS": 1e-5}
+    few = warps(block)
+    one = {**pointers, "x_stride": "i32"}
+    yield _variant("norm:rms_norm_kernel", one, norm, name, num_warps=few)
+    two = {**dict.fromkeys(("x_ptr", "residual_ptr", "weight_ptr"), f"*{kind}")}
+    two |= {"x_stride": "i32", "residual_stride": "i32"}
+    yield _variant("norm:add_rms_norm_kernel", two, norm, name, num_warps=few)
+    ids = {"ids_ptr": "*i64", "weight_ptr": f"*{kind}", "out_ptr": f"*{kind}"}
+    ids |= {"weight_stride": "i32"}
+    yield _variant("embedding:embedding_kernel", ids, tile, name, num_warps=few)
+
+
+def _activation(kind: str, act: str) -> Variant:
+    types = {"x_ptr": f"*{kind}", "out_ptr": f"*{kind}", "x_stride": "i32"}
+    constants = {"ACT": act, "I": 14336, "BLOCK_I": 1024}
+    return _variant("activation:act_and_mul_kernel", types, constants, f"{kind} {act}")
+
+
+def _rope(arch: str, kind: str, size: int) -> Iterator[Variant]:
+    fp8 = "fp8e4nv" if arch.startswith("sm_") else "fp8e4b8"
+    largest = 448.0 if arch.startswith("sm_") else 240.0
+    for cache, limit in ((kind, 0.0), (fp8, largest)):
+        for normed in (False, True):
+            yield _rope_variant(kind, size, cache, limit, normed=normed)
+
+
+def _rope_variant(kind: str, size: int, cache: str, limit: float, *, normed: bool) -> Variant:
+    types = {"qkv_ptr": f"*{kind}", "positions_ptr": "*i64", "cos_sin_ptr": "*fp32"}
+    types |= {"slots_ptr": "*i64", "k_ptr": f"*{cache}", "v_ptr": f"*{cache}"}
+    types |= {"token_stride": "i32"}
+    strides = {"BLOCK": 2 * 8 * 16 * size, "SLOT": size, "HEAD": 16 * size, "E": 1}
+    constants: dict[str, int | float | str | None] = {"EPS": 1e-5, "H": 32, "G": 8, "E": size}
+    constants |= {f"{side}_{what}": n for side in "KV" for what, n in strides.items()}
+    constants |= {"S": 16, "LIMIT": limit, "BLOCK_X": 8}
+    constants["BLOCK_F"] = 1 << (size // 2 - 1).bit_length()
+    for norm in ("q_norm_ptr", "k_norm_ptr"):
+        if normed:
+            types[norm] = f"*{kind}"
+        else:
+            constants[norm] = None
+    name = f"{kind} {size} cache={cache}{' norm' * normed}"
+    return _variant("rope:rope_kv_write_kernel", types, constants, name, num_warps=2)
+
+
+def _add_parts() -> Variant:
+    types = {"parts_ptr": "*fp32", "out_ptr": "*bf16", "size": "i32", "N": "i32"}
+    constants = {"bias_ptr": None, "PARTS": 4, "BLOCK": 512}
+    return _variant("skinny:add_parts_kernel", types, constants, "4 parts")
+
+
+def _linears(arch: str, kind: str) -> Iterator[Variant]:
+    """Every route of the table, with the architecture's own way to start kernels."""
+    rows = table(arch)
+    every = [rows["default"], *rows["linear"].values()]
+    routes = {tuple(row) for shape in every for row in shape.values() if len(row) > 1}
+    for row in sorted(routes):
+        make = {"gemv": _gemv, "skinny": _skinny}[row[0]]
+        yield make(kind, Route(*row), chained=rows["chained"] and arch == CAPABLE)
+
+
+def _gemv(kind: str, route: Route, *, chained: bool) -> Variant:
+    types = dict.fromkeys(("x_ptr", "weight_ptr", "out_ptr"), f"*{kind}")
+    types |= {"N": "i32", "K": "i32"}
+    constants = {"bias_ptr": None, "BLOCK_N": route.block_n, "BLOCK_K": route.block_k}
+    constants["CHAINED"] = chained
+    name = f"{kind} {route.block_n}x{route.block_k}"
+    return _variant("gemv:gemv_kernel", types, constants, name, num_warps=route.warps)
+
+
+def _skinny(kind: str, route: Route, *, chained: bool) -> Variant:
+    out = "fp32" if route.parts > 1 else kind
+    types = {"x_ptr": f"*{kind}", "weight_ptr": f"*{kind}", "out_ptr": f"*{out}"}
+    types |= dict.fromkeys(("M", "N", "K", "x_stride"), "i32")
+    constants = {"bias_ptr": None, "EVEN": True, "CHAINED": chained}
+    constants |= {"BLOCK_M": route.block_m, "BLOCK_N": route.block_n, "BLOCK_K": route.block_k}
+    name = f"{kind} {route.block_m} tokens {route.block_n}x{route.block_k} parts={route.parts}"
+    return _variant(
+        "skinny:skinny_kernel", types, constants, name, num_warps=route.warps,
+        num_stages=route.stages,
+    )  # fmt: skip
