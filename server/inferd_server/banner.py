@@ -18,7 +18,7 @@ MIB = 1 << 20
 GIB = 1 << 30
 
 
-def facts(info: WorkerInfo, max_num_seqs: int) -> dict[str, Any]:
+def facts(info: WorkerInfo, config: EngineConfig) -> dict[str, Any]:
     """What fits: tokens of KV, and how many requests of what length at once."""
     tokens = info.num_blocks * info.block_size
     return {
@@ -26,7 +26,7 @@ def facts(info: WorkerInfo, max_num_seqs: int) -> dict[str, Any]:
         "kv_tokens": tokens,
         "max_model_len": info.max_model_len,
         "concurrent_at_max_len": max(1, tokens // info.max_model_len),
-        "max_num_seqs": max_num_seqs,
+        "max_num_seqs": config.scheduler.preferring(info.scheduler).max_num_seqs,
     }
 
 
@@ -49,7 +49,7 @@ class Banner:
         self._line("loading", url=url, model=self._settings.model)
 
     def ready(self, url: str, info: WorkerInfo, config: EngineConfig, seconds: float) -> None:
-        known = facts(info, config.scheduler.max_num_seqs)
+        known = facts(info, config)
         if self._pretty:
             for text in _screen(known, url, self._settings, seconds):
                 self._print(text)

@@ -5,7 +5,7 @@ Shape suffixes as in inferd.contracts.ops.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from inferd.builtin.sampling import SAMPLING_OPS
-from inferd.contracts.ops import Linear, OpProvider, OpRequest
+from inferd.contracts.ops import Linear, OpProvider, OpRequest, StepInputs
 from inferd.contracts.verdict import YES, Verdict
 
 
@@ -85,6 +85,41 @@ def rope_kv_write(
     return rotate(q_THE, *rope)
 
 
+def prepare_inputs(
+    step_3X: Tensor,
+    history_XL: Tensor,
+    tables_XB: Sequence[Tensor],
+    block_size: int,
+    num_tokens: int,
+    width: int,
+) -> StepInputs:
+    rows_R, starts_R, ends_R = step_3X[0, :-1], step_3X[1, :-1], step_3X[2, 1:]
+    query_starts_R1 = step_3X[2].to(torch.int32)
+    if num_tokens == len(rows_R):
+        rows_T, positions_T, contexts_R = rows_R, starts_R, starts_R + 1
+    else:
+        counts_R = ends_R - step_3X[2, :-1]
+        place_T = torch.repeat_interleave(counts_R, output_size=num_tokens)
+        contexts_R = starts_R + counts_R
+        rows_T = rows_R[place_T]
+        token_T = torch.arange(num_tokens, device=step_3X.device)
+        positions_T = token_T + (contexts_R - ends_R)[place_T]
+    block_T = positions_T // block_size
+    offset_T = positions_T - block_T * block_size
+    return StepInputs(
+        ids_T=_entries(history_XL, rows_T, positions_T).long(),
+        positions_T=positions_T,
+        query_starts_R1=query_starts_R1,
+        contexts_R=contexts_R.to(torch.int32),
+        slots_T=[_entries(t, rows_T, block_T) * block_size + offset_T for t in tables_XB],
+        block_tables_RB=[table_XB[:, :width].index_select(0, rows_R) for table_XB in tables_XB],
+    )
+
+
+def _entries(columns_XL: Tensor, rows_T: Tensor, places_T: Tensor) -> Tensor:
+    return columns_XL.view(-1)[rows_T * columns_XL.shape[1] + places_T]
+
+
 def make_linear(weight_NK: Tensor, bias_N: Tensor | None) -> Linear:
     def linear(x_TK: Tensor) -> Tensor:
         return F.linear(x_TK, weight_NK, bias_N)
@@ -113,6 +148,7 @@ class TorchOps(OpProvider):
             "embedding": embedding,
             "prepare_rope": prepare_rope,
             "rope_kv_write": rope_kv_write,
+            "prepare_inputs": prepare_inputs,
             "linear": {"dense": make_linear},
             **SAMPLING_OPS,
         }

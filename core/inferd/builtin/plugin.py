@@ -10,6 +10,12 @@ from inferd.plugin import Registry, hookimpl
 @hookimpl
 def inferd_register_platforms(registry: Registry[Any]) -> None:
     registry.add("cpu", "inferd.builtin.cpu:CpuPlatform", summary="any CPU, through torch")
+    registry.add(
+        "cuda",
+        "inferd.builtin.cuda:CudaPlatform",
+        summary="one NVIDIA GPU, with recorded steps",
+        priority="tuned",
+    )
 
 
 @hookimpl

@@ -25,6 +25,9 @@ class ModelOptions(Options):
     load_format: Annotated[
         str, Field(description="a registered loader, or auto; dummy draws random weights")
     ] = "auto"
+    enforce_eager: Annotated[
+        bool, Field(description="launch steps op by op, even where they could be recorded")
+    ] = False
     skip_tokenizer_init: Annotated[
         bool, Field(description="token ids in, token ids out; no tokenizer is loaded")
     ] = False

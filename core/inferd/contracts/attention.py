@@ -62,6 +62,12 @@ class AttentionBackend(ABC):
     """Made once per model. Pure: all state of a step is in the object that `plan` returns."""
 
     name: ClassVar[str]
+    recordable: ClassVar[bool] = False
+    """Whether `plan` and `forward` may be recorded in a graph and replayed with other contents.
+
+    They then read lengths on the device alone: a recorded batch has no `query_lens`, and its
+    `num_decodes` is a bound: a row below it with one token is a decode, all others are not.
+    """
 
     @classmethod
     @abstractmethod
@@ -90,9 +96,3 @@ class AttentionBackend(ABC):
 
         Returns [T, H, E] in the order of the queries.
         """
-
-    def prepare_capture(self, plan: Any) -> None:  # noqa: B027 - only graph platforms need it
-        """Called before a graph with this plan is captured."""
-
-    def prepare_replay(self, plan: Any) -> None:  # noqa: B027 - only graph platforms need it
-        """Called before a captured graph is replayed with new plan contents."""

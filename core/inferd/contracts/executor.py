@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from inferd.types import StepPlan, StepResult
@@ -24,6 +24,9 @@ class WorkerInfo:
     summary: dict[
         str, Any
     ]  # for the banner: device, dtype, bytes of weights and KV, seconds, choices
+    scheduler: dict[str, int] = field(
+        default_factory=dict
+    )  # SchedulerOptions that the platform set, because the user named none
 
 
 class Executor(ABC):

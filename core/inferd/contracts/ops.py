@@ -1,13 +1,14 @@
 """Ops: the kernels a model is made of, chosen once at load.
 
 Shape suffixes: T tokens, D hidden, H query heads, G KV heads, E head size, I intermediate,
-N out features, K in features, P positions, V vocabulary, B blocks, S slots per block.
+N out features, K in features, P positions, V vocabulary, B blocks, S slots per block, R rows of a
+step, L tokens of history, X rows of the request table.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -74,6 +75,38 @@ class RopeKvWrite(Protocol):
     ) -> Tensor: ...
 
 
+@dataclass(frozen=True, slots=True)
+class StepInputs:
+    """What the layers read of a step, made on the device."""
+
+    ids_T: Tensor  # int64
+    positions_T: Tensor  # int64
+    query_starts_R1: Tensor  # int32
+    contexts_R: Tensor  # int32, tokens in the cache after the step
+    slots_T: list[Tensor]  # per group, int64: block * block_size + offset
+    block_tables_RB: list[Tensor]  # per group, int32; entries past a row's context are not read
+
+
+class PrepareInputs(Protocol):
+    """From the rows of a step to the inputs of its tokens, through the request table.
+
+    `step_3X` is int64 [3, R + 1]: rows of the table, position of each row's first token, and query
+    starts; the first two have nothing in their last column. With as many tokens as rows, each row
+    has one; else a row may have none. A row's ids come from its history, so they may be tokens that
+    an earlier step samples. `width` is the number of blocks that the widest row needs, or more.
+    """
+
+    def __call__(
+        self,
+        step_3X: Tensor,
+        history_XL: Tensor,
+        tables_XB: Sequence[Tensor],
+        block_size: int,
+        num_tokens: int,
+        width: int,
+    ) -> StepInputs: ...
+
+
 class MakeLinear(Protocol):
     """Pack a weight once and return the function that applies it; the weight may be released."""
 
@@ -99,6 +132,7 @@ class Ops:
     embedding: Embedding
     prepare_rope: PrepareRope
     rope_kv_write: RopeKvWrite
+    prepare_inputs: PrepareInputs
     linear: Mapping[str, MakeLinear]  # by weight format: dense, later w4_g, w8, fp8_row, ...
     argmax: Argmax
     draw: Draw

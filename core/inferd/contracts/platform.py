@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from inferd.contracts.verdict import Verdict
 
 if TYPE_CHECKING:
     import torch
+    from torch import Tensor
+
+
+class Recorded(Protocol):
+    """Launches to be replayed. They read and write the memory that they used when recorded."""
+
+    def replay(self) -> Sequence[Tensor]:
+        """What the recorded function returned: valid until anything recorded is replayed again."""
 
 
 class Platform(ABC):
     """Made once per worker process, before any tensor."""
 
     name: ClassVar[str]
+    scheduler_defaults: ClassVar[Mapping[str, int]] = {}
+    """Values of SchedulerOptions that suit this hardware, where the user names none."""
+
+    can_record: ClassVar[bool] = False
+    """Whether launches can be recorded and replayed as one."""
 
     @classmethod
     @abstractmethod
@@ -46,6 +60,20 @@ class Platform(ABC):
     @abstractmethod
     def default_kv_bytes(self, free: int, utilization: float) -> int:
         """KV cache size in bytes when the user names none."""
+
+    def peak_bytes(self, run: Callable[[], object]) -> int:  # noqa: ARG002
+        """Bytes that `run` needs beyond what is held before it; 0, unrun, where it is not planned.
+
+        The KV cache is sized from what is left when the largest step has run like this.
+        """
+        return 0
+
+    def record(self, run: Callable[[], Sequence[Tensor]]) -> Recorded:
+        """What `run` launches; only asked of platforms that say `can_record`.
+
+        `run` has run before, so it compiles nothing. All that is recorded shares one memory.
+        """
+        raise NotImplementedError(f"{self.name} cannot record {run}")
 
     def synchronize(self) -> None:  # noqa: B027 - a device without a queue has nothing to wait for
         """Wait for submitted work; only for benchmarks and shutdown."""

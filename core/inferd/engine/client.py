@@ -69,7 +69,7 @@ class EngineClient:
             stdin=asyncio.subprocess.PIPE,
         )
         assert self._process.stdin is not None
-        self._process.stdin.write(self._config.model_dump_json().encode())
+        self._process.stdin.write(self._config.model_dump_json(exclude_unset=True).encode())
         self._process.stdin.close()
 
     async def _first_reply(self) -> m.ToFrontEnd:

@@ -42,7 +42,7 @@ class Engine:
             groups=tuple(GroupSpec(kind, window) for kind, window in info.groups),
         )
         self._scheduler = Scheduler(
-            self.config.scheduler,
+            self.config.scheduler.preferring(info.scheduler),
             layout,
             info.max_model_len,
             policies.make(policy),

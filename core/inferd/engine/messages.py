@@ -59,6 +59,7 @@ class Ready(Message):
     block_size: int
     groups: list[tuple[str, int | None]]
     summary: dict[str, Any]
+    scheduler: dict[str, int] = {}
 
     @classmethod
     def of(cls, info: WorkerInfo) -> Ready:
@@ -69,6 +70,7 @@ class Ready(Message):
             info.block_size,
             list(info.groups),
             info.summary,
+            info.scheduler,
         )
 
     def info(self) -> WorkerInfo:
@@ -79,6 +81,7 @@ class Ready(Message):
             self.block_size,
             tuple(self.groups),
             self.summary,
+            self.scheduler,
         )
 
 

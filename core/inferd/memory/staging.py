@@ -15,10 +15,19 @@ CPU = torch.device("cpu")
 
 def upload(values: npt.NDArray[Any], device: torch.device) -> Tensor:
     """A device copy of a fresh array; on the CPU the array itself."""
+    tensor = pinned(values, device)
+    return tensor if device.type == "cpu" else tensor.to(device, non_blocking=True)
+
+
+def pinned(values: npt.NDArray[Any], device: torch.device) -> Tensor:
+    """Host memory that `device` reads by itself; on the CPU the array itself."""
     tensor = torch.from_numpy(values)
-    if device.type == "cpu":
-        return tensor
-    return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor if device.type == "cpu" else tensor.pin_memory()
+
+
+def upload_into(target: Tensor, values: npt.NDArray[Any]) -> None:
+    """The same into memory that a recorded step reads."""
+    target.copy_(pinned(values, target.device), non_blocking=True)
 
 
 def upload_ints(values: Sequence[int] | npt.NDArray[np.int64], device: torch.device) -> Tensor:

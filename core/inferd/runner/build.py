@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from inferd.config.engine import EngineConfig
+from inferd.config.scheduler import SchedulerOptions
 from inferd.contracts.loader import WeightLoader
 from inferd.contracts.model import BuildContext, CausalLM, ModelConfig
 from inferd.host.host import Host
@@ -16,6 +18,7 @@ from inferd.loading.sources import resolve
 from inferd.loading.weights import LoadReport, draw_weights, load_weights
 from inferd.memory.kv_cache import CacheSize, Demand, KVGroups, size_cache
 from inferd.runner.choices import Choices, choose_all, choose_platform, model_class
+from inferd.runner.workspace import LargestStep
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,7 @@ class Built:
     model: CausalLM
     report: LoadReport
     groups: KVGroups
+    scheduler: SchedulerOptions
     cache: CacheSize
     caches: list[tuple[Tensor, Tensor]]  # per layer
 
@@ -51,13 +55,15 @@ def build(config: EngineConfig, host: Host) -> Built:
     model = catalog.models.make(family, context).eval()
     groups = KVGroups.of(model.kv_specs())
     model.set_groups(groups.group_of)
-    report = _load(config, model, loader)
+    report = _load(config, model, loader, platform.device)
     return _with_cache(config, model_config, choices, model, report, groups)
 
 
-def _load(config: EngineConfig, model: CausalLM, loader: WeightLoader) -> LoadReport:
+def _load(
+    config: EngineConfig, model: CausalLM, loader: WeightLoader, device: torch.device
+) -> LoadReport:
     if config.model.load_format == "dummy":
-        return draw_weights(model, config.model.seed)
+        return draw_weights(model, config.model.seed, device)
     return load_weights(model, loader)
 
 
@@ -70,18 +76,21 @@ def _with_cache(
     groups: KVGroups,
 ) -> Built:
     platform, options = choices.platform, config.cache
+    scheduler = config.scheduler.preferring(platform.scheduler_defaults)
+    largest = LargestStep(scheduler, choices, model, groups, options.block_size)
+    workspace = platform.peak_bytes(largest)
     memory = platform.default_kv_bytes(platform.free_memory(), options.gpu_memory_utilization)
     demand = Demand(
         max_model_len=model_config.max_model_len,
-        max_num_seqs=config.scheduler.max_num_seqs,
-        max_num_batched_tokens=config.scheduler.max_num_batched_tokens,
+        max_num_seqs=scheduler.max_num_seqs,
+        max_num_batched_tokens=scheduler.max_num_batched_tokens,
         length_is_fixed=config.model.max_model_len is not None,
     )
-    cache = size_cache(groups, options, memory, demand)
+    cache = size_cache(groups, options, max(0, memory - workspace), demand)
     caches = groups.allocate(
         choices.attention, cache.num_blocks, options.block_size, platform.device
     )
-    return Built(model_config, choices, model, report, groups, cache, caches)
+    return Built(model_config, choices, model, report, groups, scheduler, cache, caches)
 
 
 def summary(built: Built) -> dict[str, Any]:

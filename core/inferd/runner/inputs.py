@@ -1,95 +1,92 @@
 """From a StepPlan to a Batch: the host uploads what it knows once, the device builds the rest.
 
-Shape suffixes: T tokens of the step, R rows of the step, B blocks of a row, N positions that need
-logits.
+Shape suffixes: T tokens of the step, R rows of the step, N positions that need logits.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
-import torch
+import numpy.typing as npt
 from torch import Tensor
 
+from inferd.contracts.ops import PrepareInputs
 from inferd.memory.staging import upload, upload_ints
 from inferd.runner.request_table import RequestTable
 from inferd.sampling.columns import SampleStep
 from inferd.types import Batch, StepPlan
 
+StepArray = npt.NDArray[np.int64]  # [3, R + 1]: rows, first positions, query starts
+
 
 class InputBuilder:
-    """Holds the index ranges that every step slices."""
+    """Batches of plans, and of arrays that stand for a plan."""
 
     def __init__(
-        self, table: RequestTable, block_size: int, num_blocks: int, max_tokens: int
+        self, table: RequestTable, prepare: PrepareInputs, block_size: int, num_blocks: int
     ) -> None:
         self._table = table
-        self._num_blocks = num_blocks
+        self._prepare = prepare
         self._block_size = block_size
-        self._device = table.device
-        self._range_T = torch.arange(max(max_tokens, table.num_rows) + 1, device=self._device)
-        self._range32_T = self._range_T.to(torch.int32)
+        self._num_blocks = num_blocks
 
     def batch(self, plan: StepPlan) -> Batch:
         """Everything but the attention plans."""
-        num_rows, total = len(plan.rows), plan.total_tokens
-        host = np.array((plan.rows, plan.starts, plan.num_tokens), dtype=np.int64)
-        rows_R, starts_R, counts_R = upload(host, self._device).unbind(0)
-        ends = host[1] + host[2]
-        contexts_R = (starts_R + counts_R).to(torch.int32)
-        if total == num_rows:
-            query_starts_R1 = self._range32_T[: num_rows + 1]
-            token_rows_T, positions_T = rows_R, starts_R
-        else:
-            query_starts_R1 = self._query_starts(counts_R)
-            place_T = torch.repeat_interleave(counts_R, output_size=total)
-            shift_R = starts_R - query_starts_R1[:-1]
-            token_rows_T = rows_R[place_T]
-            positions_T = self._range_T[:total] + shift_R[place_T]
-        return Batch(
-            num_tokens=total,
-            num_rows=num_rows,
+        host = step_array(plan.rows, plan.starts, plan.num_tokens)
+        ends = host[1, :-1] + plan.num_tokens
+        batch = self.of_array(
+            upload(host, self._table.device),
+            num_tokens=plan.total_tokens,
             num_decodes=_leading_ones(plan.num_tokens),
+            width=-(-int(ends.max()) // self._block_size),
+        )
+        batch.query_lens, batch.context_lens = plan.num_tokens, ends.tolist()
+        if not all(plan.samples):
+            places = np.flatnonzero(plan.samples)
+            batch.logits_N = batch.logits_N[upload_ints(places, self._table.device)]
+        return batch
+
+    def of_array(self, step_3X: Tensor, *, num_tokens: int, num_decodes: int, width: int) -> Batch:
+        """A batch whose rows all need logits and whose lengths the host does not know."""
+        table = self._table
+        inputs = self._prepare(
+            step_3X, table.history_RL, table.block_tables_RB, self._block_size, num_tokens, width
+        )
+        return Batch(
+            num_tokens=num_tokens,
+            num_rows=step_3X.shape[1] - 1,
+            num_decodes=num_decodes,
             num_blocks=self._num_blocks,
-            query_lens=plan.num_tokens,
-            context_lens=ends.tolist(),
-            rows_R=rows_R,
-            ids_T=self._table.tokens_at(token_rows_T, positions_T),
-            positions_T=positions_T,
-            query_starts_R1=query_starts_R1,
-            contexts_R=contexts_R,
-            slots_T=self._slots(token_rows_T, positions_T),
-            block_tables_RB=self._block_tables(rows_R, int(ends.max())),
-            logits_N=self._logits(plan, query_starts_R1),
+            query_lens=[],
+            context_lens=[],
+            rows_R=step_3X[0, :-1],
+            ids_T=inputs.ids_T,
+            positions_T=inputs.positions_T,
+            query_starts_R1=inputs.query_starts_R1,
+            contexts_R=inputs.contexts_R,
+            slots_T=inputs.slots_T,
+            block_tables_RB=inputs.block_tables_RB,
+            logits_N=step_3X[2, 1:] - 1,
         )
 
-    def sample_step(self, plan: StepPlan, batch: Batch) -> SampleStep | None:
-        """The rows that sample, None when no row does."""
+    def sample_step(self, plan: StepPlan, rows_R: Tensor, contexts_R: Tensor) -> SampleStep | None:
+        """The rows that sample, None when no row does; the tensors may have more rows."""
         rows = np.array(plan.rows, dtype=np.int64)
-        ends = np.array(batch.context_lens, dtype=np.int64)
+        ends = np.array(plan.starts, dtype=np.int64) + plan.num_tokens
         if all(plan.samples):
-            return SampleStep(rows, ends, batch.rows_R, batch.contexts_R.long())
+            num = len(rows)
+            return SampleStep(rows, ends, rows_R[:num], contexts_R[:num].long())
         places = np.flatnonzero(plan.samples)
-        return SampleStep.of(rows[places], ends[places], self._device) if len(places) else None
+        device = self._table.device
+        return SampleStep.of(rows[places], ends[places], device) if len(places) else None
 
-    def _query_starts(self, counts_R: Tensor) -> Tensor:
-        starts_R1 = torch.zeros(len(counts_R) + 1, dtype=torch.int32, device=self._device)
-        torch.cumsum(counts_R, dim=0, dtype=torch.int32, out=starts_R1[1:])
-        return starts_R1
 
-    def _slots(self, rows_T: Tensor, positions_T: Tensor) -> list[Tensor]:
-        groups = range(len(self._table.block_tables_RB))
-        size = self._block_size
-        return [self._table.slots_at(group, rows_T, positions_T, size) for group in groups]
-
-    def _block_tables(self, rows_R: Tensor, longest: int) -> list[Tensor]:
-        width = -(-longest // self._block_size)
-        return [table_RB[:, :width][rows_R] for table_RB in self._table.block_tables_RB]
-
-    def _logits(self, plan: StepPlan, query_starts_R1: Tensor) -> Tensor:
-        lasts_R = query_starts_R1[1:].long() - 1
-        if all(plan.samples):
-            return lasts_R
-        return lasts_R[upload_ints(np.flatnonzero(plan.samples), self._device)]
+def step_array(rows: Sequence[int], starts: Sequence[int], counts: Sequence[int]) -> StepArray:
+    host = np.zeros((3, len(rows) + 1), dtype=np.int64)
+    host[0, :-1], host[1, :-1] = rows, starts
+    np.cumsum(counts, out=host[2, 1:])
+    return host
 
 
 def _leading_ones(num_tokens: list[int]) -> int:

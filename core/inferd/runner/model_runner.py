@@ -1,41 +1,28 @@
 """ModelRunner: a worker's device, model, cache, request table and sampler.
 
-Shape suffixes: T tokens of a step, N sampling rows, D hidden, V vocabulary.
+Shape suffixes: B blocks, S slots per block, G KV heads, E head size.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
 
 from inferd.contracts.executor import WorkerInfo
 from inferd.runner.build import Built, build, summary
+from inferd.runner.forward import Forward, Forwarded
 from inferd.runner.inputs import InputBuilder
 from inferd.runner.prompt_logprobs import PromptLogprobs
 from inferd.runner.request_table import RequestTable
 from inferd.runner.results import Pending
 from inferd.runner.row_sampler import RowSampler
-from inferd.sampling.columns import SampleStep
-from inferd.types import Batch, RowStart, StepPlan, StepResult
+from inferd.types import RowStart, StepPlan, StepResult
 
 if TYPE_CHECKING:
     from inferd.config.engine import EngineConfig
     from inferd.host.host import Host
-
-
-@dataclass(slots=True)
-class Forwarded:
-    """A step between its two launches."""
-
-    plan: StepPlan
-    step: SampleStep | None
-    hidden_TD: Tensor
-    logits_N: Tensor  # indices into T
-    logits_NV: Tensor | None
 
 
 class ModelRunner:
@@ -50,37 +37,41 @@ class ModelRunner:
 
     def _setup(self, built: Built, config: EngineConfig, host: Host) -> None:
         device = built.choices.platform.device
-        self._model, self._caches = built.model, built.caches
-        self._specs = built.groups.specs
-        self._attention = built.choices.attention
-        self._block_size = config.cache.block_size
+        self._caches = built.caches
+        block_size = config.cache.block_size
         self.table = RequestTable(
-            config.scheduler.max_num_seqs,
+            built.scheduler.max_num_seqs,
             built.cache.max_model_len,
-            self._block_size,
-            len(self._specs),
+            block_size,
+            len(built.groups.specs),
             device,
         )
-        self._inputs = InputBuilder(
-            self.table,
-            self._block_size,
-            built.cache.num_blocks,
-            config.scheduler.max_num_batched_tokens,
+        inputs = InputBuilder(
+            self.table, built.choices.ops.prepare_inputs, block_size, built.cache.num_blocks
         )
+        self._forward = Forward(built, self.table, inputs, block_size)
         registry = host.catalog.logits_processors
         processors = [registry.make(registry.load(name)) for name in registry.names]
-        self._sampler = RowSampler(self.table, self._model, built.choices.ops, processors)
-        self._prompt_logprobs = PromptLogprobs(self._model, self.table, built.choices.ops)
+        self._sampler = RowSampler(self.table, built.model, built.choices.ops, processors)
+        self._prompt_logprobs = PromptLogprobs(built.model, self.table, built.choices.ops)
         self._last_step: int | None = None
         self._forwarded: Forwarded | None = None
         self._pending: deque[Pending] = deque()
+        num_graphs = 0
+        if not config.model.enforce_eager:
+            num_graphs = self._forward.record(built.scheduler.max_num_batched_tokens)
         self.info = WorkerInfo(
             max_model_len=built.cache.max_model_len,
             vocab_size=built.config.vocab_size,
             num_blocks=built.cache.num_blocks,
-            block_size=self._block_size,
-            groups=tuple((spec.kind, spec.window) for spec in self._specs),
-            summary={**summary(built), "host_processors": self._sampler.host_processors},
+            block_size=block_size,
+            groups=tuple((spec.kind, spec.window) for spec in built.groups.specs),
+            summary={
+                **summary(built),
+                "host_processors": self._sampler.host_processors,
+                "num_graphs": num_graphs,
+            },
+            scheduler=dict(built.choices.platform.scheduler_defaults),
         )
 
     def forward(self, plan: StepPlan) -> None:
@@ -91,17 +82,7 @@ class ModelRunner:
         self._check_number(plan.step_id)
         with torch.inference_mode():
             self._apply_diffs(plan)
-            batch = self._inputs.batch(plan)
-            batch.attention = [
-                self._attention.plan(batch, group, spec, self._block_size)
-                for group, spec in enumerate(self._specs)
-            ]
-            hidden_TD = self._model(batch, self._caches)
-            step = self._inputs.sample_step(plan, batch)
-            logits_NV = None
-            if step is not None:
-                logits_NV = self._model.compute_logits(_select(hidden_TD, batch))
-        self._forwarded = Forwarded(plan, step, hidden_TD, batch.logits_N, logits_NV)
+            self._forwarded = self._forward(plan)
 
     def sample(self, step_id: int) -> None:
         """Second launch: next tokens of the step whose forward came last, into the table."""
@@ -147,10 +128,3 @@ class ModelRunner:
         for start in starts:
             self._prompt_logprobs.start(start)
             self._sampler.admit(start)
-
-
-def _select(hidden_TD: Tensor, batch: Batch) -> Tensor:
-    """The positions that need logits, in place where that is all of them."""
-    if len(batch.logits_N) == batch.num_tokens:
-        return hidden_TD
-    return hidden_TD[batch.logits_N]

@@ -23,7 +23,10 @@ MAX_DRAFTS = 0  # draft tokens per step: the column is there, a proposer makes i
 
 
 class RequestTable:
-    """Rows are given out by the scheduler; a row's contents hold until its next RowStart."""
+    """Rows are given out by the scheduler; a row's contents hold until its next RowStart.
+
+    One more row, `padding_row`, belongs to nobody: its tokens are 0 and all its blocks are block 0.
+    """
 
     def __init__(
         self,
@@ -37,11 +40,14 @@ class RequestTable:
         self.num_rows = num_rows
         self.history_len = max_model_len + 1  # the last token sampled is never fed
         self.max_blocks = -(-max_model_len // block_size)
+        self.padding_row = num_rows
+        shape = (num_rows + 1, self.history_len)
         # untouched pages of an empty tensor cost no memory
-        self.history_RL = torch.empty(num_rows, self.history_len, dtype=torch.int32, device=device)
+        self.history_RL = torch.empty(shape, dtype=torch.int32, device=device)
         self.history_RL[:, 0] = 0
+        self.history_RL[self.padding_row].zero_()
         self.block_tables_RB = [
-            torch.zeros(num_rows, self.max_blocks, dtype=torch.int32, device=device)
+            torch.zeros(num_rows + 1, self.max_blocks, dtype=torch.int32, device=device)
             for _ in range(num_groups)
         ]
         self.sampling = SamplingColumns(num_rows, device)
@@ -77,16 +83,6 @@ class RequestTable:
             if places[group]:
                 diff = upload(np.array((places[group], values[group]), dtype=np.int64), self.device)
                 table.index_copy_(0, diff[0], diff[1].to(torch.int32))
-
-    def tokens_at(self, rows_T: Tensor, positions_T: Tensor) -> Tensor:
-        """Ids int64 [T]; those sampled by a step that has not been collected are there too."""
-        return self._history[rows_T * self.history_len + positions_T].long()
-
-    def slots_at(self, group: int, rows_T: Tensor, positions_T: Tensor, block_size: int) -> Tensor:
-        """Where the KV of these tokens goes, int64 [T]: block * block_size + offset."""
-        block_T = positions_T // block_size
-        blocks_T = self._tables[group][rows_T * self.max_blocks + block_T]
-        return blocks_T * block_size + (positions_T - block_T * block_size)
 
     def put_sampled(self, step: SampleStep, ids_N: Tensor) -> None:
         """Append each row's sampled token to its history."""

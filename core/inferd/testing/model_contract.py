@@ -108,7 +108,7 @@ class ModelContract(ModelFields):
     def test_dummy_weights_give_finite_logits(self, variant: str) -> None:
         oracle = self.oracle(variant)
         model = self.implementation()(self.build(variant, oracle.config)).eval()
-        draw_weights(model, seed=0)
+        draw_weights(model, 0, torch.device("cpu"))
         for logits_TV in feed(model, oracle, "whole").values():
             assert torch.isfinite(logits_TV).all()
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from inferd.testing import reference
+from inferd.testing.input_checks import prepare_inputs
 from inferd.testing.numbers import DTYPES, check_close
 
 Offer = Mapping[str, Any]  # what OpProvider.ops returns
@@ -175,4 +176,5 @@ CHECKS: dict[str, Check] = {
     "linear": linear,
     "rope": rope,
     "rope_with_qk_norm": rope_with_qk_norm,
+    "prepare_inputs": prepare_inputs,
 }

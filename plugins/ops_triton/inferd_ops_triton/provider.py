@@ -33,7 +33,7 @@ class TritonOps(OpProvider):
         return YES
 
     def ops(self, request: OpRequest) -> Mapping[str, object]:
-        from inferd_ops_triton.kernels import activation, chain, embedding, norm, rope
+        from inferd_ops_triton.kernels import activation, chain, embedding, norm, prepare, rope
         from inferd_ops_triton.linear import make_linear
 
         architecture = INTERPRETED if interpreting() else request.architecture
@@ -49,6 +49,7 @@ class TritonOps(OpProvider):
             "embedding": partial(embedding.embedding, chain=launch),
             "prepare_rope": rope.prepare_rope,
             "rope_kv_write": partial(rope.rope_kv_write, chain=launch),
+            "prepare_inputs": prepare.prepare_inputs,
             "linear": {"dense": partial(make_linear, architecture=architecture, chain=launch)},
         }
 

@@ -167,7 +167,7 @@ def test_a_gguf_file_without_one_of_its_tensors(tmp_path: Path, config: dict[str
 def test_dummy_weights_depend_on_the_seed_alone(config: dict[str, Any]) -> None:
     def drawn(seed: int) -> torch.Tensor:
         model = make_model(config)
-        draw_weights(model, seed)
+        draw_weights(model, seed, torch.device("cpu"))
         ids = torch.arange(4)
         found: torch.Tensor = model.get_submodule("model.embed_tokens")(ids)
         return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,11 +19,13 @@ from inferd.plugin.registry import Registry
 from inferd.runner import model_runner
 from inferd.runner.build import Built
 from inferd.runner.model_runner import ModelRunner
+from inferd.testing.drive import reference_ops
 from inferd.types import Batch, RowStart, StepPlan
 
 VOCAB = 97
 BLOCK = 4
 MAX_LEN = 64
+ROWS = 8
 BASE = 31
 
 
@@ -36,6 +38,7 @@ def next_token(tokens: Sequence[int]) -> int:
 
 class FakeAttention(AttentionBackend):
     name = "fake"
+    recordable = True
 
     @classmethod
     def supports(cls, request: AttentionRequest) -> Verdict:
@@ -89,6 +92,9 @@ class HashModel(CausalLM):
         hidden = []
         starts = batch.query_starts_R1.tolist()
         for row, context in enumerate(batch.contexts_R.tolist()):
+            if not batch.rows_R[row] < ROWS:  # the padding row: whatever it reads is not used
+                hidden += [0] * (starts[row + 1] - starts[row])
+                continue
             pages = batch.block_tables_RB[group][row].long()
             tokens = cache[0][pages].flatten()[:context].long().tolist()
             places = cache[1][pages].flatten()[:context].long().tolist()
@@ -106,19 +112,44 @@ class HashModel(CausalLM):
         return logits
 
 
+class Rerun:
+    """Stands for a graph: replaying runs the function again, over the same input tensors."""
+
+    def __init__(self, run: Callable[[], Sequence[Tensor]]) -> None:
+        self.run = run
+        self.replays = 0
+
+    def replay(self) -> Sequence[Tensor]:
+        self.replays += 1
+        return self.run()
+
+
 def make_runner(
-    monkeypatch: Any, model: HashModel, processors: Registry[Any] | None = None, blocks: int = 40
+    monkeypatch: Any,
+    model: HashModel,
+    processors: Registry[Any] | None = None,
+    blocks: int = 40,
+    record: Callable[[Any], Rerun] | None = None,
 ) -> ModelRunner:
     """A ModelRunner over the fake; everything after the build is the real one."""
+    config = EngineConfig.of("fake", block_size=BLOCK, max_num_seqs=ROWS, max_num_batched_tokens=64)
     groups = KVGroups.of(model.kv_specs())
     model.set_groups(groups.group_of)
     backend = FakeAttention()
-    platform = SimpleNamespace(device=torch.device("cpu"), name="fake", architecture="fake")
+    platform = SimpleNamespace(
+        device=torch.device("cpu"),
+        name="fake",
+        architecture="fake",
+        can_record=record is not None,
+        record=record,
+        scheduler_defaults={},
+    )
     choices: Any = SimpleNamespace(
         platform=platform,
         attention=backend,
         quantization=SimpleNamespace(name="none"),
         op_providers=("fake",),
+        ops=reference_ops(torch.float32),
     )
     built = Built(
         ModelConfig("Fake", {}, torch.float32, MAX_LEN, VOCAB),
@@ -126,11 +157,11 @@ def make_runner(
         model,
         LoadReport(0.0, 0),
         groups,
+        config.scheduler,
         CacheSize(blocks, 0, MAX_LEN),
         groups.allocate(backend, blocks, BLOCK, torch.device("cpu")),
     )
     monkeypatch.setattr(model_runner, "build", lambda config, host: built)
-    config = EngineConfig.of("fake", block_size=BLOCK, max_num_seqs=8, max_num_batched_tokens=64)
     catalog = SimpleNamespace(logits_processors=processors or Registry("logits processor"))
     return ModelRunner(config, SimpleNamespace(catalog=catalog))  # type: ignore[arg-type]
 

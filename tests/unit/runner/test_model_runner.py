@@ -137,7 +137,7 @@ def test_what_the_batch_says_of_itself(driver: Driver) -> None:
     driver.step({2: (3, True)})
     driver.enter(7, list(range(9)), GREEDY)
     driver.step({2: (1, True), 7: (6, False)})
-    batch = driver.runner._model.batches[-1]  # type: ignore[attr-defined]
+    batch = driver.runner._forward._model.batches[-1]  # type: ignore[attr-defined]
     assert (batch.num_tokens, batch.num_rows, batch.num_decodes) == (7, 2, 1)
     assert (batch.query_lens, batch.context_lens, batch.num_blocks) == ([1, 6], [4, 6], 40)
     assert batch.positions_T.tolist() == [3, 0, 1, 2, 3, 4, 5]
@@ -192,7 +192,7 @@ def test_prompt_logprobs_go_through_the_head_in_pieces(
     driver.enter(0, list(range(23)), params, wants_prompt_logprobs=True)
     result = driver.step({0: (23, True)})
     assert [entry.token_ids for entry in result.prompt_logprobs[0]] == [[i] for i in range(1, 23)]
-    assert driver.runner._model.most_logits == 5  # type: ignore[attr-defined]
+    assert driver.runner._forward._model.most_logits == 5  # type: ignore[attr-defined]
 
 
 class Picky(LogitsProcessor):

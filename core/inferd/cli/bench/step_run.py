@@ -29,7 +29,7 @@ class StepBench:
         self.runner: Any = ModelRunner(config, Host.from_selection(config.plugins.plugins))
         self._context, self._num_iters = context, num_iters
         self._step_id = 0
-        layers = layers_of(self.runner._model)
+        layers = layers_of(self.runner._forward._model)
         self.num_layers = len(layers)
         self._probe = Probe()
         _watch(self.runner, layers, self._probe)
@@ -84,14 +84,15 @@ def _attends(module: nn.Module) -> bool:
 
 
 def _watch(runner: Any, layers: list[nn.Module], probe: Probe) -> None:
+    forward = runner._forward
     probe.wrap(runner, "_apply_diffs", "diffs")
-    probe.wrap(runner._inputs, "batch", "inputs")
-    probe.wrap(runner._inputs, "sample_step", "sample inputs")
-    probe.wrap(runner._attention, "plan", "attention plan")
-    probe.wrap(runner._model, "forward", "model outside layers")
+    probe.wrap(forward._inputs, "batch", "inputs")
+    probe.wrap(forward._inputs, "sample_step", "sample inputs")
+    probe.wrap(forward._attention, "plan", "attention plan")
+    probe.wrap(forward._model, "forward", "model outside layers")
     for layer in layers:
         probe.wrap(layer, "forward", "layers")
-    probe.wrap(runner._model, "compute_logits", "output head")
+    probe.wrap(forward._model, "compute_logits", "output head")
     probe.wrap(runner._sampler, "sample", "sample")
     probe.wrap(runner, "collect", "collect")
     probe.wrap(runner, "forward", "rest of forward launch")

@@ -1,0 +1,92 @@
+"""Forward: the first launch of a step, from a plan to hidden states and logits.
+
+Shape suffixes: T tokens of a step, N positions that need logits, D hidden, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from inferd.memory.staging import upload_ints
+from inferd.runner.build import Built
+from inferd.runner.graphs import Ran, StepGraphs
+from inferd.runner.inputs import InputBuilder
+from inferd.runner.request_table import RequestTable
+from inferd.sampling.columns import SampleStep
+from inferd.types import Batch, StepPlan
+
+
+@dataclass(slots=True)
+class Forwarded:
+    """A step between its two launches."""
+
+    plan: StepPlan
+    step: SampleStep | None
+    hidden_TD: Tensor
+    logits_N: Tensor  # indices into T
+    logits_NV: Tensor | None
+
+
+class Forward:
+    """Replays a recorded step where one is large enough, else launches op by op."""
+
+    def __init__(
+        self, built: Built, table: RequestTable, inputs: InputBuilder, block_size: int
+    ) -> None:
+        self._model, self._caches = built.model, built.caches
+        self._specs = built.groups.specs
+        self._platform, self._attention = built.choices.platform, built.choices.attention
+        self._block_size = block_size
+        self._inputs = inputs
+        self._graphs = StepGraphs(self._platform, table, inputs, self.run)
+
+    def record(self, most_tokens: int) -> int:
+        """Record the steps of up to `most_tokens`; returns how many sizes there are."""
+        if not (self._platform.can_record and self._attention.recordable):
+            return 0
+        return self._graphs.record(most_tokens)
+
+    def __call__(self, plan: StepPlan) -> Forwarded:
+        ran = self._graphs.replay(plan)
+        if ran is not None:
+            return self._recorded(plan, ran)
+        batch = self._inputs.batch(plan)
+        step = self._inputs.sample_step(plan, batch.rows_R, batch.contexts_R)
+        if step is None:
+            return Forwarded(plan, None, self._hidden(batch), batch.logits_N, None)
+        hidden_TD, logits_NV = self.run(batch)
+        return Forwarded(plan, step, hidden_TD, batch.logits_N, logits_NV)
+
+    def _recorded(self, plan: StepPlan, ran: Ran) -> Forwarded:
+        """The sampling rows of a step that computed the logits of every row."""
+        step = self._inputs.sample_step(plan, ran.rows_R, ran.contexts_R)
+        if all(plan.samples):
+            rows = slice(0, len(plan.rows))
+            logits_N, logits_NV = ran.last_R[rows], ran.logits_RV[rows]
+        else:
+            places = upload_ints(np.flatnonzero(plan.samples), ran.last_R.device)
+            logits_N, logits_NV = ran.last_R[places], ran.logits_RV[places]
+        return Forwarded(plan, step, ran.hidden_TD, logits_N, logits_NV if step else None)
+
+    def run(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Hidden states of all tokens, and logits where they are needed."""
+        hidden_TD = self._hidden(batch)
+        return hidden_TD, self._model.compute_logits(_select(hidden_TD, batch))
+
+    def _hidden(self, batch: Batch) -> Tensor:
+        batch.attention = [
+            self._attention.plan(batch, group, spec, self._block_size)
+            for group, spec in enumerate(self._specs)
+        ]
+        hidden_TD: Tensor = self._model(batch, self._caches)
+        return hidden_TD
+
+
+def _select(hidden_TD: Tensor, batch: Batch) -> Tensor:
+    """The positions that need logits, in place where that is all of them."""
+    if len(batch.logits_N) == batch.num_tokens:
+        return hidden_TD
+    return hidden_TD[batch.logits_N]

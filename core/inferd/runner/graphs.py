@@ -1,0 +1,142 @@
+"""StepGraphs: steps recorded once per size and replayed, so that the host launches one thing.
+
+A plan is padded to the next recorded size. Rows without a plan are the table's padding row, which
+writes to block 0. A uniform step has one token per row. A mixed one has fewer rows than tokens, its
+first spare row takes the padding tokens and the other spare rows have none.
+
+Shape suffixes: R rows of the step, T tokens of the step, D hidden, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from torch import Tensor
+
+from inferd.contracts.platform import Platform, Recorded
+from inferd.memory.staging import upload, upload_into
+from inferd.runner.inputs import InputBuilder, StepArray, step_array
+from inferd.runner.request_table import RequestTable
+from inferd.types import Batch, StepPlan
+
+MOST_ROWS = 1024
+MOST_TOKENS = 1024  # of a mixed step; above, launches take less time than the kernels
+MIXED_TOKENS = (64, 128, 192, 256, 384, 512, 768, MOST_TOKENS)
+MIXED_ROWS = (16, 64, 256, 512)
+
+
+class Size(NamedTuple):
+    tokens: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What a forward pass leaves; a recorded one has more rows than its plan."""
+
+    hidden_TD: Tensor
+    logits_RV: Tensor
+    rows_R: Tensor  # int64, of the request table
+    contexts_R: Tensor  # int32
+    last_R: Tensor  # int64, indices into T
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    recorded: Recorded
+    step_3X: Tensor  # what it reads
+
+    def replay(self, host: StepArray) -> Ran:
+        upload_into(self.step_3X, host)
+        hidden_TD, logits_RV, contexts_R, last_R = self.recorded.replay()
+        return Ran(hidden_TD, logits_RV, self.step_3X[0, :-1], contexts_R, last_R)
+
+
+class StepGraphs:
+    """`run` computes hidden states and logits of a batch."""
+
+    def __init__(
+        self,
+        platform: Platform,
+        table: RequestTable,
+        inputs: InputBuilder,
+        run: Callable[[Batch], tuple[Tensor, Tensor]],
+    ) -> None:
+        self._platform = platform
+        self._table = table
+        self._inputs = inputs
+        self._run = run
+        self._steps: dict[Size, _Step] = {}
+        self._uniform: list[int] = []  # recorded row counts, rising
+        self._mixed: list[Size] = []  # by tokens, then rows
+
+    def record(self, most_tokens: int) -> int:
+        """Every size that a step of the engine can have; returns how many were recorded."""
+        for size in sizes(self._table.num_rows, most_tokens):
+            self._steps[size] = self._record(size)
+        self._uniform = sorted(size.rows for size in self._steps if size.rows == size.tokens)
+        self._mixed = sorted(size for size in self._steps if size.rows < size.tokens)
+        return len(self._steps)
+
+    def replay(self, plan: StepPlan) -> Ran | None:
+        """None where no recorded size holds the plan."""
+        size = self._find(len(plan.rows), plan.total_tokens)
+        if size is None:
+            return None
+        host = padded(plan, size, self._table.padding_row)
+        return self._steps[size].replay(host)
+
+    def _find(self, rows: int, tokens: int) -> Size | None:
+        """The smallest that holds the plan; padding tokens need a spare row."""
+        if rows == tokens:
+            place = bisect.bisect_left(self._uniform, rows)
+            if place == len(self._uniform):
+                return None
+            return Size(self._uniform[place], self._uniform[place])
+        later = self._mixed[bisect.bisect_left(self._mixed, (tokens, 0)) :]
+        return next((size for size in later if size.rows > rows), None)
+
+    def _record(self, size: Size) -> _Step:
+        plan = StepPlan(0, rows=[], epochs=[], num_tokens=[], starts=[], samples=[])
+        step_3X = upload(padded(plan, size, self._table.padding_row), self._table.device)
+
+        def run() -> tuple[Tensor, ...]:
+            batch = self._inputs.of_array(
+                step_3X, num_tokens=size.tokens, num_decodes=size.rows, width=self._table.max_blocks
+            )
+            hidden_TD, logits_RV = self._run(batch)
+            return hidden_TD, logits_RV, batch.contexts_R, batch.logits_N
+
+        run()  # compiles what is new at this size
+        return _Step(self._platform.record(run), step_3X)
+
+
+def sizes(most_rows: int, most_tokens: int) -> Iterator[Size]:
+    """Falling, so that all fit the memory of the first."""
+    most_rows = min(most_rows, MOST_ROWS, most_tokens)
+    tokens = [t for t in MIXED_TOKENS if t <= most_tokens]
+    rows = [*(r for r in MIXED_ROWS if r <= most_rows)]
+    yield from (Size(t, r) for t in reversed(tokens) for r in reversed(rows) if r < t)
+    yield from (Size(r, r) for r in reversed(uniform_rows(most_rows)))
+
+
+def uniform_rows(most: int) -> list[int]:
+    """1, 2, 4, then by 8 to 64, by 16 to 256, by 32 to 512, by 64; and `most` itself."""
+    steps = [1, 2, 4, *range(8, 64, 8), *range(64, 256, 16), *range(256, 512, 32)]
+    steps += range(512, MOST_ROWS + 1, 64)
+    return [rows for rows in steps if rows < most] + [most]
+
+
+def padded(plan: StepPlan, size: Size, padding_row: int) -> StepArray:
+    """The plan's rows, then padding rows: one token each in a uniform step."""
+    spare = size.rows - len(plan.rows)
+    left = size.tokens - plan.total_tokens
+    counts = [1] * spare if size.rows == size.tokens else [left, *[0] * (spare - 1)][:spare]
+    return step_array(
+        [*plan.rows, *[padding_row] * spare],
+        [*plan.starts, *[0] * spare],
+        [*plan.num_tokens, *counts],
+    )

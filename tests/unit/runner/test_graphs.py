@@ -1,0 +1,76 @@
+"""Recorded steps: what is padded, which size is taken, and that replaying changes no token."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from fake_model import Driver, HashModel, Rerun, make_runner
+from test_model_runner import GREEDY, continuation
+
+from inferd.runner.graphs import Size, padded, sizes, uniform_rows
+from inferd.types import StepPlan
+
+
+def plan_of(*counts: int) -> StepPlan:
+    rows = list(range(len(counts)))
+    starts = [10 * (row + 1) for row in rows]
+    return StepPlan(0, rows, rows, list(counts), starts, [True] * len(counts))
+
+
+def test_a_uniform_step_pads_with_rows_of_one_token() -> None:
+    rows, starts, query_starts = padded(plan_of(1, 1, 1), Size(4, 4), 99).tolist()
+    assert rows[:-1] == [0, 1, 2, 99]
+    assert starts[:-1] == [10, 20, 30, 0]
+    assert query_starts == [0, 1, 2, 3, 4]
+
+
+def test_a_mixed_step_gives_its_padding_to_one_row() -> None:
+    rows, starts, query_starts = padded(plan_of(1, 5), Size(16, 4), 99).tolist()
+    assert rows[:-1] == [0, 1, 99, 99]
+    assert starts[:-1] == [10, 20, 0, 0]
+    assert query_starts == [0, 1, 6, 16, 16]
+
+
+def test_sizes_fall_and_are_bounded() -> None:
+    found = list(sizes(40, 300))
+    assert found[0] == Size(256, 16)
+    assert all(size.tokens <= 300 and size.rows <= 40 for size in found)
+    assert next(size.rows for size in found if size.rows == size.tokens) == 40
+    assert uniform_rows(1024)[-3:] == [896, 960, 1024]
+    assert uniform_rows(3) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("record", [True, False])
+def test_replayed_steps_sample_the_same_tokens(
+    monkeypatch: pytest.MonkeyPatch, record: bool
+) -> None:
+    """Three rows that start at different steps, so that uniform and mixed steps are padded."""
+    monkeypatch.setattr("inferd.runner.graphs.MIXED_TOKENS", (8, 16, 32))
+    monkeypatch.setattr("inferd.runner.graphs.MIXED_ROWS", (4,))
+    recorded: list[Rerun] = []
+
+    def keep(run: Any) -> Rerun:
+        recorded.append(Rerun(run))
+        return recorded[-1]
+
+    driver = Driver(make_runner(monkeypatch, HashModel(), record=keep if record else None))
+    prompts = {0: [3, 1, 4, 1, 5], 1: [2, 7, 1], 2: [9, 9, 8, 2, 6, 1, 1]}
+    found: dict[int, list[int]] = {row: [] for row in prompts}
+
+    def step(work: dict[int, tuple[int, bool]]) -> None:
+        result = driver.step(work)
+        for row, token in zip(result.rows, result.token_ids, strict=True):
+            found[row].append(token)
+
+    driver.enter(0, prompts[0], GREEDY)
+    step({0: (5, True)})
+    driver.enter(1, prompts[1], GREEDY)
+    step({0: (1, True), 1: (3, True)})
+    driver.enter(2, prompts[2], GREEDY)
+    step({0: (1, True), 1: (1, True), 2: (4, False)})  # a chunk that samples nothing
+    step({0: (1, True), 1: (1, True), 2: (3, True)})
+    for _ in range(9):
+        step({0: (1, True), 1: (1, True), 2: (1, True)})
+    assert found == {row: continuation(prompts[row], len(found[row])) for row in prompts}
+    assert sum(each.replays for each in recorded) == (13 if record else 0)
