@@ -139,7 +139,7 @@ class Prefill:
         for name, case in cases.items():
             rate = case.flops / self._flash[name] / 1e12
             print(f"flash {name:14} {self._flash[name] * 1e6:8.1f} us {rate:7.1f} TFLOP/s")
-        default = select(self._architecture, 128, 2).prefill[:2]
+        default = select(self._architecture, 128, 2).prefill
         tried = [*default, *PREFILL_TILES] if sweep else list(default)
         tried = list(dict.fromkeys(tried))
         one = next(iter(cases.values()))

@@ -32,46 +32,46 @@ class PrefillTiles:
 @dataclass(frozen=True, slots=True)
 class Tiles:
     decode: DecodeTiles
-    prefill: tuple[PrefillTiles, PrefillTiles, PrefillTiles]  # large, middling and small blocks
+    prefill: tuple[PrefillTiles, PrefillTiles]  # large and small blocks
 
 
 NVIDIA = {
     128: Tiles(
         DecodeTiles(64, 4, 3, 4),
-        (PrefillTiles(128, 64, 8, 3), PrefillTiles(64, 64, 4, 3), PrefillTiles(16, 64, 4, 3)),
+        (PrefillTiles(128, 64, 8, 3), PrefillTiles(64, 64, 4, 3)),
     ),
     256: Tiles(
         DecodeTiles(64, 4, 3, 4),
-        (PrefillTiles(128, 64, 8, 3), PrefillTiles(64, 64, 4, 3), PrefillTiles(16, 64, 4, 3)),
+        (PrefillTiles(128, 64, 8, 3), PrefillTiles(64, 64, 4, 3)),
     ),
     512: Tiles(
         DecodeTiles(32, 4, 3, 4),
-        (PrefillTiles(128, 32, 8, 2), PrefillTiles(64, 32, 8, 2), PrefillTiles(16, 32, 4, 3)),
+        (PrefillTiles(128, 32, 8, 2), PrefillTiles(64, 32, 8, 2)),
     ),
 }
 AMD = {
     128: Tiles(
         DecodeTiles(64, 4, 2, 4),
-        (PrefillTiles(128, 64, 4, 1), PrefillTiles(64, 64, 4, 1), PrefillTiles(16, 64, 2, 1)),
+        (PrefillTiles(128, 64, 4, 1), PrefillTiles(64, 64, 4, 1)),
     ),
     256: Tiles(
         DecodeTiles(32, 2, 2, 4),
-        (PrefillTiles(128, 64, 4, 1), PrefillTiles(64, 64, 4, 1), PrefillTiles(16, 64, 2, 1)),
+        (PrefillTiles(128, 64, 4, 1), PrefillTiles(64, 64, 4, 1)),
     ),
     512: Tiles(
         DecodeTiles(16, 2, 2, 4),
-        (PrefillTiles(64, 32, 4, 1), PrefillTiles(64, 32, 4, 1), PrefillTiles(16, 32, 2, 1)),
+        (PrefillTiles(64, 32, 4, 1), PrefillTiles(64, 32, 4, 1)),
     ),
 }
 # float32 is multiplied without tensor cores: for tests and small models
 WIDE = Tiles(
     DecodeTiles(16, 4, 2, 4),
-    (PrefillTiles(32, 16, 4, 1), PrefillTiles(32, 16, 4, 1), PrefillTiles(16, 16, 4, 1)),
+    (PrefillTiles(32, 16, 4, 1), PrefillTiles(32, 16, 4, 1)),
 )
 # small enough that a test of 100 keys meets several tiles and cut rows
 INTERPRETED = Tiles(
     DecodeTiles(32, 4, 1, 4, least=32),
-    (PrefillTiles(64, 32, 4, 1), PrefillTiles(32, 32, 4, 1), PrefillTiles(16, 32, 4, 1)),
+    (PrefillTiles(64, 32, 4, 1), PrefillTiles(32, 32, 4, 1)),
 )
 
 
@@ -85,20 +85,18 @@ def select(architecture: str, head_dim: int, itemsize: int) -> Tiles:
     tiles = table[max(128, padded(head_dim) * 2)]
     if itemsize == 1 and padded(head_dim) == LARGEST_HEAD:
         # converting the keys takes the registers that a large block needs
-        return replace(tiles, prefill=(tiles.prefill[1], *tiles.prefill[1:]))
+        return replace(tiles, prefill=(tiles.prefill[1], tiles.prefill[1]))
     return tiles
 
 
 def select_prefill(
     tiles: Tiles, heads: int, kv_heads: int, tokens: int, longest: int, processors: int
 ) -> PrefillTiles:
-    """The smallest that holds every query; large ones only where they keep the device busy."""
-    large, middling, small = tiles.prefill
-    wanted = longest * heads // kv_heads
-    if wanted <= small.block_m:
-        return small
+    """Large blocks where queries fill them and there are enough to keep the device busy."""
+    large, small = tiles.prefill
+    full = longest * heads // kv_heads > small.block_m
     busy = tokens * heads // large.block_m >= processors
-    return large if busy and wanted > middling.block_m else middling
+    return large if full and busy else small
 
 
 def padded(size: int) -> int:

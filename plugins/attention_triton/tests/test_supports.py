@@ -44,7 +44,7 @@ def test_without_triton_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize(
     ("tokens", "longest", "block_m"),
-    [(8192, 8192, 128), (512, 512, 64), (4096, 512, 128), (8, 4, 16), (900, 5, 64)],
+    [(8192, 8192, 128), (512, 512, 64), (4096, 512, 128), (8, 4, 64), (900, 5, 64)],
 )
 def test_blocks_of_queries_fill_the_device(tokens: int, longest: int, block_m: int) -> None:
     tiles = select("sm_90", 128, 2)
