@@ -1,0 +1,90 @@
+"""The model both engines load: a config with the shape, no weights, and a made-up tokenizer."""
+
+from __future__ import annotations
+
+import json
+from itertools import product
+from pathlib import Path
+from string import ascii_lowercase
+from typing import Any
+
+LLAMA_8B: dict[str, Any] = {  # Llama-3.1-8B
+    "architectures": ["LlamaForCausalLM"],
+    "model_type": "llama",
+    "hidden_size": 4096,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 8,
+    "head_dim": 128,
+    "intermediate_size": 14336,
+    "vocab_size": 128256,
+    "max_position_embeddings": 131072,
+    "rms_norm_eps": 1e-5,
+    "rope_theta": 500000.0,
+    "rope_scaling": {
+        "rope_type": "llama3",
+        "factor": 8.0,
+        "low_freq_factor": 1.0,
+        "high_freq_factor": 4.0,
+        "original_max_position_embeddings": 8192,
+    },
+    "hidden_act": "silu",
+    "attention_bias": False,
+    "mlp_bias": False,
+    "tie_word_embeddings": False,
+    "torch_dtype": "bfloat16",
+    "bos_token_id": 128000,
+    "eos_token_id": 128001,
+}
+TINY: dict[str, Any] = LLAMA_8B | {  # for trying the benchmark itself, on any machine
+    "hidden_size": 128,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 64,
+    "intermediate_size": 128,
+    "vocab_size": 1280,
+    "bos_token_id": 1000,
+    "eos_token_id": 1001,
+}
+SHAPES = {"llama8b": LLAMA_8B, "tiny": TINY}
+PROMPT_IDS = {"llama8b": 128_000, "tiny": 1_000}  # prompts are drawn from the ids below
+LETTERS = 4  # of a made-up word
+
+
+def write_model(shape: str, folder: Path) -> Path:
+    """The folder, with config.json and the files of a tokenizer."""
+    folder.mkdir(parents=True, exist_ok=True)
+    config = SHAPES[shape]
+    _write(folder / "config.json", config)
+    if not (folder / "tokenizer_config.json").exists():
+        _write_tokenizer(config, folder)
+    return folder
+
+
+def _write_tokenizer(config: dict[str, Any], folder: Path) -> None:
+    """Every id is a word of four letters, so that each token of a stream can be seen."""
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+
+    size = config["vocab_size"]
+    words = map("".join, product(ascii_lowercase, repeat=LETTERS))
+    vocab = {("Ġ" if i % 2 else "") + next(words): i for i in range(size)}
+    names = {v: k for k, v in vocab.items()}
+    begin, end = names[config["bos_token_id"]], names[config["eos_token_id"]]
+    tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens([AddedToken(word, special=True) for word in (begin, end)])
+    tokenizer.save(str(folder / "tokenizer.json"))
+    described = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "bos_token": begin,
+        "eos_token": end,
+        "model_max_length": config["max_position_embeddings"],
+        "clean_up_tokenization_spaces": False,
+    }
+    _write(folder / "tokenizer_config.json", described)
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,159 @@
+"""From a Chrome trace to GPU busy, gaps, top kernels and the host's part. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from inferd.cli.bench.measures import percentile
+from inferd.cli.bench.report import pairs, table
+
+ON_DEVICE = ("kernel", "gpu_memcpy", "gpu_memset")
+CALLS = ("cuda_runtime", "cuda_driver")
+WAITING = ("Synchronize", "StreamWaitValue")
+TOP = 25
+SMALL_GAP_US = 2.0  # back-to-back kernels of one graph
+Event = dict[str, Any]
+Interval = tuple[float, float]
+
+
+def read_events(path: Path) -> list[Event]:
+    """The complete events; times in microseconds."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    return [event for event in content["traceEvents"] if event.get("ph") == "X"]
+
+
+def busy(events: Iterable[Event]) -> dict[str, Any]:
+    """The device's part: {} when nothing ran there."""
+    work = sorted(
+        (event for event in events if event.get("cat") in ON_DEVICE), key=lambda event: event["ts"]
+    )
+    if not work:
+        return {}
+    joined = union([(event["ts"], event["ts"] + event["dur"]) for event in work])
+    wall = joined[-1][1] - joined[0][0]
+    total = sum(end - begin for begin, end in joined)
+    return {
+        "gpu_busy": round(total / wall, 4),
+        "gpu_busy_ms": round(total / 1e3, 3),
+        "gpu_wall_ms": round(wall / 1e3, 3),
+        "gaps": gaps(joined, {event["ts"]: event["name"] for event in reversed(work)}),
+        "kernels": by_name(work),
+    }
+
+
+def union(intervals: Sequence[Interval]) -> list[Interval]:
+    """Of intervals in the order of their begin."""
+    joined: list[Interval] = []
+    for begin, end in intervals:
+        if joined and begin <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(joined[-1][1], end))
+        else:
+            joined.append((begin, end))
+    return joined
+
+
+def gaps(joined: Sequence[Interval], first_at: dict[float, str]) -> dict[str, Any]:
+    """Idle times of the device, and before which kernels they add up."""
+    found = [(after[0] - before[1], first_at[after[0]]) for before, after in pairwise(joined)]
+    if not found:
+        return {"count": 0, "total_us": 0.0}
+    sizes = [size for size, _ in found]
+    before: dict[str, float] = defaultdict(float)
+    for size, name in found:
+        before[name] += size
+    largest = sorted(before.items(), key=lambda pair: -pair[1])[:8]
+    return {
+        "count": len(sizes),
+        "over_2us": sum(size > SMALL_GAP_US for size in sizes),
+        "total_us": round(sum(sizes), 1),
+        "p50_us": round(percentile(sizes, 50), 2),
+        "p99_us": round(percentile(sizes, 99), 2),
+        "largest_us": round(max(sizes), 1),
+        "before_us": {name: round(size, 1) for name, size in largest},
+    }
+
+
+def by_name(events: Iterable[Event]) -> list[dict[str, Any]]:
+    """Total time and count of each name, most time first."""
+    times: dict[str, list[float]] = defaultdict(list)
+    for event in events:
+        times[event["name"]].append(event["dur"])
+    rows = [
+        {
+            "name": name,
+            "count": len(each),
+            "total_ms": round(sum(each) / 1e3, 3),
+            "median_us": round(percentile(each, 50), 2),
+        }
+        for name, each in times.items()
+    ]
+    return sorted(rows, key=lambda row: -row["total_ms"])
+
+
+def calls(events: Iterable[Event], steps: int, ms_per_step: float) -> dict[str, Any]:
+    """The host's part of a step: all of its time but what it waits for the device."""
+    made = [event for event in events if event.get("cat") in CALLS]
+    waits = [event for event in made if any(word in event["name"] for word in WAITING)]
+    waited = sum(event["dur"] for event in waits) / steps / 1e3
+    return {
+        "host_ms_per_step": round(ms_per_step - waited, 4),
+        "waited_ms_per_step": round(waited, 4),
+        "calls_per_step": {
+            row["name"]: [round(row["count"] / steps, 2), round(row["total_ms"] * 1e3 / steps, 2)]
+            for row in by_name(made)[:10]
+        },
+    }
+
+
+def report(values: dict[str, Any]) -> str:
+    mixed = f" + {values['mixed']} prompt tokens" if values["mixed"] else ""
+    title = f"{values['batch']} sequences of {values['context']}{mixed}, {values['steps']} steps"
+    rows = [
+        ("step", f"{values['ms_per_step']:.3f} ms ({values['ms_per_step_profiled']:.3f} profiled)"),
+        ("host", f"{values['host_ms_per_step']:.3f} ms per step, waiting left out"),
+        ("waiting", f"{values['waited_ms_per_step']:.3f} ms per step for the device"),
+    ]
+    if "gpu_busy" not in values:
+        return pairs(title, [*rows, ("GPU", "none: no kernel in the trace")])
+    rows += _device_rows(values)
+    kernels = [_kernel_row(row, values["steps"]) for row in values["kernels"][:TOP]]
+    made = [[name, *map(str, pair)] for name, pair in values["calls_per_step"].items()]
+    return "\n".join(
+        [
+            pairs(title, rows),
+            table(["kernel", "per step", "us per step", "median us"], kernels),
+            table(["host call", "per step", "us per step"], made),
+        ]
+    )
+
+
+def _kernel_row(row: dict[str, Any], steps: int) -> list[str]:
+    per_step = row["count"] / steps, row["total_ms"] * 1e3 / steps
+    return [row["name"][:76], *(f"{value:.1f}" for value in (*per_step, row["median_us"]))]
+
+
+def _device_rows(values: dict[str, Any]) -> list[tuple[str, str]]:
+    found, steps = values["gaps"], values["steps"]
+    whole = values["ms_per_step"] * steps
+    rows = [
+        ("GPU busy", f"{values['gpu_busy']:.2%} of {values['gpu_wall_ms']:.1f} ms, profiled"),
+        ("", f"{values['gpu_busy_ms'] / whole:.2%} of as many steps without the profiler"),
+    ]
+    if found["count"]:
+        rows += [
+            ("gaps", f"{found['total_us'] / steps:.1f} us per step in {found['count']}"),
+            (
+                "",
+                f"{found['over_2us']} over 2 us, p99 {found['p99_us']}, max {found['largest_us']}",
+            ),
+        ]
+        rows += [
+            ("gap before", f"{size / steps:.2f} us per step: {name[:70]}")
+            for name, size in found["before_us"].items()
+        ]
+    return rows
