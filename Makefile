@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PYTEST := HF_HUB_OFFLINE=1 OMP_NUM_THREADS=2 $(BIN)/python -m pytest
 INTERPRET := TRITON_INTERPRET=1 $(PYTEST) tests/interpreter plugins/attention_triton plugins/ops_triton
 
-.PHONY: help install fixtures serve test test-all interpret aot-all soak lint type docs bench parity
+.PHONY: help install fixtures serve test test-all interpret aot-all gpu-test soak lint type docs bench parity
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -39,6 +39,9 @@ interpret: install ## the kernels in Triton's interpreter, on the CPU
 
 aot-all: install ## every kernel compiled for NVIDIA and AMD, without either
 	$(PYTEST) tests/aot $(TESTARGS)
+
+gpu-test: install ## the kernels and the engine on this machine's GPU
+	$(PYTEST) -m gpu tests/gpu $(TESTARGS)
 
 soak: fixtures ## the property tests at length
 	$(PYTEST) -m soak --timeout 7200 $(TESTARGS)
