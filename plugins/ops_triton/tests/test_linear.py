@@ -1,0 +1,83 @@
+"""Few-row linears: which kernel takes which number of tokens, and what the kernels compute.
+
+Shape suffixes: M tokens, N out features, K in features.
+"""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from inferd.testing import reference
+from inferd.testing.numbers import DTYPES, check_close
+from inferd_ops_triton.kernels.chain import ALONE
+from inferd_ops_triton.linear import routed
+from inferd_ops_triton.tables import BUCKETS, LIBRARY, Route, by_tokens, routes, table
+
+GEMV = Route("gemv", 1, 4, 32, 4, 1, 1)
+SKINNY = Route("skinny", 16, 16, 32, 4, 1, 1)
+ARCHITECTURES = ("sm_90", "sm_100", "gfx942", "interpreted")
+
+
+def test_a_number_of_tokens_takes_the_route_of_the_next_bucket():
+    plans = by_tokens({1: GEMV, 16: SKINNY})
+    taken = {tokens: plans[tokens] for tokens in (0, 1, 2, 8, 9, 16, 17, 32, 64)}
+    assert taken == {0: None, 1: GEMV, 2: None, 8: None, 9: SKINNY, 16: SKINNY} | dict.fromkeys(
+        (17, 32, 64)
+    )
+    assert len(plans) == BUCKETS[-1] + 1
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_shipped_rows_are_complete(architecture):
+    rows = table(architecture)
+    for shape in (rows["default"], *rows["linear"].values()):
+        for tokens, row in shape.items():
+            assert int(tokens) in BUCKETS
+            if row != [LIBRARY]:
+                route = Route(*row)
+                assert route.block_m >= int(tokens)
+                assert (route.kernel == "gemv") == (tokens == "1")
+                assert all(
+                    n > 0 and n & (n - 1) == 0
+                    for n in (route.block_m, route.block_n, route.block_k, route.warps)
+                )
+
+
+def test_float32_is_left_to_the_library_on_gpus():
+    """Its products would be rounded to tf32, or be slow."""
+    assert routes("sm_90", 4096, 4096, 2)
+    assert not routes("sm_90", 4096, 4096, 4)
+
+
+def test_small_and_unknown_weights_take_the_library_where_nothing_was_measured():
+    assert not routes("sm_90", 64, 64, 2)
+    assert not routes("sm_100", 4096, 4096, 2)
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    "route",
+    [
+        GEMV,
+        Route("gemv", 1, 16, 128, 4, 1, 1),
+        SKINNY,
+        Route("skinny", 32, 64, 32, 4, 1, 2),
+        Route("skinny", 16, 32, 64, 4, 1, 4),
+    ],
+    ids=lambda r: f"{r.kernel}-{r.block_n}x{r.block_k}-{r.parts}",
+)
+def test_kernels_agree_with_the_formula(route, dtype, bias):
+    """K that tiles divide, that they do not, and so small that a part has nothing to add."""
+    tokens = 1 if route.kernel == "gemv" else 13
+    bucket = 1 if route.kernel == "gemv" else 16
+    for size, inner in ((70, 256), (33, 200), (64, 40)):
+        generator = torch.Generator().manual_seed(inner)
+        draw = [
+            torch.randn(*shape, generator=generator).to(DTYPES[dtype])
+            for shape in ((size, inner), (tokens, inner + 8), (size,))
+        ]
+        weight_NK, x_MK, bias_N = draw[0], draw[1][:, :inner], draw[2] if bias else None
+        found = routed(weight_NK, bias_N, {bucket: route}, ALONE)(x_MK)
+        check_close(route, found, reference.linear(x_MK, weight_NK, bias_N), dtype)
