@@ -1,4 +1,4 @@
-"""Delete a plugin's folder and its lines in pyproject, and core's tests stay green."""
+"""Delete the plugins' folders and their lines in pyproject, and core's tests stay green."""
 
 from __future__ import annotations
 
@@ -8,19 +8,23 @@ from pathlib import Path
 
 import pytest
 
-PLUGIN = "models_llama"
+PLUGINS = {
+    "models_llama": "llama",
+    "attention_triton": "attention_triton",
+    "ops_triton": "ops_triton",
+}
 NEED_A_MODEL = (  # they run one, and core has none of its own
     "cli/test_bench_offline.py",
     "cli/test_bench_server.py",
     "cli/test_bench_step.py",
     "loading/test_weights.py",
 )
-LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "build", "dist", PLUGIN)
+LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "build", "dist", *PLUGINS)
 
 
 @pytest.fixture
 def without(tmp_path: Path, repository: Path, make_environment):
-    """(a copy of the repository without the plugin, an environment in which it is installed)."""
+    """(a copy of the repository without the plugins, an environment in which it is installed)."""
     copy = tmp_path / "repository"
     shutil.copytree(repository, copy, ignore=LEFT_OUT)
     project = copy / "pyproject.toml"
@@ -33,18 +37,34 @@ def without(tmp_path: Path, repository: Path, make_environment):
 
 def is_of_plugin(line: str) -> bool:
     """A line that holds nothing else: its entry point, its package."""
-    return line.strip().startswith(("llama = ", f'"plugins/{PLUGIN}'))
+    return line.strip().startswith(
+        tuple(
+            start
+            for folder, name in PLUGINS.items()
+            for start in (f"{name} = ", f'"plugins/{folder}')
+        )
+    )
 
 
 def drop_from_lists(line: str) -> str:
-    for name in (f"plugins/{PLUGIN}/inferd_{PLUGIN}", f"plugins/{PLUGIN}", f"inferd_{PLUGIN}"):
-        line = line.replace(f', "{name}"', "").replace(f'"{name}", ', "")
-    return line.replace(f":plugins/{PLUGIN}", "")
+    for folder in PLUGINS:
+        package = f"inferd_{folder}"
+        names = (
+            f"plugins/{folder}/{package}",
+            f"plugins/{folder}",
+            package,
+            f"{package}.kernels.*",
+        )
+        for name in (*names, f"{package}.kernels.** -> triton"):
+            line = line.replace(f', "{name}"', "").replace(f'"{name}", ', "")
+        line = line.replace(f":plugins/{folder}", "")
+    return line
 
 
-def test_nothing_of_the_plugin_is_left(without):
+def test_nothing_of_the_plugins_is_left(without):
     copy, environment = without
-    assert PLUGIN not in (copy / "pyproject.toml").read_text()
+    project = (copy / "pyproject.toml").read_text()
+    assert not [folder for folder in PLUGINS if folder in project]
     out = environment.run("inferd", "plugins", "--json")
     assert {json.loads(line)["plugin"] for line in out.splitlines()} == {"builtin", "server"}
 
