@@ -24,6 +24,7 @@ def variants(arch: str, types: tuple[str, ...] = TYPES) -> Iterator[Variant]:
         for size in HEAD_SIZES:
             yield from _rope(arch, kind, size)
     yield _add_parts()
+    yield from _inputs()
     for kind in types:
         if kind != "fp32":
             yield from _linears(arch, kind)
@@ -95,6 +96,20 @@ def _rope_variant(kind: str, size: int, cache: str, limit: float, *, normed: boo
             constants[norm] = None
     name = f"{kind} {size} cache={cache}{' norm' * normed}"
     return _variant("rope:rope_kv_write_kernel", types, constants, name, num_warps=2)
+
+
+def _inputs() -> Iterator[Variant]:
+    """Sizes change from step to step, so that none is known to be a multiple of 16."""
+    step = {"step_3X": "*i64", "table_XB": "*i32", "num_rows": "i32", "max_blocks": "i32"}
+    tokens = dict.fromkeys(("ids_T", "positions_T", "slots_T"), "*i64")
+    tokens |= {"history_XL": "*i32", "num_tokens": "i32", "history_len": "i32"}
+    for uniform in (False, True):
+        constants = {"BLOCK_SIZE": 16, "UNIFORM": uniform, "HALVINGS": 11, "TOKENS": 128}
+        name = f"prepare tokens uniform={uniform}"
+        yield Variant(f"{KERNELS}.prepare:_tokens", step | tokens, constants, name=name)
+    rows = dict.fromkeys(("query_starts_R1", "contexts_R", "table_RB"), "*i32") | {"width": "i32"}
+    sizes = {"BLOCK_SIZE": 16, "BLOCKS": 256}
+    yield Variant(f"{KERNELS}.prepare:_rows", step | rows, sizes, num_warps=1, name="prepare rows")
 
 
 def _add_parts() -> Variant:

@@ -30,3 +30,17 @@ def let_next_start(CHAINED: tl.constexpr):
 def wait_for_previous(CHAINED: tl.constexpr):
     if CHAINED:
         gdc_wait()
+
+
+@triton.jit
+def fetch_into_l2(ptrs, count):
+    """`count` elements from each of `ptrs`, in bulk; both must be multiples of 16 bytes. sm_90."""
+    size = count * (ptrs.dtype.element_ty.primitive_bitwidth // 8)
+    tl.inline_asm_elementwise(
+        "cp.async.bulk.prefetch.L2.global [$1], $2; // $0",
+        "=r,l,r",
+        [ptrs, size],
+        dtype=tl.int32,
+        is_pure=False,
+        pack=1,
+    )

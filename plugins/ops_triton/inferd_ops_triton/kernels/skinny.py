@@ -13,10 +13,17 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from inferd_ops_triton.kernels.chain import ALONE, Chain, let_next_start, wait_for_previous
+from inferd_ops_triton.kernels.chain import (
+    ALONE,
+    Chain,
+    fetch_into_l2,
+    let_next_start,
+    wait_for_previous,
+)
 from inferd_ops_triton.tables import Route
 
 REDUCED_AT_ONCE = 512
+AHEAD = tl.constexpr(2)  # tiles of W that are fetched while the kernel before still runs
 
 
 @triton.jit(do_not_specialize=["M"])
@@ -44,11 +51,15 @@ def skinny_kernel(
     first = part * size
     last = tl.minimum(K, first + size)
 
-    let_next_start(CHAINED)
-    wait_for_previous(CHAINED)
-
     weight_ptrs = weight_ptr + start.to(tl.int64) * K + first
     weight_ptrs = weight_ptrs + tl.arange(0, BLOCK_N)[:, None] * K + k[None, :]
+
+    let_next_start(CHAINED)
+    if CHAINED and EVEN:
+        row_ptrs = weight_ptr + tl.minimum(n, N - 1).to(tl.int64) * K + first
+        fetch_into_l2(row_ptrs, tl.minimum(AHEAD * BLOCK_K, last - first))
+    wait_for_previous(CHAINED)
+
     x_ptrs = x_ptr + first + m[None, :] * x_stride + k[:, None]
     sums = tl.zeros((BLOCK_N, BLOCK_M), tl.float32)
     for done in range(first, last, BLOCK_K):
