@@ -13,9 +13,13 @@ PLUGINS = Path(__file__).parents[2] / "plugins"
 
 @pytest.fixture
 def variants(request) -> ModuleType:
-    """plugins/NAME/tests/variants.py, for a test module that says PLUGIN = NAME."""
-    path = PLUGINS / request.module.PLUGIN / "tests" / "variants.py"
-    spec = importlib.util.spec_from_file_location(f"variants_of_{request.module.PLUGIN}", path)
+    """plugins/NAME/tests/variants.py, for a test module that says PLUGIN = NAME.
+
+    Or another file there, for one that says VARIANTS = its name.
+    """
+    name = getattr(request.module, "VARIANTS", "variants")
+    path = PLUGINS / request.module.PLUGIN / "tests" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"{name}_of_{request.module.PLUGIN}", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -59,7 +59,7 @@ class DrawFiltered(Protocol):
 
     Temperature; min_p: tokens at least min_p times as likely as the most likely one; top_k: ties
     with the k-th stay; top_p, renormalised over what is left: a token stays while those before it
-    have less than top_p of the mass. Equal logits come in any order that the row alone decides.
+    have less than top_p of the mass. Of equal logits the lowest id comes first.
     """
 
     def __call__(

@@ -14,6 +14,7 @@ from torch import Tensor
 from inferd.testing import reference
 from inferd.testing.input_checks import prepare_inputs
 from inferd.testing.numbers import DTYPES, check_close
+from inferd.testing.sampling_checks import SAMPLING_CHECKS
 
 Offer = Mapping[str, Any]  # what OpProvider.ops returns
 Check = Callable[[Offer, str, torch.device], None]  # offer, dtype, device
@@ -177,4 +178,5 @@ CHECKS: dict[str, Check] = {
     "rope": rope,
     "rope_with_qk_norm": rope_with_qk_norm,
     "prepare_inputs": prepare_inputs,
+    **SAMPLING_CHECKS,
 }

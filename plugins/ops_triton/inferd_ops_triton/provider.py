@@ -34,6 +34,7 @@ class TritonOps(OpProvider):
 
     def ops(self, request: OpRequest) -> Mapping[str, object]:
         from inferd_ops_triton.kernels import activation, chain, embedding, norm, prepare, rope
+        from inferd_ops_triton.kernels.sampling import sampling_ops
         from inferd_ops_triton.linear import make_linear
 
         architecture = INTERPRETED if interpreting() else request.architecture
@@ -51,6 +52,7 @@ class TritonOps(OpProvider):
             "rope_kv_write": partial(rope.rope_kv_write, chain=launch),
             "prepare_inputs": prepare.prepare_inputs,
             "linear": {"dense": partial(make_linear, architecture=architecture, chain=launch)},
+            **sampling_ops(),
         }
 
 

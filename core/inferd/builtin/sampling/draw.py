@@ -43,9 +43,9 @@ def draw_among(
     scores_NK, ids_NK, complete_N = candidates(logits_NV, params, window)
     scores_NK += noise.gumbel(keys_N2, ids_NK)
     ids_N = ids_NK.gather(1, scores_NK.argmax(dim=-1, keepdim=True))[:, 0]
-    if window == logits_NV.shape[1] or not params.unbounded:
+    if window == logits_NV.shape[1] or logits_NV.device.type != "cpu":
         return ids_N
-    rest = (~complete_N).nonzero()[:, 0]  # on CPUs only: elsewhere the window is the vocabulary
+    rest = (~complete_N).nonzero()[:, 0]
     if len(rest):
         wider = min(window * GROWTH, logits_NV.shape[1])
         ids_N[rest] = draw_among(logits_NV[rest], params.take(rest), keys_N2[rest], noise, wider)

@@ -1,0 +1,25 @@
+"""The sampling kernels compile for GPUs that are not here: none spills, all fit on the chip."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("inferd_ops_triton")
+pytest.importorskip("triton")
+
+from inferd.testing.kernels import compile_variants
+
+PLUGIN = "ops_triton"
+VARIANTS = "sampling_variants"
+
+
+@pytest.mark.parametrize("arch", ["sm_90", "gfx942"])
+def test_common_variants(variants, arch: str) -> None:
+    compile_variants(list(variants.variants(arch, ("bf16", "fp32"), (128256,))), arch)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("arch", ["sm_90", "gfx90a", "gfx942"])
+def test_every_variant(variants, arch: str) -> None:
+    compile_variants(list(variants.variants(arch)), arch)
