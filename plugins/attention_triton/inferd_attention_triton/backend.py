@@ -21,9 +21,10 @@ from inferd.contracts.attention import AttentionBackend, AttentionParams, Attent
 from inferd.contracts.verdict import YES, Verdict, no
 from inferd.types import Batch
 from inferd_attention_triton.tensors import Tensors
-from inferd_attention_triton.tuned import LARGEST_HEAD, Tiles, select, select_prefill
+from inferd_attention_triton.tuned import Tiles, select, select_prefill
 
 DTYPES = (torch.bfloat16, torch.float16, torch.float32)
+LARGEST_HEAD = 256
 LARGEST_GROUP = 32  # query heads of a KV head: they share a block of queries
 SPARE_PROGRAMS = 32  # for rows that fill no block, in a recorded step
 

@@ -7,9 +7,7 @@ measurement behind them come from what compiles without spilling and fits on the
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
-LARGEST_HEAD = 256
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +35,7 @@ class Tiles:
 
 NVIDIA = {
     128: Tiles(
-        DecodeTiles(64, 4, 3, 4),
+        DecodeTiles(128, 4, 3, 4),
         (PrefillTiles(128, 64, 8, 3), PrefillTiles(64, 64, 4, 3)),
     ),
     256: Tiles(
@@ -46,7 +44,7 @@ NVIDIA = {
     ),
     512: Tiles(
         DecodeTiles(32, 4, 3, 4),
-        (PrefillTiles(128, 32, 8, 2), PrefillTiles(64, 32, 8, 2)),
+        (PrefillTiles(64, 32, 8, 2), PrefillTiles(64, 32, 8, 2)),
     ),
 }
 AMD = {
@@ -66,7 +64,7 @@ AMD = {
 # float32 is multiplied without tensor cores: for tests and small models
 WIDE = Tiles(
     DecodeTiles(16, 4, 2, 4),
-    (PrefillTiles(32, 16, 4, 1), PrefillTiles(32, 16, 4, 1)),
+    (PrefillTiles(32, 16, 8, 1), PrefillTiles(32, 16, 8, 1)),
 )
 # small enough that a test of 100 keys meets several tiles and cut rows
 INTERPRETED = Tiles(
@@ -82,11 +80,7 @@ def select(architecture: str, head_dim: int, itemsize: int) -> Tiles:
     if itemsize == 4:
         return WIDE
     table = AMD if architecture.startswith("gfx") else NVIDIA
-    tiles = table[max(128, padded(head_dim) * 2)]
-    if itemsize == 1 and padded(head_dim) == LARGEST_HEAD:
-        # converting the keys takes the registers that a large block needs
-        return replace(tiles, prefill=(tiles.prefill[1], tiles.prefill[1]))
-    return tiles
+    return table[max(128, padded(head_dim) * 2)]
 
 
 def select_prefill(

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from inferd.testing.kernels.variant import Variant
 
 SHARED_LIMIT = {"sm_90": 232448, "gfx90a": 65536, "gfx942": 65536}  # bytes a program may use
+SPILL_SLACK = 16  # bytes: ptxas parks two values to run one more program at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,8 @@ def compile_variants(variants: Sequence[Variant], arch: str) -> list[Report]:
 
 
 def _fits(report: Report, arch: str) -> bool:
-    return report.spills == 0 and report.shared_bytes <= SHARED_LIMIT[arch]
+    slack = SPILL_SLACK if arch.startswith("sm_") else 0
+    return report.spills <= slack and report.shared_bytes <= SHARED_LIMIT[arch]
 
 
 def _compile(variants: list[dict[str, object]], arch: str) -> list[Report]:

@@ -75,10 +75,13 @@ def attend(
         factor = 1.0
     else:
         factor = SCALE * LOG2E
-    if not ALL:
-        s_ML = tl.where(visible_ML, s_ML, HIDDEN)
-    new_M = tl.maximum(top_M, tl.max(s_ML, 1) * factor)
-    p_ML = tl.exp2(s_ML * factor - new_M[:, None])
+    if ALL:
+        new_M = tl.maximum(top_M, tl.max(s_ML, 1) * factor)
+        p_ML = tl.exp2(s_ML * factor - new_M[:, None])
+    else:  # HIDDEN times the factor would not be rounded in a fused multiply-add: inf, not 1
+        s_ML = tl.where(visible_ML, s_ML * factor, HIDDEN)
+        new_M = tl.maximum(top_M, tl.max(s_ML, 1))
+        p_ML = tl.exp2(s_ML - new_M[:, None])
     shrink_M = tl.exp2(top_M - new_M)
     sum_M = sum_M * shrink_M + tl.sum(p_ML, 1)
     acc_ME = tl.dot(
