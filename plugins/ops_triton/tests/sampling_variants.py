@@ -50,23 +50,31 @@ def _of_row(arch: str, kind: str, size: int) -> Iterator[Variant]:
         return _variant(kernel, kind, known, warps, f"{size} {kind} {name}")
 
     argmax_tiles, draw_tiles = (triton.cdiv(size, n) for n in (pick.ARGMAX_TILE, pick.DRAW_TILE))
-    yield variant("sampling_pick:argmax_kernel", 8, P=argmax_tiles, TILE=pick.ARGMAX_TILE)
     yield variant(
-        "sampling_pick:draw_kernel", 4, P=draw_tiles, TILE=pick.DRAW_TILE, ROWS=pick.DRAW_ROWS
+        "sampling_pick:argmax_kernel", pick.ARGMAX_WARPS, P=argmax_tiles, TILE=pick.ARGMAX_TILE
+    )
+    yield variant(
+        "sampling_pick:draw_kernel",
+        pick.DRAW_WARPS,
+        P=draw_tiles,
+        TILE=pick.DRAW_TILE,
+        ROWS=pick.DRAW_ROWS,
     )
     for mass, warm, rank in ((0, 1, 0), (1, 1, 0), (1, 0, 1)):
         yield variant(
-            "sampling_scan:scan_kernel", 8, f"{mass}{warm}{rank}",
+            "sampling_scan:scan_kernel", scan.WARPS, f"{mass}{warm}{rank}",
             BLOCKS=scan.TILE // block, MASS=mass, WARM=warm, RANK=rank,
         )  # fmt: skip
     for unbounded in (False, True):
         yield variant(
-            "sampling_filter:draw_few_kernel", 4, f"unbounded {unbounded}",
+            "sampling_filter:draw_few_kernel", few.WARPS, f"unbounded {unbounded}",
             C=few.CANDIDATES, SEEK=few.SEEK, GROUP=few.GROUP, UNBOUNDED=unbounded,
         )  # fmt: skip
-    yield variant("sampling_wide:draw_wide_kernel", 16, TILE=wide.TILE)
+    yield variant("sampling_wide:draw_wide_kernel", wide.WARPS, TILE=wide.TILE)
     for most in (logprobs.FEW, logprobs.MANY):
-        yield variant("sampling_logprobs:top_logprobs_kernel", 4, f"{most}", BLOCK_K=most)
+        yield variant(
+            "sampling_logprobs:top_logprobs_kernel", logprobs.WARPS, f"{most}", BLOCK_K=most
+        )
 
 
 def _variant(kernel: str, kind: str, constants: dict[str, int], warps: int, name: str) -> Variant:

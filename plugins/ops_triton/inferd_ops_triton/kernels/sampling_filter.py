@@ -30,6 +30,7 @@ from inferd_ops_triton.kernels.sampling_wide import draw_wide
 CANDIDATES = 1024  # that a program holds; top_k 50 over 1,002 blocks of random logits leaves 52
 SEEK = 256  # block maxima that candidates must reach where there is no top_k
 GROUP = 16  # blocks read at a time
+WARPS = 4
 
 
 @triton.jit(
@@ -147,7 +148,7 @@ def draw_filtered(
         SEEK,
         GROUP,
         params.unbounded,
-        num_warps=4,
+        num_warps=WARPS,
     )
     draw_wide(logits_NV, columns, best_N, ids_N, wide_N, strides)
     return best_N, ids_N

@@ -27,6 +27,7 @@ from inferd_ops_triton.kernels.sampling_numbers import (
 from inferd_ops_triton.kernels.sampling_scan import scan, total_mass
 
 FEW, MANY = 8, 32  # blocks that a program holds: two variants for all that a request may ask for
+WARPS = 4
 
 
 @triton.jit
@@ -121,6 +122,6 @@ def top_logprobs(logits_NV: Tensor, chosen_N: Tensor, most: int) -> tuple[Tensor
         triton.next_power_of_2(blocks),
         triton.next_power_of_2(tiles),
         FEW if most <= FEW else max(MANY, triton.next_power_of_2(most)),
-        num_warps=4,
+        num_warps=WARPS,
     )
     return ids_NC, values_NC, ranks_N

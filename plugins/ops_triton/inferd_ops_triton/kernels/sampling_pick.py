@@ -23,8 +23,8 @@ from inferd_ops_triton.kernels.sampling_numbers import (
     unorder,
 )
 
-ARGMAX_TILE = 8192
-DRAW_TILE = 2048
+ARGMAX_TILE, ARGMAX_WARPS = 8192, 8
+DRAW_TILE, DRAW_WARPS = 2048, 4
 DRAW_ROWS = 8  # that share a tile's words, which cost more than the noise of a row
 
 
@@ -139,7 +139,7 @@ def argmax(logits_NV: Tensor) -> tuple[Tensor, Tensor]:
         size,
         tiles,
         ARGMAX_TILE,
-        num_warps=8,
+        num_warps=ARGMAX_WARPS,
     )
     return parts.collect()
 
@@ -167,6 +167,6 @@ def draw(
         DRAW_TILE,
         DRAW_ROWS,
         fast_log(logits_NV.device),
-        num_warps=4,
+        num_warps=DRAW_WARPS,
     )
     return parts.collect()

@@ -18,7 +18,7 @@ from torch import Tensor
 from inferd_ops_triton.kernels.sampling_launch import block_size
 from inferd_ops_triton.kernels.sampling_numbers import NAN, finite_peak, order
 
-TILE = 8192
+TILE, WARPS = 8192, 8
 
 
 @triton.jit(
@@ -132,6 +132,6 @@ def scan(
         mass,
         temperature_N is not None,
         chosen_N is not None,
-        num_warps=8,
+        num_warps=WARPS,
     )
     return found

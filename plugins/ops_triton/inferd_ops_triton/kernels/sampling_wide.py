@@ -28,7 +28,7 @@ from inferd_ops_triton.kernels.sampling_numbers import (
     unorder,
 )
 
-TILE = 4096
+TILE, WARPS = 4096, 16
 
 
 @triton.jit
@@ -152,5 +152,5 @@ def draw_wide(
     rows, size = logits_NV.shape
     fast = fast_log(logits_NV.device)
     draw_wide_kernel[(rows,)](
-        logits_NV, *columns, best_N, ids_N, wide_N, *strides, size, TILE, fast, num_warps=16
+        logits_NV, *columns, best_N, ids_N, wide_N, *strides, size, TILE, fast, num_warps=WARPS
     )
