@@ -105,6 +105,7 @@ def test_run_ahead_graphs_and_caching_change_no_token(
             assert generated(llm, given, **params) == expected, f"{options}, cached"
 
 
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype")
 def test_no_launch_waits_for_the_device(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """torch raises in a forward or sample that would; greedy, sampled, penalised, with logprobs."""
     for name in ("forward", "sample"):

@@ -25,7 +25,7 @@ from inferd.types import Batch, StepPlan
 MOST_ROWS = 1024
 MOST_TOKENS = 1024  # of a mixed step; above, launches take less time than the kernels
 MIXED_TOKENS = (64, 128, 192, 256, 384, 512, 768, MOST_TOKENS)
-MIXED_ROWS = (16, 64, 256, 512)
+MIXED_ROWS = (16, 64, 128, 256, 512)
 
 
 class Size(NamedTuple):
@@ -75,7 +75,8 @@ class StepGraphs:
 
     def record(self, most_tokens: int) -> int:
         """Every size that a step of the engine can have; returns how many were recorded."""
-        for size in sizes(self._table.num_rows, most_tokens):
+        longest = self._table.history_len - 1  # what the padding row may be given
+        for size in sizes(self._table.num_rows, most_tokens, longest):
             self._steps[size] = self._record(size)
         self._uniform = sorted(size.rows for size in self._steps if size.rows == size.tokens)
         self._mixed = sorted(size for size in self._steps if size.rows < size.tokens)
@@ -114,11 +115,11 @@ class StepGraphs:
         return _Step(self._platform.record(run), step_3X)
 
 
-def sizes(most_rows: int, most_tokens: int) -> Iterator[Size]:
-    """Falling, so that all fit the memory of the first."""
+def sizes(most_rows: int, most_tokens: int, longest: int) -> Iterator[Size]:
+    """Falling, so that all fit the memory of the first; `longest` is a row's most tokens."""
     most_rows = min(most_rows, MOST_ROWS, most_tokens)
-    tokens = [t for t in MIXED_TOKENS if t <= most_tokens]
-    rows = [*(r for r in MIXED_ROWS if r <= most_rows)]
+    tokens = [t for t in MIXED_TOKENS if t <= min(most_tokens, longest)]
+    rows = [r for r in MIXED_ROWS if r <= most_rows]
     yield from (Size(t, r) for t in reversed(tokens) for r in reversed(rows) if r < t)
     yield from (Size(r, r) for r in reversed(uniform_rows(most_rows)))
 

@@ -33,10 +33,11 @@ def test_a_mixed_step_gives_its_padding_to_one_row() -> None:
 
 
 def test_sizes_fall_and_are_bounded() -> None:
-    found = list(sizes(40, 300))
+    found = list(sizes(40, 300, 1000))
     assert found[0] == Size(256, 16)
     assert all(size.tokens <= 300 and size.rows <= 40 for size in found)
     assert next(size.rows for size in found if size.rows == size.tokens) == 40
+    assert max(size.tokens for size in sizes(40, 300, 100) if size.rows < size.tokens) == 64
     assert uniform_rows(1024)[-3:] == [896, 960, 1024]
     assert uniform_rows(3) == [1, 2, 3]
 
