@@ -43,7 +43,8 @@ def gather(
     tl.store(list_ptr + tl.cumsum(reach, 0) - reach, b, mask=reach != 0)
     tl.debug_barrier()
     found = tl.where(blocks > C, C + 1, 0)
-    for first in range(0, tl.where(blocks > C, 0, blocks), GROUP):
+    first = blocks * 0
+    while (first < blocks) & (found <= C):
         g = first + tl.arange(0, GROUP)
         block = tl.load(list_ptr + g, mask=g < blocks, other=0)
         v = block[:, None] * BLOCK + tl.arange(0, BLOCK)[None, :]
@@ -54,6 +55,7 @@ def gather(
         ids = tl.reshape(v, [GROUP * BLOCK])
         tl.store(out_ptr + place, ids, mask=(hit != 0) & (place < C))
         found += tl.sum(hit, 0)
+        first += GROUP
     tl.debug_barrier()
     return found
 
