@@ -18,6 +18,7 @@ from inferd.runner.prompt_logprobs import PromptLogprobs
 from inferd.runner.request_table import RequestTable
 from inferd.runner.results import Pending
 from inferd.runner.row_sampler import RowSampler
+from inferd.sampling.warm_up import warm_up
 from inferd.types import RowStart, StepPlan, StepResult
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ class ModelRunner:
         num_graphs = 0
         if not config.model.enforce_eager:
             num_graphs = self._forward.record(built.scheduler.max_num_batched_tokens)
+        if device.type != "cpu":
+            warm_up(built.choices.ops, built.config.vocab_size, built.config.dtype, device)
         self.info = WorkerInfo(
             max_model_len=built.cache.max_model_len,
             vocab_size=built.config.vocab_size,
