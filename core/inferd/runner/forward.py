@@ -15,19 +15,27 @@ from inferd.runner.build import Built
 from inferd.runner.graphs import Ran, StepGraphs
 from inferd.runner.inputs import InputBuilder
 from inferd.runner.request_table import RequestTable
-from inferd.sampling.columns import SampleStep
+from inferd.sampling.columns import Positions, SampleStep
 from inferd.types import Batch, StepPlan
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Forwarded:
-    """A step between its two launches."""
+    """A step between its two launches. Tensors may have more rows than sample: see `places`."""
 
     plan: StepPlan
-    step: SampleStep | None
+    step: SampleStep | None  # None when no row samples
     hidden_TD: Tensor
-    logits_N: Tensor  # indices into T
-    logits_NV: Tensor | None
+    last: Tensor  # indices into T of the positions that have logits
+    logits: Tensor | None
+    greedy: tuple[Tensor, Tensor] | None = None  # largest logits and ids, which the table has
+    places: Positions | None = None  # of the sampling rows; None: they come first
+
+    def sampling(self, rows: Tensor) -> Tensor:
+        """What belongs to the rows that sample."""
+        if self.places is not None:
+            return rows[upload_ints(self.places, rows.device)]
+        return rows if self.step is None else rows[: len(self.step.rows)]
 
 
 class Forward:
@@ -41,7 +49,7 @@ class Forward:
         self._platform, self._attention = built.choices.platform, built.choices.attention
         self._block_size = block_size
         self._inputs = inputs
-        self._graphs = StepGraphs(self._platform, table, inputs, self.run)
+        self._graphs = StepGraphs(self._platform, table, inputs, self.run, built.choices.ops.argmax)
 
     def record(self, most_tokens: int) -> int:
         """Record the steps of up to `most_tokens`; returns how many sizes there are."""
@@ -61,15 +69,15 @@ class Forward:
         return Forwarded(plan, step, hidden_TD, batch.logits_N, logits_NV)
 
     def _recorded(self, plan: StepPlan, ran: Ran) -> Forwarded:
-        """The sampling rows of a step that computed the logits of every row."""
-        step = self._inputs.sample_step(plan, ran.rows_R, ran.contexts_R)
-        if all(plan.samples):
-            rows = slice(0, len(plan.rows))
-            logits_N, logits_NV = ran.last_R[rows], ran.logits_RV[rows]
-        else:
-            places = upload_ints(np.flatnonzero(plan.samples), ran.last_R.device)
-            logits_N, logits_NV = ran.last_R[places], ran.logits_RV[places]
-        return Forwarded(plan, step, ran.hidden_TD, logits_N, logits_NV if step else None)
+        return Forwarded(
+            plan,
+            self._inputs.sample_step(plan, ran.rows_R, ran.contexts_R),
+            ran.hidden_TD,
+            ran.last_R,
+            ran.logits_RV,
+            greedy=(ran.best_R, ran.ids_R),
+            places=None if all(plan.samples) else np.flatnonzero(plan.samples),
+        )
 
     def run(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Hidden states of all tokens, and logits where they are needed."""

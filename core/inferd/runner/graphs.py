@@ -2,7 +2,8 @@
 
 A plan is padded to the next recorded size. Rows without a plan are the table's padding row, which
 writes to block 0. A uniform step has one token per row. A mixed one has fewer rows than tokens, its
-first spare row takes the padding tokens and the other spare rows have none.
+first spare row takes the padding tokens and the other spare rows have none. The likeliest token of
+every sampling row is put into its history, where a sampler that wants another one overwrites it.
 
 Shape suffixes: R rows of the step, T tokens of the step, D hidden, V vocabulary.
 """
@@ -14,9 +15,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 from torch import Tensor
 
 from inferd.contracts.platform import Platform, Recorded
+from inferd.contracts.sampling_ops import Argmax
 from inferd.memory.staging import upload, upload_into
 from inferd.runner.inputs import InputBuilder, StepArray, step_array
 from inferd.runner.request_table import RequestTable
@@ -35,10 +38,12 @@ class Size(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """What a forward pass leaves; a recorded one has more rows than its plan."""
+    """What a recorded step leaves, for its plan's rows and the padding rows after them."""
 
     hidden_TD: Tensor
     logits_RV: Tensor
+    best_R: Tensor  # float32, the largest logit
+    ids_R: Tensor  # int64, its token
     rows_R: Tensor  # int64, of the request table
     contexts_R: Tensor  # int32
     last_R: Tensor  # int64, indices into T
@@ -47,12 +52,13 @@ class Ran:
 @dataclass(frozen=True, slots=True)
 class _Step:
     recorded: Recorded
-    step_3X: Tensor  # what it reads
+    step_4X: Tensor  # what it reads
 
     def replay(self, host: StepArray) -> Ran:
-        upload_into(self.step_3X, host)
-        hidden_TD, logits_RV, contexts_R, last_R = self.recorded.replay()
-        return Ran(hidden_TD, logits_RV, self.step_3X[0, :-1], contexts_R, last_R)
+        upload_into(self.step_4X, host)
+        hidden_TD, logits_RV, best_R, ids_R, contexts_R, last_R = self.recorded.replay()
+        rows_R = self.step_4X[0, :-1]
+        return Ran(hidden_TD, logits_RV, best_R, ids_R, rows_R, contexts_R, last_R)
 
 
 class StepGraphs:
@@ -64,11 +70,13 @@ class StepGraphs:
         table: RequestTable,
         inputs: InputBuilder,
         run: Callable[[Batch], tuple[Tensor, Tensor]],
+        argmax: Argmax,
     ) -> None:
         self._platform = platform
         self._table = table
         self._inputs = inputs
         self._run = run
+        self._argmax = argmax
         self._steps: dict[Size, _Step] = {}
         self._uniform: list[int] = []  # recorded row counts, rising
         self._mixed: list[Size] = []  # by tokens, then rows
@@ -87,8 +95,7 @@ class StepGraphs:
         size = self._find(len(plan.rows), plan.total_tokens)
         if size is None:
             return None
-        host = padded(plan, size, self._table.padding_row)
-        return self._steps[size].replay(host)
+        return self._steps[size].replay(padded(plan, size, self._table))
 
     def _find(self, rows: int, tokens: int) -> Size | None:
         """The smallest that holds the plan; padding tokens need a spare row."""
@@ -102,17 +109,22 @@ class StepGraphs:
 
     def _record(self, size: Size) -> _Step:
         plan = StepPlan(0, rows=[], epochs=[], num_tokens=[], starts=[], samples=[])
-        step_3X = upload(padded(plan, size, self._table.padding_row), self._table.device)
+        step_4X = upload(padded(plan, size, self._table), self._table.device)
 
         def run() -> tuple[Tensor, ...]:
             batch = self._inputs.of_array(
-                step_3X, num_tokens=size.tokens, num_decodes=size.rows, width=self._table.max_blocks
+                step_4X[:3],
+                num_tokens=size.tokens,
+                num_decodes=size.rows,
+                width=self._table.max_blocks,
             )
             hidden_TD, logits_RV = self._run(batch)
-            return hidden_TD, logits_RV, batch.contexts_R, batch.logits_N
+            best_R, ids_R = self._argmax(logits_RV)
+            self._table.put(step_4X[3, :-1], ids_R)
+            return hidden_TD, logits_RV, best_R, ids_R, batch.contexts_R, batch.logits_N
 
         run()  # compiles what is new at this size
-        return _Step(self._platform.record(run), step_3X)
+        return _Step(self._platform.record(run), step_4X)
 
 
 def sizes(most_rows: int, most_tokens: int, longest: int) -> Iterator[Size]:
@@ -131,13 +143,23 @@ def uniform_rows(most: int) -> list[int]:
     return [rows for rows in steps if rows < most] + [most]
 
 
-def padded(plan: StepPlan, size: Size, padding_row: int) -> StepArray:
-    """The plan's rows, then padding rows: one token each in a uniform step."""
+def padded(plan: StepPlan, size: Size, table: RequestTable) -> StepArray:
+    """The plan's rows, then padding rows: one token each in a uniform step.
+
+    A fourth line has the place of each row's next token in the flat history; rows that sample none
+    get the padding row's.
+    """
+    nowhere = table.padding_row * table.history_len
     spare = size.rows - len(plan.rows)
     left = size.tokens - plan.total_tokens
     counts = [1] * spare if size.rows == size.tokens else [left, *[0] * (spare - 1)][:spare]
-    return step_array(
-        [*plan.rows, *[padding_row] * spare],
+    host = np.full((4, size.rows + 1), nowhere, dtype=np.int64)
+    host[:3] = step_array(
+        [*plan.rows, *[table.padding_row] * spare],
         [*plan.starts, *[0] * spare],
         [*plan.num_tokens, *counts],
     )
+    ends = host[0] * table.history_len + host[1]
+    num = len(plan.rows)
+    host[3, :num] = np.where(plan.samples, ends[:num] + plan.num_tokens, nowhere)
+    return host

@@ -94,10 +94,8 @@ class ModelRunner:
             raise RuntimeError(f"step {step_id} is to be sampled, but its forward was not the last")
         with torch.inference_mode():
             sampled, logprobs, errors = None, None, self._sampler.errors_of(done.plan.rows)
-            if done.step is not None and done.logits_NV is not None:
-                sampled, logprobs = self._sampler.sample(
-                    done.logits_NV, done.hidden_TD, done.logits_N, done.step, errors
-                )
+            if done.step is not None:
+                sampled, logprobs = self._sampler.sample(done, done.step, errors)
             wanted = self._prompt_logprobs.wanted(done.plan)
             prompt = self._prompt_logprobs.compute(wanted, done.hidden_TD)
             pairs = list(zip(wanted, prompt, strict=True))

@@ -86,5 +86,8 @@ class RequestTable:
 
     def put_sampled(self, step: SampleStep, ids_N: Tensor) -> None:
         """Append each row's sampled token to its history."""
-        places_N = step.rows_N * self.history_len + step.ends_N
+        self.put(step.rows_N * self.history_len + step.ends_N, ids_N)
+
+    def put(self, places_N: Tensor, ids_N: Tensor) -> None:
+        """Write tokens to places of the flat history, row * history_len + position."""
         self._history.index_copy_(0, places_N, ids_N.to(torch.int32))

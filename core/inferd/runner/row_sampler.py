@@ -1,6 +1,6 @@
 """RowSampler: the sampler as the runner uses it. One row's failure stays that row's.
 
-Shape suffixes: N sampling rows of a step, T tokens of a step, D hidden, V vocabulary.
+Shape suffixes: N sampling rows of a step, D hidden, V vocabulary.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from torch import Tensor
 from inferd.contracts.logits_processor import LogitsProcessor
 from inferd.contracts.model import CausalLM
 from inferd.contracts.ops import Ops
+from inferd.runner.forward import Forwarded
 from inferd.runner.request_table import RequestTable
 from inferd.runner.results import PendingLogprobs
 from inferd.sampling.columns import SampleStep
@@ -54,29 +55,28 @@ class RowSampler:
         return {row: self._errors[row] for row in rows if row in self._errors}
 
     def sample(
-        self,
-        logits_NV: Tensor,
-        hidden_TD: Tensor,
-        logits_N: Tensor,
-        step: SampleStep,
-        errors: dict[int, str],
+        self, done: Forwarded, step: SampleStep, errors: dict[int, str]
     ) -> tuple[Sampled, PendingLogprobs | None]:
         """Write each row's next token into the table. Adds rows that fail to `errors`."""
+        assert done.logits is not None
+        if done.greedy is not None and not self._sampler.needs(step):
+            best_N, ids_N = map(done.sampling, done.greedy)
+            return Sampled(ids_N, best_N, None, ()), None
         try:
-            sampled = self._sampler.sample(logits_NV, step)
+            sampled = self._sampler.sample(done.sampling(done.logits), step)
         except Exception:
-            self._find_offenders(hidden_TD, logits_N, step)
+            hidden_ND = done.hidden_TD[done.sampling(done.last)]
+            self._find_offenders(hidden_ND, step)
             errors.update(self.errors_of(step.rows.tolist()))
-            logits_NV = self._model.compute_logits(hidden_TD[logits_N])
-            sampled = self._sampler.sample(logits_NV, step)
+            sampled = self._sampler.sample(self._model.compute_logits(hidden_ND), step)
         self._table.put_sampled(step, sampled.ids_N)
         return sampled, self._logprobs(sampled, step)
 
-    def _find_offenders(self, hidden_TD: Tensor, logits_N: Tensor, step: SampleStep) -> None:
+    def _find_offenders(self, hidden_ND: Tensor, step: SampleStep) -> None:
         """Sample each row alone, from fresh logits, and fail those that raise again."""
         for place, row in enumerate(step.rows.tolist()):
             alone = step.take(np.array([place]))
-            logits_1V = self._model.compute_logits(hidden_TD[logits_N[place : place + 1]])
+            logits_1V = self._model.compute_logits(hidden_ND[place : place + 1])
             try:
                 self._sampler.sample(logits_1V, alone)
             except Exception as error:

@@ -73,9 +73,13 @@ class Sampler:
         self._bias.clear(row)
         self.processors.clear(row)
 
+    def needs(self, step: SampleStep) -> int:
+        """The union of Need over the rows; 0 when all want the largest logit and nothing else."""
+        return self._columns.needs(step.rows)
+
     def sample(self, logits_NV: Tensor, step: SampleStep) -> Sampled:
         """May change `logits_NV`. Raises what a plugin's processor raises."""
-        need = self._columns.needs(step.rows)
+        need = self.needs(step)
         if not need:
             best_N, ids_N = self._ops.argmax(logits_NV)
             return Sampled(ids_N, best_N, None, ())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from test_model_runner import GREEDY, continuation
 from inferd.runner.graphs import Size, padded, sizes, uniform_rows
 from inferd.types import StepPlan
 
+TABLE: Any = SimpleNamespace(padding_row=99, history_len=100)
+
 
 def plan_of(*counts: int) -> StepPlan:
     rows = list(range(len(counts)))
@@ -19,17 +22,19 @@ def plan_of(*counts: int) -> StepPlan:
 
 
 def test_a_uniform_step_pads_with_rows_of_one_token() -> None:
-    rows, starts, query_starts = padded(plan_of(1, 1, 1), Size(4, 4), 99).tolist()
+    rows, starts, query_starts, places = padded(plan_of(1, 1, 1), Size(4, 4), TABLE).tolist()
     assert rows[:-1] == [0, 1, 2, 99]
     assert starts[:-1] == [10, 20, 30, 0]
     assert query_starts == [0, 1, 2, 3, 4]
+    assert places[:-1] == [11, 121, 231, 9900]
 
 
 def test_a_mixed_step_gives_its_padding_to_one_row() -> None:
-    rows, starts, query_starts = padded(plan_of(1, 5), Size(16, 4), 99).tolist()
+    rows, starts, query_starts, places = padded(plan_of(1, 5), Size(16, 4), TABLE).tolist()
     assert rows[:-1] == [0, 1, 99, 99]
     assert starts[:-1] == [10, 20, 0, 0]
     assert query_starts == [0, 1, 6, 16, 16]
+    assert places[:-1] == [11, 125, 9900, 9900]
 
 
 def test_sizes_fall_and_are_bounded() -> None:
