@@ -98,12 +98,12 @@ class TokenBias:
         joined = self._joined
         if joined.allowed_X is not None:
             kept_X = flat[joined.allowed_X]
-            logits_NV[joined.allowed_places] = -torch.inf
+            logits_NV.index_fill_(0, joined.allowed_places, -torch.inf)
             flat[joined.allowed_X] = kept_X
         if joined.words is not None:
             self._ban_words(flat, history_RL, step, joined.words)
         if joined.banned_X is not None:
-            flat[joined.banned_X] = -torch.inf
+            flat.index_fill_(0, joined.banned_X, -torch.inf)
         if joined.bias_X is not None and joined.bias_values_X is not None:
             flat.index_add_(0, joined.bias_X, joined.bias_values_X)
 

@@ -38,9 +38,10 @@ NVIDIA = {
         DecodeTiles(128, 4, 3, 4),
         (PrefillTiles(128, 64, 8, 3), PrefillTiles(64, 64, 4, 3)),
     ),
+    # heads of 128 in bf16: an H100, 2026-11-26
     256: Tiles(
-        DecodeTiles(64, 4, 3, 4),
-        (PrefillTiles(128, 64, 8, 3), PrefillTiles(64, 64, 4, 3)),
+        DecodeTiles(64, 4, 4, 2),
+        (PrefillTiles(256, 64, 8, 3), PrefillTiles(64, 64, 4, 3)),
     ),
     512: Tiles(
         DecodeTiles(32, 4, 3, 4),
