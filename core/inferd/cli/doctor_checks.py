@@ -31,6 +31,7 @@ class Facts:
     cache_dir: str
     cache_problem: str | None  # why it cannot be written to
     cache_free_bytes: int | None
+    platforms: Mapping[str, str]  # best first; why it cannot be used here, empty where it can
     plugins: Sequence[str]  # loaded
     plugin_failures: Mapping[str, str]
     cached_models: Mapping[str, str]
@@ -57,6 +58,7 @@ def check_all(facts: Facts) -> list[Check]:
     checks = (
         check_python,
         check_torch,
+        check_platform,
         check_cpu,
         check_threads,
         check_transformers,
@@ -98,6 +100,15 @@ def check_torch(facts: Facts) -> Check:
     if _numbers(version) < TORCH:
         return Check("torch", "fail", version, "pip install --upgrade 'torch>=2.11'")
     return Check("torch", "ok", version)
+
+
+def check_platform(facts: Facts) -> Check:
+    """The one that is used where the user names none, and what speaks against the others."""
+    used = next((name for name, why in facts.platforms.items() if not why), None)
+    rest = "; ".join(f"not {name}: {why}" for name, why in facts.platforms.items() if why)
+    if used is None:
+        return Check("platform", "fail", rest or "none", "pip install --force-reinstall inferd")
+    return Check("platform", "ok", f"{used} ({rest})" if rest else used)
 
 
 def check_cpu(facts: Facts) -> Check:

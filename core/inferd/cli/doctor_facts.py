@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from inferd.cli.doctor_checks import Facts
+from inferd.host.explain import candidates
 from inferd.host.host import Host
 from inferd.loading.packaged import cache_dir
 from inferd.loading.sources import ALIASES, list_cached
@@ -31,6 +32,10 @@ def gather(plugins: str, port: int) -> Facts:
         cache_dir=str(folder),
         cache_problem=_cache_problem(folder),
         cache_free_bytes=_free_bytes(folder),
+        platforms={
+            each.entry.name: each.verdict.reason
+            for each in candidates(host.catalog.platforms, lambda kind: kind.detect())
+        },
         plugins=sorted(host.loaded),
         plugin_failures=host.failures,
         cached_models={name: str(path) for name, path in list_cached().items()},

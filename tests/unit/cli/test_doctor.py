@@ -25,6 +25,7 @@ FINE = Facts(
     cache_dir="/cache",
     cache_problem=None,
     cache_free_bytes=50 * GIB,
+    platforms={"cpu": ""},
     plugins=["builtin", "llama"],
     plugin_failures={},
     cached_models={"smollm2": "/cache/x.gguf"},
@@ -44,7 +45,7 @@ def test_a_fine_machine_has_nothing_to_remedy():
     checks = check_all(FINE)
     assert {check.state for check in checks} == {"ok"}
     assert not any(check.remedy for check in checks)
-    assert len({check.name for check in checks}) == len(checks) == 13
+    assert len({check.name for check in checks}) == len(checks) == 14
 
 
 CASES = [
@@ -53,6 +54,7 @@ CASES = [
     ("torch", versions(torch=None), "fail", "pip install"),
     ("torch", versions(torch="2.10.1"), "fail", "--upgrade"),
     ("torch", {"torch_error": "libgomp.so.1: not found"}, "fail", "--force-reinstall"),
+    ("platform", {"platforms": {"cpu": "broken"}}, "fail", "pip install"),
     ("cpu", {"cpu_flags": frozenset({"avx2"})}, "warn", "float32"),
     ("threads", {"threads": 1, "omp_num_threads": "1"}, "warn", "OMP_NUM_THREADS"),
     ("transformers", versions(transformers=None), "warn", "pip install"),
@@ -82,6 +84,8 @@ def test_each_problem_has_a_state_and_a_remedy(name, changes, state, remedy):
     ("name", "changes", "found"),
     [
         ("triton", versions(triton="3.6.0"), "3.6.0"),
+        ("platform", {"platforms": {"cuda": "no GPU", "cpu": ""}}, "cpu (not cuda: no GPU)"),
+        ("platform", {"platforms": {"cuda": "", "cpu": ""}}, "cuda"),
         ("hub", {"hub_offline": True}, "HF_HUB_OFFLINE"),
         ("threads", {"threads": 2, "omp_num_threads": "2"}, "OMP_NUM_THREADS=2"),
         ("torch", versions(torch="2.11.0"), "2.11.0"),
@@ -112,6 +116,7 @@ def test_this_machine_with_a_taken_port(capsys):
     assert rows["port"]["state"] == "warn"
     assert rows["python"]["found"].startswith(f"{sys.version_info[0]}.{sys.version_info[1]}.")
     assert "builtin" in rows["plugins"]["found"]
+    assert rows["platform"]["state"] == "ok"
     assert rows["threads"]["state"] in {"ok", "warn"}
 
 
