@@ -133,7 +133,7 @@ def check_rope(
     pool = torch.zeros(16, 2, kv_heads, 16, size, device="cuda", dtype=cache)
     other = torch.zeros(16, 16, kv_heads, size, device="cuda", dtype=cache)
     k_BSGE, v_BSGE = pool[:, 0].transpose(1, 2), other  # of two layouts
-    expected = expected_rope(qkv_TXE.cpu(), heads, weights, cos_sin_PE[positions_T])
+    expected = reference.rope(qkv_TXE.cpu(), heads, weights, cos_sin_PE[positions_T], EPS)
     prepared = rope.prepare_rope(positions_T.cuda(), cos_sin_PE.cuda(), qkv_TXE.dtype)
     q_THE = rope.rope_kv_write(
         qkv_TXE, heads, prepared, k_BSGE, v_BSGE, slots_T.cuda(), *weights, EPS
@@ -153,17 +153,6 @@ def close_or_fp8(name: str, found: Tensor, expected: Tensor, tolerance: str) -> 
         return
     assert torch.isfinite(found).all()
     torch.testing.assert_close(found.cpu().double(), expected, rtol=0.07, atol=2e-3)
-
-
-def expected_rope(
-    qkv_TXE: Tensor, heads: int, weights: list[Tensor | None], cos_sin_TE: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    kv_heads = (qkv_TXE.shape[1] - heads) // 2
-    q, k, v = qkv_TXE.double().split_with_sizes((heads, kv_heads, kv_heads), 1)
-    if weights[0] is not None:
-        q, k = (reference.rms_norm(x, w.cpu(), EPS) for x, w in zip((q, k), weights, strict=True))
-    cos_TF, sin_TF = cos_sin_TE.chunk(2, -1)
-    return reference.rotate(q, cos_TF, sin_TF), reference.rotate(k, cos_TF, sin_TF), v
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)

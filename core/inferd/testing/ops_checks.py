@@ -148,25 +148,15 @@ def _rope_once(
     q_THE = ops["rope_kv_write"](
         qkv_TXE.clone(), heads, prepared, *written, slots_T.to(device), *norms, EPS
     )
-    expected_THE, *stored = _rotated(qkv_TXE.cpu(), heads, norms, cos_sin_PE[positions_T])
+    expected_THE, *stored = reference.rope(
+        qkv_TXE.cpu(), heads, norms, cos_sin_PE[positions_T], EPS
+    )
     what = f"rope_kv_write of {tokens} tokens, {heads} heads, norm {norms[0] is not None}"
     check_close(f"{what}: q", q_THE, expected_THE, dtype)
     for name, cache, before, values in zip("kv", written, caches, stored, strict=True):
         expected = before.cpu().double()
         expected[slots_T // 8, slots_T % 8] = values
         check_close(f"{what}: {name} cache", cache, expected, dtype)
-
-
-def _rotated(
-    qkv_TXE: Tensor, heads: int, norms: list[Any], cos_sin_TE: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """q, k and v in float64."""
-    kv_heads = (qkv_TXE.shape[1] - heads) // 2
-    q, k, v = qkv_TXE.double().split_with_sizes((heads, kv_heads, kv_heads), 1)
-    if norms[0] is not None:
-        q, k = (reference.rms_norm(x, w.cpu(), EPS) for x, w in zip((q, k), norms, strict=True))
-    cos_TF, sin_TF = cos_sin_TE.chunk(2, -1)
-    return reference.rotate(q, cos_TF, sin_TF), reference.rotate(k, cos_TF, sin_TF), v
 
 
 CHECKS: dict[str, Check] = {

@@ -1,12 +1,13 @@
 """The formulas that implementations are held to, in float64 and without any cleverness.
 
 Shape suffixes: T queries, L keys, H query heads, G KV heads, E head size, F = E / 2, D hidden,
-I intermediate, N out features, K in features.
+I intermediate, N out features, K in features, X = H + 2 G.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -56,6 +57,21 @@ def rotate(x_THE: Tensor, cos_TF: Tensor, sin_TF: Tensor) -> Tensor:
     first, second = x_THE.double().chunk(2, -1)
     cos, sin = cos_TF.double().unsqueeze(1), sin_TF.double().unsqueeze(1)
     return torch.cat((first * cos - second * sin, second * cos + first * sin), -1)
+
+
+def rope(
+    qkv_TXE: Tensor,
+    num_heads: int,
+    norms: Sequence[Tensor | None],
+    cos_sin_TE: Tensor,
+    eps: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """q, k and v of the fused projection, on the CPU; `norms` are the weights for q and k."""
+    kv_heads = (qkv_TXE.shape[1] - num_heads) // 2
+    *qk, v_TGE = qkv_TXE.double().split_with_sizes((num_heads, kv_heads, kv_heads), 1)
+    normed = (x if w is None else rms_norm(x, w.cpu(), eps) for x, w in zip(qk, norms, strict=True))
+    q_THE, k_TGE = (rotate(x, *cos_sin_TE.chunk(2, -1)) for x in normed)
+    return q_THE, k_TGE, v_TGE
 
 
 def linear(x_TK: Tensor, weight_NK: Tensor, bias_N: Tensor | None) -> Tensor:
