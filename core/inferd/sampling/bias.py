@@ -96,7 +96,7 @@ class TokenBias:
             self._key = key
         flat = logits_NV.view(-1)
         joined = self._joined
-        if joined.allowed_X is not None:
+        if joined.allowed_X is not None and joined.allowed_places is not None:
             kept_X = flat[joined.allowed_X]
             logits_NV.index_fill_(0, joined.allowed_places, -torch.inf)
             flat[joined.allowed_X] = kept_X
