@@ -1,10 +1,13 @@
 """The ops of ops_triton on this GPU: time of each, share of the copy rate, linears of a step.
 
-    python bench/kernels/ops.py [--sweep] [--model 8b|1b|135m] [--chained yes|no|both] [--json FILE]
+    python bench/kernels/ops.py [--sweep] [--small] [--only M M] [--model 8b|1b|135m]
+        [--chained yes|no|both] [--json FILE]
 
 Times are of CUDA graphs. Large ops run over buffers beyond the L2; a step's linears have the
 distinct weights of all layers. --sweep tries all tiles, prints rows for tuned/ARCHITECTURE.json and
-measures the steps with them.
+measures the steps with them. --small starts one of the small ops another way in whole steps, where
+it stands between linears: what the table's "small" should say. --only leaves out other numbers of
+tokens.
 
 Shape suffixes: T tokens, M tokens of a decode step.
 """
@@ -18,26 +21,25 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from ops_step import SHAPES, Shape, Step, linears_alone, normal, weights
+from ops_step import SHAPES, Shape, normal
+from ops_steps import SMALL, offered, small_in_steps, steps, steps_of_torch
 from ops_sweep import sweep
 from timing import copy_rate, graph_time
-from torch import Tensor
 
-from inferd.builtin.ops_torch import TorchOps
-from inferd.contracts.ops import OpRequest
-from inferd_ops_triton.kernels.chain import ALONE, CHAINED, Chain
-from inferd_ops_triton.linear import routed
-from inferd_ops_triton.provider import TritonOps
-from inferd_ops_triton.tables import Route, routes
+from inferd_ops_triton.kernels.chain import ALONE, CHAINED, WAYS
+from inferd_ops_triton.tables import BUCKETS
 
-BATCHES = (1, 2, 4, 8, 16, 32, 64)
-FEW, MANY = 64, 8192  # tokens
+BATCHES = (1, 2, 4, 8, 16, 32, 64, 96, 128)
+MANY = 8192  # tokens
+SIZES = (1, 8, 64, 128, MANY)
 REPEATS = 64  # launches of a small op in a graph
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--sweep", action="store_true", help="try other tiles and print the best")
+    parser.add_argument("--small", action="store_true", help="try other ways to start small ops")
+    parser.add_argument("--only", type=int, nargs="+", choices=BATCHES, metavar="M")
     parser.add_argument("--model", choices=SHAPES, default="8b")
     parser.add_argument("--chained", choices=["yes", "no", "both"], default="both")
     parser.add_argument("--json", type=Path)
@@ -46,41 +48,28 @@ def main() -> None:
     chains = {"yes": [CHAINED], "no": [ALONE], "both": [ALONE, CHAINED]}[args.chained]
     copy = copy_rate()
     print(f"{torch.cuda.get_device_name()}, copy {copy:.2f} TB/s, torch {torch.__version__}")
+    batches, buckets = args.only or BATCHES, [n for n in BUCKETS if n in (args.only or BUCKETS)]
     found: dict[str, object] = {"copy_tb_s": copy}
+    if not args.only:
+        ways = WAYS if CHAINED in chains else {"alone": ALONE}
+        found |= {f"ops {way}": small_and_large(shape, way, copy) for way in ways}
     for chain in chains:
         name = "chained" if chain["CHAINED"] else "alone"
-        found[f"ops {name}"] = small_and_large(shape, chain, copy)
-        table = sweep(shape, chain, print) if args.sweep else None
-        found[f"table {name}"] = table
-        print("\n".join(f'    "{key}": {json.dumps(rows)},' for key, rows in (table or {}).items()))
-        found[f"steps {name}"] = steps(shape, chain, table)
-    found["steps torch"] = steps_of_torch(shape)
+        rows = sweep(shape, buckets, chain, print) if args.sweep else {}
+        found[f"table {name}"] = rows
+        print("\n".join(f'    "{key}": {json.dumps(row)},' for key, row in rows.items()))
+        found[f"steps {name}"] = steps(shape, chain, rows, batches)
+    if args.small:
+        found["small"] = small_in_steps(shape, batches)
+    found["steps torch"] = steps_of_torch(shape, batches)
     if args.json:
         args.json.write_text(json.dumps(found, indent=1))
 
 
-def offered(chain: Chain) -> dict:
-    """The ops, started as `chain` says; linears are made by `linears_of`."""
-    request = OpRequest("cuda", architecture(), torch.bfloat16)
-    ops = dict(TritonOps().ops(request))
-    for name, op in ops.items():
-        if isinstance(op, partial) and "chain" in op.keywords:
-            ops[name] = partial(op.func, **{**op.keywords, "chain": chain})
-    acts = ops["act_and_mul"].items()
-    ops["act_and_mul"] = {n: partial(a.func, act=n, chain=chain) for n, a in acts}
-    return ops
-
-
-def architecture() -> str:
-    if torch.version.hip is not None:
-        return torch.cuda.get_device_properties(0).gcnArchName.split(":")[0]
-    return "sm_{}{}".format(*torch.cuda.get_device_capability())
-
-
-def small_and_large(shape: Shape, chain: Chain, copy: float) -> dict[str, dict[str, float]]:
-    ops = offered(chain)
+def small_and_large(shape: Shape, way: str, copy: float) -> dict[str, dict[str, float]]:
+    ops = offered(dict.fromkeys(SMALL, way))
     found: dict[str, dict[str, float]] = {}
-    for tokens in (1, FEW, MANY):
+    for tokens in SIZES:
         sets = max(1, min(16, 2_000_000_000 // (tokens * shape.inner * 8)))
         for name, calls, moved in cases(ops, shape, tokens, sets):
             times = REPEATS if tokens < MANY else 1
@@ -88,8 +77,7 @@ def small_and_large(shape: Shape, chain: Chain, copy: float) -> dict[str, dict[s
             us = graph_time(run) / (times * len(calls)) * 1e6
             rate = moved / us / 1e6
             found[f"{name} x {tokens}"] = {"us": us, "tb_s": rate, "share": rate / copy}
-            word = "chained" if chain["CHAINED"] else "alone"
-            print(f"{name:14} {tokens:5} tokens {word:8} {us:8.2f} us {rate / copy:6.1%} of copy")
+            print(f"{name:14} {tokens:5} tokens {way:8} {us:8.2f} us {rate / copy:6.1%} of copy")
     return found
 
 
@@ -140,45 +128,6 @@ def rope_calls(ops: dict, shape: Shape, tokens: int, sets: int) -> list[Callable
         )
         for _ in range(sets)
     ]  # fmt: skip
-
-
-def steps(shape: Shape, chain: Chain, table: dict | None) -> dict[str, dict[str, float]]:
-    """Milliseconds of a step's linears and of all its ops but attention."""
-    every = weights(shape)
-    made = {name: [] for name in every}
-    for name, matrices in every.items():
-        for weight in matrices:
-            made[name].append(routed(weight, None, chosen(weight, table), chain))
-    word = "chained" if chain["CHAINED"] else "alone"
-    return measured(shape, offered(chain), made, word)
-
-
-def chosen(weight: Tensor, table: dict | None) -> dict[int, Route]:
-    size, inner = weight.shape
-    if table is None:
-        return routes(architecture(), size, inner, weight.element_size())
-    rows = table[f"{size}x{inner}"]
-    return {int(tokens): Route(*row) for tokens, row in rows.items() if len(row) > 1}
-
-
-def steps_of_torch(shape: Shape) -> dict[str, dict[str, float]]:
-    every = weights(shape)
-    ops = dict(TorchOps().ops(OpRequest("cuda", architecture(), torch.bfloat16)))
-    made = {n: [ops["linear"]["dense"](w, None) for w in ws] for n, ws in every.items()}
-    return measured(shape, ops, made, "torch")
-
-
-def measured(shape: Shape, ops: dict, made: dict, word: str) -> dict[str, dict[str, float]]:
-    found = {}
-    for rows in BATCHES:
-        alone = graph_time(linears_alone(shape, made, rows)) * 1e3
-        whole = graph_time(Step(shape, ops, made, rows)) * 1e3
-        found[str(rows)] = {"linears_ms": alone, "step_ms": whole, "rest_ms": whole - alone}
-        print(
-            f"step of {rows:3} {word:8} linears {alone:6.3f} ms, "
-            f"all but attention {whole:6.3f} ms, rest {whole - alone:6.3f} ms"
-        )
-    return found
 
 
 if __name__ == "__main__":

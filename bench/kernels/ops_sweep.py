@@ -5,7 +5,7 @@ Shape suffixes: M tokens, N out features, K in features.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
@@ -20,6 +20,7 @@ from inferd_ops_triton.kernels.chain import Chain
 from inferd_ops_triton.linear import KERNELS
 from inferd_ops_triton.tables import BUCKETS, LIBRARY, Route
 
+MOST = BUCKETS[-1]
 COLD = 400_000_000  # bytes of distinct weights: eight times the L2
 SHARED = 220_000
 TILES = [  # block_n, block_k, warps, stages
@@ -30,18 +31,36 @@ TILES = [  # block_n, block_k, warps, stages
     (128, 64, 4, 4), (128, 64, 8, 4), (128, 64, 4, 6), (128, 128, 4, 3), (128, 128, 8, 3),
     (128, 128, 4, 4), (128, 128, 8, 4),
 ]  # fmt: skip
+MANY_TILES = [  # for more than 64 tokens
+    (64, 64, 4, 3), (64, 64, 4, 4), (64, 64, 4, 5), (64, 64, 8, 4), (64, 64, 8, 5),
+    (64, 128, 4, 3), (64, 128, 4, 4), (64, 128, 8, 3), (64, 128, 8, 4),
+    (128, 64, 4, 3), (128, 64, 4, 4), (128, 64, 4, 5), (128, 64, 8, 3), (128, 64, 8, 4),
+    (128, 64, 8, 5), (128, 128, 4, 3), (128, 128, 8, 3), (256, 64, 8, 3), (256, 64, 8, 4),
+]  # fmt: skip
 FEW = 8192  # out features up to which cutting K may pay
 
 
 def candidates(tokens: int, size: int, inner: int) -> Iterator[Route]:
     if tokens == 1:
         yield from one_token(inner)
+    if tokens > 64:
+        yield from many_tokens(size, inner)
+        return
     for block_n, block_k, warps, stages in TILES:
         for block_m in {max(16, tokens), tokens} - {1}:
             shared = 2 * stages * block_k * (block_n + block_m)
             for parts in (1, 2, 4) if size <= FEW and block_n > 16 else (1,):
                 if tokens > 1 and shared <= SHARED and inner // parts >= block_k:
                     yield Route("skinny", block_m, block_n, block_k, warps, stages, parts)
+
+
+def many_tokens(size: int, inner: int) -> Iterator[Route]:
+    for block_n, block_k, warps, stages in MANY_TILES:
+        shared = 2 * stages * block_k * (block_n + MOST)
+        for parts in (1, 2, 4, 8) if size <= FEW else (1,):
+            programs = -(-size // block_n) * parts
+            if shared <= SHARED and inner // parts >= block_k and 64 <= programs <= 4096:
+                yield Route("skinny", MOST, block_n, block_k, warps, stages, parts)
 
 
 def one_token(inner: int) -> Iterator[Route]:
@@ -53,14 +72,16 @@ def one_token(inner: int) -> Iterator[Route]:
                     yield Route("gemv", 1, block_n, block_k, warps, 1, 1)
 
 
-def sweep(shape: Shape, chain: Chain, log: Callable[[str], None]) -> dict[str, dict[str, list]]:
+def sweep(
+    shape: Shape, buckets: Sequence[int], chain: Chain, log: Callable[[str], None]
+) -> dict[str, dict[str, list]]:
     """Rows of a table: "NxK" -> tokens -> route."""
     table = {}
     for name, (size, inner, _) in shape.linears().items():
         table[f"{size}x{inner}"] = rows = {}
         copies = max(2, min(16, COLD // (2 * size * inner)))
         sets = [normal(size, inner, scale=inner**-0.5) for _ in range(copies)]
-        for tokens in BUCKETS:
+        for tokens in buckets:
             rows[str(tokens)] = best(name, tokens, sets, chain, log)
     return table
 

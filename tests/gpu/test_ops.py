@@ -14,7 +14,7 @@ from torch import Tensor
 from inferd.testing import OpsContract, reference
 from inferd.testing.numbers import DTYPES, check_close
 from inferd_ops_triton.kernels import activation, embedding, norm, rope
-from inferd_ops_triton.kernels.chain import ALONE, CHAINED, Chain
+from inferd_ops_triton.kernels.chain import ALONE, CHAINED, LATE, Chain
 from inferd_ops_triton.linear import make_linear, routed
 from inferd_ops_triton.tables import Route
 
@@ -49,7 +49,7 @@ def architecture() -> str:
 
 
 def chains() -> list[Chain]:
-    return [ALONE, CHAINED] if torch.cuda.get_device_capability() >= (9, 0) else [ALONE]
+    return [ALONE, CHAINED, LATE] if torch.cuda.get_device_capability() >= (9, 0) else [ALONE]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -163,7 +163,7 @@ def test_every_routed_number_of_tokens(dtype: str, shape: tuple[int, int]) -> No
     bias_N, exact_NK = draw(size, dtype=dtype, seed=1), weight_NK.double()
     for chain in chains():
         apply = make_linear(weight_NK, bias_N, architecture=architecture(), chain=chain)
-        for tokens in range(1, 66):
+        for tokens in (*range(1, 66), 80, 95, 96, 97, 112, 127, 128, 129):
             x_MK = draw(tokens, inner, dtype=dtype, seed=tokens)
             expected = (x_MK.double() @ exact_NK.T + bias_N.double()).cpu()
             check_close(f"{shape} x {tokens}", apply(x_MK), expected, dtype)
@@ -176,6 +176,9 @@ ROUTES = [
     Route("skinny", 16, 32, 128, 4, 4, 2),
     Route("skinny", 16, 64, 128, 4, 4, 4),
     Route("skinny", 16, 128, 64, 8, 3, 1),
+    Route("skinny", 128, 64, 128, 8, 4, 2),
+    Route("skinny", 128, 128, 64, 4, 4, 4),
+    Route("skinny", 128, 256, 64, 8, 3, 8),
 ]
 
 
@@ -183,9 +186,9 @@ ROUTES = [
 @pytest.mark.parametrize("shape", [(130, 1000), (33, 4096), (1024, 1040), (257, 200)], ids=str)
 def test_sizes_that_tiles_do_not_divide(shape: tuple[int, int], route: Route) -> None:
     size, inner = shape
-    weight_NK, x_MK = draw(size, inner, scale=inner**-0.5), draw(16, 2 * inner)[:, :inner]
-    x_MK = x_MK[: 1 if route.kernel == "gemv" else 13]
-    bucket = 1 if route.kernel == "gemv" else 16
+    weight_NK, x_MK = draw(size, inner, scale=inner**-0.5), draw(128, 2 * inner)[:, :inner]
+    x_MK = x_MK[: max(1, route.block_m - 3)]
+    bucket = 1 if route.kernel == "gemv" else route.block_m
     expected = (x_MK.double() @ weight_NK.double().T).cpu()
     for chain in chains():
         apply = routed(weight_NK, None, {bucket: route}, chain)

@@ -33,23 +33,17 @@ class TritonOps(OpProvider):
         return YES
 
     def ops(self, request: OpRequest) -> Mapping[str, object]:
-        from inferd_ops_triton.kernels import activation, chain, embedding, norm, prepare, rope
+        from inferd_ops_triton.kernels import chain, prepare, rope
         from inferd_ops_triton.kernels.sampling import sampling_ops
         from inferd_ops_triton.linear import make_linear
+        from inferd_ops_triton.small import small_ops
 
         architecture = INTERPRETED if interpreting() else request.architecture
-        launch = chain.CHAINED if table(architecture)["chained"] else chain.ALONE
-        act_and_mul = activation.act_and_mul
+        rows = table(architecture)
+        launch = chain.CHAINED if rows["chained"] else chain.ALONE
         return {
-            "rms_norm": partial(norm.rms_norm, chain=launch),
-            "add_rms_norm": partial(norm.add_rms_norm, chain=launch),
-            "act_and_mul": {
-                name: partial(act_and_mul, act=name, chain=launch)
-                for name in ("silu", "gelu", "gelu_tanh")
-            },
-            "embedding": partial(embedding.embedding, chain=launch),
+            **small_ops(rows["small"]),
             "prepare_rope": rope.prepare_rope,
-            "rope_kv_write": partial(rope.rope_kv_write, chain=launch),
             "prepare_inputs": prepare.prepare_inputs,
             "linear": {"dense": partial(make_linear, architecture=architecture, chain=launch)},
             **sampling_ops(),

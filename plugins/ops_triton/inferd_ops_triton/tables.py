@@ -2,6 +2,7 @@
 
 The tables are tuned/ARCHITECTURE.json: written by `bench/kernels/ops.py --sweep` on the device,
 never while serving. "NxK" -> tokens, at most -> route. Shapes that are not in it take "default".
+"small" says for each other op, up to which number of tokens, how it is started.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
-BUCKETS = (1, 8, 16, 32, 64)  # tokens; above the last one the library is always faster
+BUCKETS = (1, 8, 16, 32, 64, 96, 128)  # tokens; more are left to the library
 LIBRARY = "library"
 INTERPRETED = "interpreted"
 
@@ -37,8 +38,11 @@ def interpreted() -> dict[str, Any]:
         "1": ["gemv", 1, 16, 32, 4, 1, 1],
         "8": ["skinny", 8, 16, 64, 4, 1, 1],
         "64": ["skinny", 64, 64, 32, 4, 1, 2],
+        "96": ["skinny", 128, 32, 64, 4, 1, 1],
+        "128": ["skinny", 128, 64, 32, 4, 1, 4],
     }
-    return {"chained": False, "float32": True, "least": 0, "default": default, "linear": {}}
+    rows = {"chained": False, "float32": True, "least": 0, "small": {}}
+    return {**rows, "default": default, "linear": {}}
 
 
 @lru_cache

@@ -10,8 +10,9 @@ import torch
 
 from inferd.testing import reference
 from inferd.testing.numbers import DTYPES, check_close
-from inferd_ops_triton.kernels.chain import ALONE
+from inferd_ops_triton.kernels.chain import ALONE, CHAINED, LATE, WAYS
 from inferd_ops_triton.linear import routed
+from inferd_ops_triton.small import sized, small_ops
 from inferd_ops_triton.tables import BUCKETS, LIBRARY, Route, by_tokens, routes, table
 
 GEMV = Route("gemv", 1, 4, 32, 4, 1, 1)
@@ -21,9 +22,9 @@ ARCHITECTURES = ("sm_90", "sm_100", "gfx942", "interpreted")
 
 def test_a_number_of_tokens_takes_the_route_of_the_next_bucket():
     plans = by_tokens({1: GEMV, 16: SKINNY})
-    taken = {tokens: plans[tokens] for tokens in (0, 1, 2, 8, 9, 16, 17, 32, 64)}
+    taken = {tokens: plans[tokens] for tokens in (0, 1, 2, 8, 9, 16, 17, 32, 64, 128)}
     assert taken == {0: None, 1: GEMV, 2: None, 8: None, 9: SKINNY, 16: SKINNY} | dict.fromkeys(
-        (17, 32, 64)
+        (17, 32, 64, 128)
     )
     assert len(plans) == BUCKETS[-1] + 1
 
@@ -65,13 +66,14 @@ def test_small_and_unknown_weights_take_the_library_where_nothing_was_measured()
         SKINNY,
         Route("skinny", 32, 64, 32, 4, 1, 2),
         Route("skinny", 16, 32, 64, 4, 1, 4),
+        Route("skinny", 128, 32, 64, 4, 1, 2),
     ],
-    ids=lambda r: f"{r.kernel}-{r.block_n}x{r.block_k}-{r.parts}",
+    ids=lambda r: f"{r.kernel}-{r.block_m}x{r.block_n}x{r.block_k}-{r.parts}",
 )
 def test_kernels_agree_with_the_formula(route, dtype, bias):
     """K that tiles divide, that they do not, and so small that a part has nothing to add."""
-    tokens = 1 if route.kernel == "gemv" else 13
-    bucket = 1 if route.kernel == "gemv" else 16
+    tokens = {"gemv": 1, "skinny": route.block_m - 3}[route.kernel]
+    bucket = route.block_m
     for size, inner in ((70, 256), (33, 200), (64, 40)):
         generator = torch.Generator().manual_seed(inner)
         draw = [
@@ -81,3 +83,20 @@ def test_kernels_agree_with_the_formula(route, dtype, bias):
         weight_NK, x_MK, bias_N = draw[0], draw[1][:, :inner], draw[2] if bias else None
         found = routed(weight_NK, bias_N, {bucket: route}, ALONE)(x_MK)
         check_close(route, found, reference.linear(x_MK, weight_NK, bias_N), dtype)
+
+
+def test_small_ops_are_started_as_the_table_says_of_their_size():
+    seen = []
+    op = sized(lambda x, chain: seen.append((x.shape[0], chain)), [(16, "early"), (64, "late")])
+    for tokens in (1, 16, 17, 64, 65):
+        op(torch.empty(tokens, 2))
+    ways = (CHAINED, CHAINED, LATE, LATE, ALONE)
+    assert seen == list(zip((1, 16, 17, 64, 65), ways, strict=True))
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_shipped_ways_name_ops_and_rise(architecture):
+    for name, rows in table(architecture)["small"].items():
+        assert name in small_ops({})
+        assert rows == sorted(rows)
+        assert {way for _, way in rows} <= set(WAYS)

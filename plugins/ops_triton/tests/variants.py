@@ -13,14 +13,21 @@ TYPES = ("bf16", "fp16", "fp32")
 HIDDEN = (576, 4096, 8192)
 HEAD_SIZES = (64, 80, 128, 256)
 CAPABLE = "sm_90"  # of programmatic dependent launch
+WIDEST = (  # of what the sweep tries; they fit no AMD device
+    ("skinny", 128, 64, 128, 4, 4, 1),
+    ("skinny", 128, 128, 64, 4, 5, 4),
+    ("skinny", 128, 128, 128, 4, 3, 1),
+    ("skinny", 128, 256, 64, 8, 4, 2),
+)
 
 
 def variants(arch: str, types: tuple[str, ...] = TYPES) -> Iterator[Variant]:
     for kind in types:
-        for size in HIDDEN:
-            yield from _rows(kind, size)
-        for act in ("silu", "gelu", "gelu_tanh"):
-            yield _activation(kind, act)
+        for way in (0, 1, 2) if arch == CAPABLE else (0,):
+            for size in HIDDEN:
+                yield from _rows(kind, size, way)
+            for act in ("silu", "gelu", "gelu_tanh"):
+                yield _activation(kind, act, way)
         for size in HEAD_SIZES:
             yield from _rope(arch, kind, size)
     yield _add_parts()
@@ -41,19 +48,19 @@ def _variant(
     return Variant(
         f"{KERNELS}.{kernel}",
         dict(types),
-        {"CHAINED": False, **constants},
+        {"CHAINED": 0, **constants},
         name=f"{kernel.split(':')[1]} {name}",
         aligned=tuple(n for n, kind in types.items() if kind == "i32" and n not in ("M", "size")),
         **options,
     )
 
 
-def _rows(kind: str, size: int) -> Iterator[Variant]:
+def _rows(kind: str, size: int, way: int) -> Iterator[Variant]:
     block = 1 << (size - 1).bit_length()
-    tile = {"D": size, "BLOCK_D": block}
+    tile = {"D": size, "BLOCK_D": block, "CHAINED": way}
     names = ("x_ptr", "weight_ptr", "out_ptr")
     pointers = dict.fromkeys(names, f"*{kind}")
-    name = f"{kind} {size}"
+    name = f"{kind} {size} way={way}"
     norm = {**tile, "EPS": 1e-5}
     few = warps(block)
     one = {**pointers, "x_stride": "i32"}
@@ -66,10 +73,10 @@ def _rows(kind: str, size: int) -> Iterator[Variant]:
     yield _variant("embedding:embedding_kernel", ids, tile, name, num_warps=few)
 
 
-def _activation(kind: str, act: str) -> Variant:
+def _activation(kind: str, act: str, way: int) -> Variant:
     types = {"x_ptr": f"*{kind}", "out_ptr": f"*{kind}", "x_stride": "i32"}
-    constants = {"ACT": act, "I": 14336, "BLOCK_I": 1024}
-    return _variant("activation:act_and_mul_kernel", types, constants, f"{kind} {act}")
+    constants = {"ACT": act, "I": 14336, "BLOCK_I": 1024, "CHAINED": way}
+    return _variant("activation:act_and_mul_kernel", types, constants, f"{kind} {act} way={way}")
 
 
 def _rope(arch: str, kind: str, size: int) -> Iterator[Variant]:
@@ -123,6 +130,7 @@ def _linears(arch: str, kind: str) -> Iterator[Variant]:
     rows = table(arch)
     every = [rows["default"], *rows["linear"].values()]
     routes = {tuple(row) for shape in every for row in shape.values() if len(row) > 1}
+    routes |= set(WIDEST) if arch == CAPABLE else set()
     for row in sorted(routes):
         make = {"gemv": _gemv, "skinny": _skinny}[row[0]]
         yield make(kind, Route(*row), chained=rows["chained"] and arch == CAPABLE)
@@ -132,7 +140,7 @@ def _gemv(kind: str, route: Route, *, chained: bool) -> Variant:
     types = dict.fromkeys(("x_ptr", "weight_ptr", "out_ptr"), f"*{kind}")
     types |= {"N": "i32", "K": "i32"}
     constants = {"bias_ptr": None, "BLOCK_N": route.block_n, "BLOCK_K": route.block_k}
-    constants["CHAINED"] = chained
+    constants["CHAINED"] = int(chained)
     name = f"{kind} {route.block_n}x{route.block_k}"
     return _variant("gemv:gemv_kernel", types, constants, name, num_warps=route.warps)
 
@@ -141,7 +149,7 @@ def _skinny(kind: str, route: Route, *, chained: bool) -> Variant:
     out = "fp32" if route.parts > 1 else kind
     types = {"x_ptr": f"*{kind}", "weight_ptr": f"*{kind}", "out_ptr": f"*{out}"}
     types |= dict.fromkeys(("M", "N", "K", "x_stride"), "i32")
-    constants = {"bias_ptr": None, "EVEN": True, "CHAINED": chained}
+    constants = {"bias_ptr": None, "EVEN": True, "CHAINED": int(chained)}
     constants |= {"BLOCK_M": route.block_m, "BLOCK_N": route.block_n, "BLOCK_K": route.block_k}
     name = f"{kind} {route.block_m} tokens {route.block_n}x{route.block_k} parts={route.parts}"
     return _variant(

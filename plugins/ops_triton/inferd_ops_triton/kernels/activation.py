@@ -10,7 +10,13 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from inferd_ops_triton.kernels.chain import ALONE, Chain, let_next_start, wait_for_previous
+from inferd_ops_triton.kernels.chain import (
+    ALONE,
+    Chain,
+    let_next_start,
+    let_next_start_late,
+    wait_for_previous,
+)
 
 BLOCK_I = 1024
 WARPS = 4  # 8 elements a thread: one 16-byte load of 16-bit numbers from each half
@@ -49,6 +55,7 @@ def act_and_mul_kernel(
     gate_ptrs = x_ptr + row * x_stride + i
     gate = tl.load(gate_ptrs, mask=inside, other=0.0).to(tl.float32)
     up = tl.load(gate_ptrs + I, mask=inside, other=0.0).to(tl.float32)
+    let_next_start_late(CHAINED)
     out = (activated(gate, ACT) * up).to(out_ptr.dtype.element_ty)
     tl.store(out_ptr + row * I + i, out, mask=inside)
 

@@ -1,7 +1,8 @@
 """Programmatic dependent launch: the next kernel starts while this one still runs.
 
-A chained kernel lets the next one in as soon as all its programs run, and waits for the kernel
-before it. Before that wait it may read weights, which no kernel writes, and may write nothing.
+A chained kernel lets the next one in as soon as all its programs run, or late: once they have asked
+for their inputs. It waits for the kernel before it. Before that wait it may read weights, which no
+kernel writes, and may write nothing.
 Every program must wait, whatever it does afterwards: otherwise the next kernel could see the
 memory of the one before last unfinished.
 """
@@ -14,15 +15,24 @@ import triton
 import triton.language as tl
 from triton.language.extra.cuda import gdc_launch_dependents, gdc_wait
 
-Chain = Mapping[str, bool]
+Chain = Mapping[str, int]
 
-ALONE: Chain = {"CHAINED": False}
-CHAINED: Chain = {"CHAINED": True, "launch_pdl": True}  # sm_90 and newer
+EARLY_NEXT, LATE_NEXT = tl.constexpr(1), tl.constexpr(2)
+ALONE: Chain = {"CHAINED": 0}
+CHAINED: Chain = {"CHAINED": EARLY_NEXT.value, "launch_pdl": True}  # sm_90 and newer
+LATE: Chain = {"CHAINED": LATE_NEXT.value, "launch_pdl": True}
+WAYS = {"alone": ALONE, "early": CHAINED, "late": LATE}  # as tables spell them
 
 
 @triton.jit
 def let_next_start(CHAINED: tl.constexpr):
-    if CHAINED:
+    if CHAINED == EARLY_NEXT:
+        gdc_launch_dependents()
+
+
+@triton.jit
+def let_next_start_late(CHAINED: tl.constexpr):
+    if CHAINED == LATE_NEXT:
         gdc_launch_dependents()
 
 

@@ -10,7 +10,13 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from inferd_ops_triton.kernels.chain import ALONE, Chain, let_next_start, wait_for_previous
+from inferd_ops_triton.kernels.chain import (
+    ALONE,
+    Chain,
+    let_next_start,
+    let_next_start_late,
+    wait_for_previous,
+)
 from inferd_ops_triton.kernels.norm import warps
 
 
@@ -34,6 +40,7 @@ def embedding_kernel(
 
     row = tl.load(ids_ptr + token).to(tl.int64)
     value_D = tl.load(weight_ptr + row * weight_stride + d, mask=inside)
+    let_next_start_late(CHAINED)
     tl.store(out_ptr + token * D + d, value_D, mask=inside)
 
 

@@ -10,14 +10,21 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from inferd_ops_triton.kernels.chain import ALONE, Chain, let_next_start, wait_for_previous
+from inferd_ops_triton.kernels.chain import (
+    ALONE,
+    LATE_NEXT,
+    Chain,
+    let_next_start,
+    let_next_start_late,
+    wait_for_previous,
+)
 
 
 @triton.jit
 def normed(x_D, weight_D, EPS: tl.constexpr, D: tl.constexpr, DTYPE: tl.constexpr):
     """Rounded before the weight, as the models were trained."""
     scale = tl.rsqrt(tl.sum(x_D * x_D, 0) / D + EPS)
-    return ((x_D * scale).to(DTYPE).to(tl.float32) * weight_D).to(DTYPE)
+    return ((x_D * scale).to(DTYPE).to(tl.float32) * weight_D.to(tl.float32)).to(DTYPE)
 
 
 @triton.jit
@@ -37,10 +44,14 @@ def rms_norm_kernel(
     inside = d < D
 
     let_next_start(CHAINED)
-    weight_D = tl.load(weight_ptr + d, mask=inside, other=0.0).to(tl.float32)
+    if CHAINED != LATE_NEXT:
+        weight_D = tl.load(weight_ptr + d, mask=inside, other=0.0)
     wait_for_previous(CHAINED)
 
     x_D = tl.load(x_ptr + row * x_stride + d, mask=inside, other=0.0).to(tl.float32)
+    if CHAINED == LATE_NEXT:
+        weight_D = tl.load(weight_ptr + d, mask=inside, other=0.0)
+    let_next_start_late(CHAINED)
     out_D = normed(x_D, weight_D, EPS, D, out_ptr.dtype.element_ty)
     tl.store(out_ptr + row * D + d, out_D, mask=inside)
 
@@ -65,11 +76,15 @@ def add_rms_norm_kernel(
     residual_ptrs = residual_ptr + row * residual_stride + d
 
     let_next_start(CHAINED)
-    weight_D = tl.load(weight_ptr + d, mask=inside, other=0.0).to(tl.float32)
+    if CHAINED != LATE_NEXT:
+        weight_D = tl.load(weight_ptr + d, mask=inside, other=0.0)
     wait_for_previous(CHAINED)
 
     x_D = tl.load(x_ptrs, mask=inside, other=0.0).to(tl.float32)
     residual_D = tl.load(residual_ptrs, mask=inside, other=0.0).to(tl.float32)
+    if CHAINED == LATE_NEXT:
+        weight_D = tl.load(weight_ptr + d, mask=inside, other=0.0)
+    let_next_start_late(CHAINED)
     total_D = (x_D + residual_D).to(x_ptr.dtype.element_ty)
     tl.store(residual_ptrs, total_D, mask=inside)
     out_D = normed(total_D.to(tl.float32), weight_D, EPS, D, x_ptr.dtype.element_ty)

@@ -13,7 +13,13 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from inferd_ops_triton.kernels.chain import ALONE, Chain, let_next_start, wait_for_previous
+from inferd_ops_triton.kernels.chain import (
+    ALONE,
+    Chain,
+    let_next_start,
+    let_next_start_late,
+    wait_for_previous,
+)
 
 Rope = tuple[Tensor, Tensor]  # positions_T, cos_sin_PE
 
@@ -99,6 +105,7 @@ def rope_kv_write_kernel(
     angle_ptrs = cos_sin_ptr + position * E + (x * 0)[:, None] + f[None, :]
     cos = tl.load(angle_ptrs, mask=inside, other=0.0)
     sin = tl.load(angle_ptrs + F, mask=inside, other=0.0)
+    let_next_start_late(CHAINED)
     first, second = raw_first, raw_second
     if q_norm_ptr is not None:
         first, second = heads_normed(
