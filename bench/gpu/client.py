@@ -1,6 +1,6 @@
-"""One of several client processes: sends its share of a Poisson load and prints what it saw.
+"""One of several client processes: sends its share of a Poisson load and tells what it saw.
 
-    python -m bench.gpu.client --url URL --model NAME --rate 8 --arrivals 300 --share 0/4 --at T
+    python -m bench.gpu.client --url URL --model NAME --rate 8 --arrivals 300 --share 0/4 --at T ... --out FILE
 
 One process would fall behind at 64 requests/s: it reads about ten thousand events a second.
 """
@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 from bench.gpu.workloads import W3_SEED, Source, read_w3
@@ -26,7 +27,9 @@ def main() -> None:
     args = arguments()
     source = Source(args.limit, tokens=args.tokens)
     load = warmup(source) if args.rate == 0 else share_of(args, source)
-    print(json.dumps(_run(send(Client(args.url, args.model), load, args.at))))
+    outcomes = _run(send(Client(args.url, args.model), load, args.at))
+    # after uvloop.run a pipe takes 64 KiB of a print and loses the rest
+    args.out.write_text(json.dumps(outcomes), encoding="utf-8")
 
 
 def arguments() -> argparse.Namespace:
@@ -39,6 +42,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--at", type=float, default=0.0, help="time.perf_counter() of second 0")
     parser.add_argument("--limit", type=int, required=True)
     parser.add_argument("--tokens", type=float, default=1.0)
+    parser.add_argument("--out", type=Path, required=True, help="where the outcomes go, as JSON")
     return parser.parse_args()
 
 

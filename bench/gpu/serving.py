@@ -9,6 +9,7 @@ import json
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -109,15 +110,15 @@ def drive(server: Server, args: argparse.Namespace, rate: int, count: int) -> di
     command = [sys.executable, "-m", "bench.gpu.client", "--url", server.url, "--model"]
     command += [server.model, "--rate", str(rate), "--arrivals", str(count), "--at", str(at)]
     command += ["--limit", str(args.limit), "--tokens", str(args.tokens)]
-    clients = [
-        subprocess.Popen(
-            [*command, "--share", f"{k}/{num_clients}"], cwd=ROOT, stdout=subprocess.PIPE, text=True
-        )
-        for k in range(num_clients)
-    ]
-    outcomes: list[dict[str, Any]] = []
-    for client in clients:
-        out, _ = client.communicate()
-        outcomes += json.loads(out) if client.returncode == 0 else [{"error": "client failed"}]
+    with tempfile.TemporaryDirectory() as folder:
+        files = [Path(folder) / f"{k}.json" for k in range(num_clients)]
+        clients = [
+            subprocess.Popen([*command, "--share", f"{k}/{num_clients}", "--out", file], cwd=ROOT)
+            for k, file in enumerate(files)
+        ]
+        failed = [client.wait() for client in clients]
+        outcomes: list[dict[str, Any]] = []
+        for code, file in zip(failed, files, strict=True):
+            outcomes += [{"error": "client failed"}] if code else json.loads(file.read_text())
     last = read_w3()["arrivals"][str(rate)][count - 1] if rate else 0.0
     return figures(outcomes, at, last)
