@@ -1,10 +1,11 @@
 """Attention kernels of attention_triton on this GPU: share of the copy rate, TFLOP/s, best tiles.
 
-    python bench/kernels/attention.py [--sweep] [--only decode|prefill] [--page 16] [--json FILE]
+    python bench/kernels/attention.py [--sweep] [--only decode|few|prefill] [--json FILE]
 
 Llama-3.1-8B's layer (32 query and 8 KV heads of 128, bf16). Times are of CUDA graphs in which every
-layer reads other pages of a cache much larger than the L2. Decode is held to the rate of a device
-to device copy in the same run, prefill to torch's flash attention on gathered keys and values.
+layer reads other pages of a cache much larger than the L2. Decode, of many rows and of few, is held
+to the rate of a device to device copy in the same run, prefill to torch's flash attention on
+gathered keys and values.
 
 Shape suffixes: T tokens, H query heads, G KV heads, E head size, B blocks, L keys.
 """
@@ -13,19 +14,26 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
-from attention_cases import DECODES, GROUP, PREFILLS, Case, flash, make_pool
+from attention_cases import DECODES, FEW, GROUP, PREFILLS, Case, Row, flash, make_pool
+from attention_found import Measured, attempts, overall, report
+from compiling import compile_all
 from timing import copy_rate, graph_time
-from triton.runtime._async_compile import AsyncCompileMode
 
 from inferd_attention_triton.backend import device_of
 from inferd_attention_triton.kernels import deal, launch
-from inferd_attention_triton.tuned import DecodeTiles, PrefillTiles, select
+from inferd_attention_triton.kernels.chain import ALONE, CHAINED, Chain
+from inferd_attention_triton.tuned import (
+    DecodeTiles,
+    PrefillTiles,
+    chained,
+    select,
+    select_decode,
+)
 
 DECODE_TILES = [
     DecodeTiles(tile, warps, stages, 4)
@@ -33,7 +41,10 @@ DECODE_TILES = [
     for warps in (2, 4, 8)
     for stages in (2, 3, 4)
 ]
-WAVES = [(waves, least) for waves in (2, 4, 8, 16) for least in (128, 256, 512)]
+WAVES = [(w, least, ahead) for w in (2, 4, 8) for least in (256, 512) for ahead in (0, 128)]
+FEW_WAVES = [
+    (w, least, ahead) for w in (2, 4, 8) for least in (128, 64, 256, 512) for ahead in (0, 128)
+]
 PREFILL_TILES = [
     PrefillTiles(block, tile, warps, stages)
     for block, tile, warps in (
@@ -44,30 +55,22 @@ PREFILL_TILES = [
 ]  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Measured:
-    case: str
-    page: int
-    tiles: DecodeTiles | PrefillTiles
-    microseconds: float
-    rate: float  # TB/s of decode, TFLOP/s of prefill
-    share: float  # of the copy rate, of torch's flash attention
-    deviation: float
-
-
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--sweep", action="store_true", help="try other tiles and print the best")
-    parser.add_argument("--only", choices=["decode", "prefill"])
+    parser.add_argument("--only", choices=["decode", "few", "prefill"])
     parser.add_argument("--page", type=int, default=16)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     copy = copy_rate()
     print(f"{torch.cuda.get_device_name()}, copy {copy:.2f} TB/s, torch {torch.__version__}")
     found: list[Measured] = []
-    if args.only != "prefill":
-        found += Decode(args.page, copy).run(args.sweep)
-    if args.only != "decode":
+    for name, steps, waves in (("decode", DECODES, WAVES), ("few", FEW, FEW_WAVES)):
+        if args.only in (None, name):
+            decode = Decode(args.page, copy, steps)
+            found += decode.run()
+            found += decode.sweep(waves) if args.sweep else []
+    if args.only in (None, "prefill"):
         found += Prefill(args.page).run(args.sweep)
     if args.json:
         rows = [asdict(row) for row in found]
@@ -75,38 +78,57 @@ def main() -> None:
 
 
 class Decode:
-    def __init__(self, page: int, copy: float) -> None:
-        self._page, self._copy = page, copy
-        self._pool = make_pool(page)
-        self._architecture, self._processors = device_of(torch.device("cuda", 0))
+    """Of many rows or of few, each with the tiles that the table gives them."""
 
-    def run(self, sweep: bool) -> list[Measured]:
-        cases = {name: Case(self._pool, rows, self._page) for name, rows in DECODES.items()}
-        tiles = select(self._architecture, 128, 2).decode
-        found = [self._measure(name, case, tiles) for name, case in cases.items()]
-        report("decode", found, "TB/s")
-        widest = cases["512x640"]
-        print(f"  dealing 512 rows {graph_time(lambda: self._call(widest, tiles)) * 1e6:.1f} us")
-        if sweep:
-            found += self._sweep(cases, DECODE_TILES)
-            best = overall(found)
-            waves = [DecodeTiles(best.tile, best.warps, best.stages, w, k) for w, k in WAVES]
-            found += self._sweep(cases, waves)
-            print("best overall", overall(found))
+    def __init__(self, page: int, copy: float, steps: dict[str, list[Row]]) -> None:
+        self._page, self._copy = page, copy
+        pool = make_pool(page)
+        self._cases = {name: Case(pool, rows, page) for name, rows in steps.items()}
+        architecture, self._processors = device_of(torch.device("cuda", 0))
+        shipped = select(architecture, 128, 2)
+        rows = min(len(case.rows) for case in self._cases.values())
+        self._tiles = select_decode(shipped, rows)
+        self._chains = [ALONE, CHAINED] if chained(architecture) else [ALONE]
+
+    def run(self) -> list[Measured]:
+        found = []
+        for chain in self._chains:
+            rows = [self._measure(name, self._tiles, chain) for name in self._cases]
+            report(f"decode {chain}", rows, "TB/s")
+            found += rows
+        widest = max(self._cases.values(), key=lambda case: len(case.rows))
+        seconds = graph_time(lambda: self._call(widest, self._tiles, ALONE))
+        print(f"  dealing {len(widest.rows)} rows {seconds * 1e6:.1f} us")
         return found
 
-    def _sweep(self, cases: dict[str, Case], tried: list[DecodeTiles]) -> list[Measured]:
-        one = next(iter(cases.values()))
-        calls = [self._call(one, tiles) for tiles in tried]
-        compile_all(["decode_kernel", "merge_kernel"], [lambda c=c: c(0) for c in calls])
+    def sweep(self, waves: list[tuple[int, int, int]]) -> list[Measured]:
+        """Tiles first, then how the best three are dealt."""
+        start = [replace(t, waves=waves[0][0], least=waves[0][1]) for t in DECODE_TILES]
+        found = self._try([self._tiles, *start])
+        dealt = [
+            replace(tiles, waves=w, least=least, ahead=ahead)
+            for tiles in overall(found)[:3]
+            for w, least, ahead in waves
+        ]
+        found += self._try([tiles for tiles in dealt if tiles not in start])
+        for tiles in overall(found)[:5]:
+            times = {r.case: round(r.microseconds, 1) for r in found if r.tiles == tiles}
+            print("best overall", tiles, times)
+        return found
+
+    def _try(self, tried: list[DecodeTiles]) -> list[Measured]:
+        one, chain = next(iter(self._cases.values())), self._chains[-1]
+        kernels = [(deal, "deal_decodes_kernel"), (launch, "decode_kernel")]
+        kernels.append((launch, "merge_kernel"))
+        compile_all(kernels, (lambda t=t: self._call(one, t, chain)(0) for t in tried))
         found = []
-        for name, case in cases.items():
-            rows = list(attempts(tried, lambda t, n=name, c=case: self._measure(n, c, t)))
+        for name in self._cases:
+            rows = list(attempts(tried, lambda t, n=name: self._measure(n, t, chain)))
             found += rows
             report(f"decode {name}", sorted(rows, key=lambda r: r.microseconds)[:3], "TB/s")
         return found
 
-    def _call(self, case: Case, tiles: DecodeTiles) -> Callable[[int], None]:
+    def _call(self, case: Case, tiles: DecodeTiles, chain: Chain) -> Callable[[int], None]:
         extra = max(1, self._processors * tiles.waves // case.params.spec.num_kv_heads)
         least = -(-tiles.least // tiles.tile)
         rows = len(case.rows)
@@ -115,11 +137,12 @@ class Decode:
             extra=extra, tile=tiles.tile, least=least, window=None,
         )  # fmt: skip
         return lambda layer: launch.decode(
-            case.tensors(layer), work, rows, extra, tiles, case.params
+            case.tensors(layer), work, rows, extra, tiles, case.params, chain
         )
 
-    def _measure(self, name: str, case: Case, tiles: DecodeTiles) -> Measured:
-        call = self._call(case, tiles)
+    def _measure(self, name: str, tiles: DecodeTiles, chain: Chain) -> Measured:
+        case = self._cases[name]
+        call = self._call(case, tiles, chain)
         seconds = graph_time(lambda: [call(i) for i in range(case.layers)]) / case.layers
         rate = case.bytes / seconds / 1e12
         return Measured(
@@ -143,7 +166,7 @@ class Prefill:
         tried = [*default, *PREFILL_TILES] if sweep else list(default)
         tried = list(dict.fromkeys(tried))
         one = next(iter(cases.values()))
-        compile_all(["prefill_kernel"], [self._call(one, tiles) for tiles in tried])
+        compile_all([(launch, "prefill_kernel")], [self._call(one, tiles) for tiles in tried])
         found = []
         for name, case in cases.items():
             rows = list(attempts(tried, lambda t, n=name, c=case: self._measure(n, c, t)))
@@ -163,58 +186,6 @@ class Prefill:
         share = self._flash[name] / seconds
         rate = case.flops / seconds / 1e12
         return Measured(name, self._page, tiles, seconds * 1e6, rate, share, case.deviation())
-
-
-class Compiling:
-    """Stands for a kernel: compiles what would be launched."""
-
-    def __init__(self, kernel: object) -> None:
-        self._kernel = kernel
-
-    def __getitem__(self, grid: tuple[int, ...]) -> Callable[..., object]:
-        return lambda *args, **sizes: self._kernel.warmup(*args, grid=grid, **sizes)
-
-
-def compile_all(kernels: list[str], calls: list[Callable[[], None]]) -> None:
-    """On all cores at once; what does not compile is left for the measurement to find."""
-    kept = {name: getattr(launch, name) for name in kernels}
-    for name, kernel in kept.items():
-        setattr(launch, name, Compiling(kernel))
-    with ThreadPoolExecutor(16) as pool, AsyncCompileMode(pool, ignore_errors=True):
-        for call in calls:
-            call()
-    for name, kernel in kept.items():
-        setattr(launch, name, kernel)
-
-
-def attempts(tried: list, measure: Callable) -> Iterator[Measured]:
-    for tiles in tried:
-        try:
-            yield measure(tiles)
-        except Exception as error:
-            print(f"left out: {tiles}: {type(error).__name__}: {str(error)[:80]}")
-            torch.cuda.synchronize()
-
-
-def overall(found: list[Measured]) -> DecodeTiles:
-    """The tiles with the best product of shares over all cases."""
-    cases = {row.case for row in found}
-    products: dict[DecodeTiles, list[float]] = {}
-    for row in {(row.case, row.tiles): row for row in found}.values():
-        products.setdefault(row.tiles, []).append(row.share)
-    whole = {
-        t: torch.tensor(s).log().mean().item() for t, s in products.items() if len(s) == len(cases)
-    }
-    return max(whole, key=whole.get)
-
-
-def report(title: str, rows: list[Measured], unit: str) -> None:
-    print(title)
-    for row in rows:
-        print(
-            f"  {row.case:14} {row.microseconds:8.1f} us {row.rate:7.2f} {unit} "
-            f"{row.share:6.1%} off {row.deviation:.4f}  {row.tiles}"
-        )
 
 
 if __name__ == "__main__":

@@ -6,14 +6,14 @@ Shape suffixes: M tokens, N out features, K in features.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import torch
+from compiling import compile_all
 from ops_step import Shape, normal
 from timing import graph_time
 from torch import Tensor
 from torch.nn.functional import linear as library
-from triton.runtime._async_compile import AsyncCompileMode
 
 from inferd_ops_triton.kernels import gemv, skinny
 from inferd_ops_triton.kernels.chain import Chain
@@ -37,6 +37,7 @@ MANY_TILES = [  # for more than 64 tokens
     (128, 64, 4, 3), (128, 64, 4, 4), (128, 64, 4, 5), (128, 64, 8, 3), (128, 64, 8, 4),
     (128, 64, 8, 5), (128, 128, 4, 3), (128, 128, 8, 3), (256, 64, 8, 3), (256, 64, 8, 4),
 ]  # fmt: skip
+KERNEL_NAMES = [(gemv, "gemv_kernel"), (skinny, "skinny_kernel"), (skinny, "add_parts_kernel")]
 FEW = 8192  # out features up to which cutting K may pay
 
 
@@ -92,7 +93,9 @@ def best(
     size, inner = sets[0].shape
     x = normal(tokens, inner)
     tried = list(candidates(tokens, size, inner))
-    compile_all(x, sets[0], tried, chain)
+    compile_all(
+        KERNEL_NAMES, (partial(KERNELS[r.kernel], x, sets[0], None, r, chain) for r in tried)
+    )
     reference = graph_time(lambda: [library(x, w) for w in sets], 5) / len(sets)
     times: dict[Route, float] = {}
     for route in tried:
@@ -126,28 +129,3 @@ def check(x: Tensor, weight: Tensor, route: Route, chain: Chain) -> None:
     expected = x.float() @ weight.float().T
     off = ((found - expected).abs().max() / expected.abs().max()).item()
     assert off < 1e-2, f"{route} of {list(weight.shape)}: off by {off:.1e}"
-
-
-class Compiling:
-    """Stands for a kernel: compiles what would be launched."""
-
-    def __init__(self, kernel: object) -> None:
-        self._kernel = kernel
-
-    def __getitem__(self, grid: tuple[int, ...]) -> Callable[..., object]:
-        return lambda *args, **sizes: self._kernel.warmup(*args, grid=grid, **sizes)
-
-
-def compile_all(x: Tensor, weight: Tensor, tried: list[Route], chain: Chain) -> None:
-    """On all cores at once; what does not compile is left for the measurement to find."""
-    kept = [(gemv, "gemv_kernel"), (skinny, "skinny_kernel"), (skinny, "add_parts_kernel")]
-    kernels = [(module, name, getattr(module, name)) for module, name in kept]
-    for module, name, kernel in kernels:
-        setattr(module, name, Compiling(kernel))
-    try:
-        with ThreadPoolExecutor(16) as pool, AsyncCompileMode(pool, ignore_errors=True):
-            for route in tried:
-                KERNELS[route.kernel](x, weight, None, route, chain)
-    finally:
-        for module, name, kernel in kernels:
-            setattr(module, name, kernel)

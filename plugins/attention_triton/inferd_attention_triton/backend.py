@@ -21,7 +21,14 @@ from inferd.contracts.attention import AttentionBackend, AttentionParams, Attent
 from inferd.contracts.verdict import YES, Verdict, no
 from inferd.types import Batch
 from inferd_attention_triton.tensors import Tensors
-from inferd_attention_triton.tuned import Tiles, select, select_prefill
+from inferd_attention_triton.tuned import (
+    DecodeTiles,
+    Tiles,
+    chained,
+    select,
+    select_decode,
+    select_prefill,
+)
 
 DTYPES = (torch.bfloat16, torch.float16, torch.float32)
 LARGEST_HEAD = 256
@@ -36,9 +43,12 @@ class TritonPlan:
     batch: Batch
     tables_RB: Tensor
     tiles: Tiles
+    decode: DecodeTiles
     processors: int
     extra: int
     work: Tensor | None  # the decodes, dealt
+    chained: bool
+    started: bool = False  # a decode was launched after everything before it
     blocks: dict[int, Tensor] = field(default_factory=dict)  # the prefills, by queries of a block
 
 
@@ -49,9 +59,9 @@ class TritonAttention(AttentionBackend):
     recordable = True
 
     def __init__(self) -> None:
-        from inferd_attention_triton.kernels import deal, launch
+        from inferd_attention_triton.kernels import chain, deal, launch
 
-        self._deal, self._launch = deal, launch
+        self._chain, self._deal, self._launch = chain, deal, launch
 
     @classmethod
     def supports(cls, request: AttentionRequest) -> Verdict:
@@ -87,7 +97,8 @@ class TritonAttention(AttentionBackend):
     ) -> TritonPlan:
         architecture, processors = device_of(batch.contexts_R.device)
         tiles = select(architecture, spec.head_dim, spec.dtype.itemsize)
-        extra = max(1, processors * tiles.decode.waves // spec.num_kv_heads)
+        decode = select_decode(tiles, batch.num_decodes)
+        extra = max(1, processors * decode.waves // spec.num_kv_heads)
         work = None
         if batch.num_decodes:
             work = self._deal.deal_decodes(
@@ -95,11 +106,13 @@ class TritonAttention(AttentionBackend):
                 batch.contexts_R,
                 batch.num_decodes,
                 extra=extra,
-                tile=tiles.decode.tile,
-                least=-(-tiles.decode.least // tiles.decode.tile),
+                tile=decode.tile,
+                least=-(-decode.least // decode.tile),
                 window=spec.window,
             )
-        return TritonPlan(batch, batch.block_tables_RB[group], tiles, processors, extra, work)
+        tables_RB = batch.block_tables_RB[group]
+        chain = chained(architecture)
+        return TritonPlan(batch, tables_RB, tiles, decode, processors, extra, work, chain)
 
     def forward(
         self,
@@ -113,8 +126,12 @@ class TritonAttention(AttentionBackend):
         tensors = Tensors(q_THE, k_cache_BSGE, v_cache_BSGE, out_THE, plan.tables_RB)
         batch = plan.batch
         if plan.work is not None:
+            chain = self._chain.ALONE
+            if plan.chained:
+                chain = self._chain.CHAINED if plan.started else self._chain.FIRST
+                plan.started = True
             rows = batch.num_decodes
-            self._launch.decode(tensors, plan.work, rows, plan.extra, plan.tiles.decode, params)
+            self._launch.decode(tensors, plan.work, rows, plan.extra, plan.decode, params, chain)
         if batch.num_tokens > batch.num_decodes:
             self._prefill(tensors, plan, params)
         return out_THE

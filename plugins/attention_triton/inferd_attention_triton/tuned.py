@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+FEW_ROWS = 16
+
 
 @dataclass(frozen=True, slots=True)
 class DecodeTiles:
@@ -17,6 +19,7 @@ class DecodeTiles:
     stages: int
     waves: int  # parts a multiprocessor gets, when there is enough work
     least: int = 256  # keys that are not worth cutting
+    ahead: int = 0  # keys of a part that are fetched while the kernel before still runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,7 @@ class PrefillTiles:
 class Tiles:
     decode: DecodeTiles
     prefill: tuple[PrefillTiles, PrefillTiles]  # large and small blocks
+    few: DecodeTiles | None = None  # of up to FEW_ROWS rows, where they differ
 
 
 NVIDIA = {
@@ -40,7 +44,7 @@ NVIDIA = {
     ),
     # heads of 128 in bf16: an H100, 2026-11-26; blocks of 256 spill, and take 6 % less time
     256: Tiles(
-        DecodeTiles(64, 4, 4, 2),
+        DecodeTiles(64, 4, 3, 2),
         (PrefillTiles(128, 128, 8, 3), PrefillTiles(64, 64, 4, 3)),
     ),
     512: Tiles(
@@ -86,6 +90,15 @@ def select(architecture: str, head_dim: int, itemsize: int) -> Tiles:
         return WIDE
     table = AMD if architecture.startswith("gfx") else NVIDIA_FP8 if itemsize == 1 else NVIDIA
     return table[max(128, padded(head_dim) * 2)]
+
+
+def select_decode(tiles: Tiles, rows: int) -> DecodeTiles:
+    return tiles.few if tiles.few is not None and rows <= FEW_ROWS else tiles.decode
+
+
+def chained(architecture: str) -> bool:
+    """Whether kernels start before the one before them ends (kernels/chain.py)."""
+    return architecture == "sm_90"
 
 
 def select_prefill(

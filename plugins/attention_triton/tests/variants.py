@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from inferd.testing.kernels import Variant
-from inferd_attention_triton.tuned import PrefillTiles, Tiles, padded, select
+from inferd_attention_triton.tuned import (
+    DecodeTiles,
+    PrefillTiles,
+    chained,
+    padded,
+    select,
+    select_decode,
+)
 
 KERNELS = "inferd_attention_triton.kernels"
 TYPES = {"bf16": 2, "fp16": 2, "fp32": 4, "fp8": 1}  # bytes in the cache
@@ -26,10 +33,11 @@ def variants(
     for kind in types:
         for size in head_sizes:
             tiles = select(arch, size, TYPES[kind])
-            yield _merge(kind, size)
+            yield _merge(arch, kind, size)
             for page in pages:
                 for feature in features:
-                    yield _decode(arch, tiles, kind, size, page, feature)
+                    for decode in {select_decode(tiles, rows) for rows in (1, 1000)}:
+                        yield _decode(arch, decode, kind, size, page, feature)
                     for block in dict.fromkeys(tiles.prefill):
                         yield _prefill(arch, block, kind, size, page, feature)
 
@@ -53,7 +61,7 @@ def _dealing() -> Iterator[Variant]:
     )
 
 
-def _merge(kind: str, size: int) -> Variant:
+def _merge(arch: str, kind: str, size: int) -> Variant:
     other = "bf16" if kind == "fp8" else kind
     return Variant(
         f"{KERNELS}.decode:merge_kernel",
@@ -65,14 +73,16 @@ def _merge(kind: str, size: int) -> Variant:
             "BLOCK_E": padded(size),
             "BLOCK_P": 32,
             "ALL_P": padded(EXTRA),
+            "CHAINED": chained(arch),
         },
         name=f"merge {kind} {size}",
     )
 
 
-def _decode(arch: str, tiles: Tiles, kind: str, size: int, page: int, feature: str) -> Variant:
+def _decode(
+    arch: str, decode: DecodeTiles, kind: str, size: int, page: int, feature: str
+) -> Variant:
     window, cap = FEATURES[feature]
-    decode = tiles.decode
     return Variant(
         f"{KERNELS}.decode:decode_kernel",
         {**_pointers(arch, kind), "partial_ptr": "*fp32", "work_ptr": "*i32"},
@@ -81,11 +91,13 @@ def _decode(arch: str, tiles: Tiles, kind: str, size: int, page: int, feature: s
             "WINDOWED": window > 0,
             "EXTRA": EXTRA,
             "TILE": decode.tile,
+            "AHEAD": decode.ahead,
+            "CHAINED": chained(arch),
             "BLOCK_M": padded(HEADS // KV_HEADS),
         },
         num_warps=decode.warps,
         num_stages=decode.stages,
-        name=f"decode {kind} {size} page={page}{feature}",
+        name=f"decode {decode.tile} {kind} {size} page={page}{feature}",
     )
 
 

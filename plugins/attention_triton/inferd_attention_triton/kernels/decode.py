@@ -12,8 +12,30 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
+from inferd_attention_triton.kernels.chain import fetch_into_l2, let_next_start, wait_for_previous
 from inferd_attention_triton.kernels.deal import WORDS
-from inferd_attention_triton.kernels.tile import HIDDEN, attend, load_rows, locate
+from inferd_attention_triton.kernels.tile import HIDDEN, attend, load_rows, look_up, place
+
+
+@triton.jit
+def fetch_keys(
+    k_ptr,
+    v_ptr,
+    table_ptr,
+    begin,
+    end,
+    PAGE: tl.constexpr,
+    BLOCK_STRIDE: tl.constexpr,
+    SLOT_STRIDE: tl.constexpr,
+    E: tl.constexpr,
+    AHEAD: tl.constexpr,
+):
+    if AHEAD > 0:
+        key_L = tl.minimum(begin + tl.arange(0, AHEAD), end - 1)
+        page_L = tl.load(table_ptr + key_L // PAGE).to(tl.int64)
+        at_L = page_L * BLOCK_STRIDE + (key_L % PAGE) * SLOT_STRIDE
+        fetch_into_l2(k_ptr + at_L, E)
+        fetch_into_l2(v_ptr + at_L, E)
 
 
 @triton.jit(do_not_specialize=["table_stride"])
@@ -41,12 +63,22 @@ def decode_kernel(
     TILE: tl.constexpr,
     BLOCK_M: tl.constexpr,
     BLOCK_E: tl.constexpr,
+    AHEAD: tl.constexpr,  # keys that are fetched while the kernel before still runs
+    CHAINED: tl.constexpr,
 ):
+    let_next_start(CHAINED)
     kv_head, part = tl.program_id(0), tl.program_id(1)
     part_ptr = work_ptr + WORDS * (1 + EXTRA + part)
     token, row = tl.load(part_ptr).to(tl.int64), tl.load(part_ptr + 1).to(tl.int64)
     begin, end, slot = tl.load(part_ptr + 2), tl.load(part_ptr + 3), tl.load(part_ptr + 4)
-    if part < tl.load(work_ptr):
+    some = part < tl.load(work_ptr)
+    table_ptr = tables_ptr + row * table_stride
+    k_ptr += kv_head * HEAD_STRIDE
+    v_ptr += kv_head * HEAD_STRIDE
+    if CHAINED and some & (begin < end):
+        fetch_keys(k_ptr, v_ptr, table_ptr, begin, end, PAGE, BLOCK_STRIDE, SLOT_STRIDE, E, AHEAD)
+    wait_for_previous(CHAINED)
+    if some:
         m, e = tl.arange(0, BLOCK_M), tl.arange(0, BLOCK_E)
         head_M1 = (kv_head * GROUP + m)[:, None]
         real_ME = (m < GROUP)[:, None] & (e < E)[None, :]
@@ -56,11 +88,11 @@ def decode_kernel(
         sum_M = tl.zeros((BLOCK_M,), tl.float32)
         acc_ME = tl.zeros((BLOCK_M, BLOCK_E), tl.float32)
 
-        table_ptr = tables_ptr + row * table_stride
-        k_ptr += kv_head * HEAD_STRIDE
-        v_ptr += kv_head * HEAD_STRIDE
+        # pages are looked up a tile ahead: then keys of several tiles can be on their way
+        pages = look_up(table_ptr, begin // TILE * TILE, end, PAGE, TILE)
         for start in tl.range(begin // TILE * TILE, end, TILE):
-            base, at_L = locate(table_ptr, start, end, PAGE, BLOCK_STRIDE, SLOT_STRIDE, TILE)
+            base, at_L = place(pages, start, PAGE, BLOCK_STRIDE, SLOT_STRIDE, TILE)
+            pages = look_up(table_ptr, start + TILE, end, PAGE, TILE)
             key_L = start + tl.arange(0, TILE)
             there_L = key_L < end
             if WINDOWED:
@@ -94,11 +126,15 @@ def merge_kernel(
     BLOCK_E: tl.constexpr,
     BLOCK_P: tl.constexpr,
     ALL_P: tl.constexpr,
+    CHAINED: tl.constexpr,
 ):
-    head, cut = tl.program_id(0), tl.program_id(1)
-    cut_ptr = work_ptr + WORDS * (1 + cut)
-    token, slot, parts = tl.load(cut_ptr).to(tl.int64), tl.load(cut_ptr + 1), tl.load(cut_ptr + 2)
-    if cut < tl.load(work_ptr + 1):
+    let_next_start(CHAINED)
+    head, cuts = tl.program_id(0), tl.load(work_ptr + 1)
+    wait_for_previous(CHAINED)
+    for cut in tl.range(tl.program_id(1), cuts, tl.num_programs(1)):
+        cut_ptr = work_ptr + WORDS * (1 + cut)
+        token, slot = tl.load(cut_ptr).to(tl.int64), tl.load(cut_ptr + 1)
+        parts = tl.load(cut_ptr + 2)
         lse_ptr = partial_ptr + 2 * EXTRA * HEADS * E + slot * HEADS + head
         all_p, e = tl.arange(0, ALL_P), tl.arange(0, BLOCK_E)
         all_lse = tl.load(lse_ptr + all_p * HEADS, mask=all_p < parts, other=HIDDEN)

@@ -12,12 +12,14 @@ import torch
 from torch import Tensor
 
 from inferd.contracts.attention import AttentionParams
+from inferd_attention_triton.kernels.chain import ALONE, CHAINED, Chain
 from inferd_attention_triton.kernels.decode import decode_kernel, merge_kernel
 from inferd_attention_triton.kernels.prefill import prefill_kernel
 from inferd_attention_triton.tensors import Tensors
 from inferd_attention_triton.tuned import DecodeTiles, PrefillTiles, padded
 
 MERGED_AT_ONCE = 32  # parts of a row
+MERGERS = 16  # programs for each head: most steps cut few rows, if any
 
 
 @lru_cache(maxsize=256)
@@ -53,6 +55,7 @@ def decode(
     extra: int,
     tiles: DecodeTiles,
     params: AttentionParams,
+    chain: Chain = ALONE,
 ) -> None:
     """The parts in `work`, of at most `rows` rows."""
     heads, size, kv_heads = params.num_heads, params.spec.head_dim, params.spec.num_kv_heads
@@ -69,10 +72,12 @@ def decode(
         EXTRA=extra,
         TILE=tiles.tile,
         BLOCK_M=padded(heads // kv_heads),
+        AHEAD=tiles.ahead if size * tensors.k_BSGE.element_size() % 16 == 0 else 0,
         num_warps=tiles.warps,
         num_stages=tiles.stages,
+        **chain,
     )
-    merge_kernel[(heads, min(rows, extra))](
+    merge_kernel[(heads, min(rows, extra, MERGERS))](
         tensors.out_THE,
         partial,
         work,
@@ -83,6 +88,7 @@ def decode(
         BLOCK_P=min(MERGED_AT_ONCE, padded(extra)),
         ALL_P=padded(extra),
         num_warps=4,
+        **(CHAINED if chain["CHAINED"] else ALONE),
     )
 
 

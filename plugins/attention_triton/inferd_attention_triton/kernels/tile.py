@@ -24,16 +24,38 @@ def locate(
     TILE: tl.constexpr,
 ):
     """(scalar, [L]): their sum is where keys start .. start + TILE lie in the cache."""
+    pages = look_up(table_ptr, start, end, PAGE, TILE)
+    return place(pages, start, PAGE, BLOCK_STRIDE, SLOT_STRIDE, TILE)
+
+
+@triton.jit
+def look_up(table_ptr, start, end, PAGE: tl.constexpr, TILE: tl.constexpr):
+    """The page of the tile at `start` where it lies in one, else [L] of its keys."""
+    if PAGE % TILE == 0:
+        pages = tl.load(table_ptr + start // PAGE, mask=start < end, other=0)
+    else:
+        key_L = start + tl.arange(0, TILE)
+        pages = tl.load(table_ptr + key_L // PAGE, mask=key_L < end, other=0)
+    return pages
+
+
+@triton.jit
+def place(
+    pages,
+    start,
+    PAGE: tl.constexpr,
+    BLOCK_STRIDE: tl.constexpr,
+    SLOT_STRIDE: tl.constexpr,
+    TILE: tl.constexpr,
+):
+    """As `locate`, of pages that were looked up."""
     within_L = tl.arange(0, TILE)
-    if PAGE % TILE == 0:  # the tile lies in one page: one look-up, and offsets of 32 bits
-        page = tl.load(table_ptr + start // PAGE).to(tl.int64)
-        base = page * BLOCK_STRIDE + (start % PAGE) * SLOT_STRIDE
+    if PAGE % TILE == 0:  # offsets of 32 bits within the page
+        base = pages.to(tl.int64) * BLOCK_STRIDE + (start % PAGE) * SLOT_STRIDE
         at_L = within_L * SLOT_STRIDE
     else:
-        key_L = start + within_L
-        page_L = tl.load(table_ptr + key_L // PAGE, mask=key_L < end, other=0).to(tl.int64)
         base = 0
-        at_L = page_L * BLOCK_STRIDE + (key_L % PAGE) * SLOT_STRIDE
+        at_L = pages.to(tl.int64) * BLOCK_STRIDE + ((start + within_L) % PAGE) * SLOT_STRIDE
     return base, at_L
 
 
