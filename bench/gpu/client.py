@@ -1,6 +1,7 @@
 """One of several client processes: sends its share of a Poisson load and tells what it saw.
 
-    python -m bench.gpu.client --url URL --model NAME --rate 8 --arrivals 300 --share 0/4 --at T ... --out FILE
+    python -m bench.gpu.client --url URL --model NAME --rate 8 --arrivals 300 --share 0/4 --at T
+        ... --out FILE
 
 One process would fall behind at 64 requests/s: it reads about ten thousand events a second.
 """
