@@ -11,7 +11,9 @@ from inferd.testing.attention_cases import AttentionCase
 from inferd.testing.attention_contract import Step
 from inferd.testing.numbers import check_close
 from inferd.types import Batch
+from inferd_attention_triton import backend as backend_module
 from inferd_attention_triton.backend import TritonAttention
+from inferd_attention_triton.kernels import launch
 
 CPU = torch.device("cpu")
 
@@ -60,3 +62,14 @@ def test_a_row_without_keys_gives_zeros() -> None:
     out_THE = backend.forward(step.queries(0), *caches, plan, step.params)
     assert torch.equal(out_THE[2], torch.zeros_like(out_THE[2]))
     check_close("the others", out_THE[3:], step.expected(0)[3:], "float32")
+
+
+def test_programs_that_merge_take_several_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launch, "MERGERS", 2)
+    monkeypatch.setattr(backend_module, "device_of", lambda _: ("interpreter", 8))
+    step, backend = Step(AttentionCase(rows="decodes"), CPU), TritonAttention()
+    caches = step.fill(backend, 0)
+    plan = backend.plan(step.batch, 1, step.spec, 16)
+    assert int(plan.work[0, 1]) == 3, "three rows are cut"
+    found_THE = backend.forward(step.queries(0), *caches, plan, step.params)
+    check_close("decodes", found_THE, step.expected(0), "float32")

@@ -10,7 +10,13 @@ import torch
 
 from inferd.contracts.attention import AttentionRequest
 from inferd_attention_triton.backend import TritonAttention
-from inferd_attention_triton.tuned import select, select_prefill
+from inferd_attention_triton.tuned import (
+    FEW_ROWS,
+    DecodeTiles,
+    select,
+    select_decode,
+    select_prefill,
+)
 
 LLAMA = AttentionRequest("cuda", 32, 8, 128, torch.bfloat16, 16)
 
@@ -49,3 +55,12 @@ def test_without_triton_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch)
 def test_blocks_of_queries_fill_the_device(tokens: int, longest: int, block_m: int) -> None:
     tiles = select("sm_90", 128, 2)
     assert select_prefill(tiles, 32, 8, tokens, longest, 132).block_m == block_m
+
+
+def test_few_rows_may_have_tiles_of_their_own() -> None:
+    tiles = replace(select("gfx942", 128, 2), few=None)
+    assert select_decode(tiles, 1) is tiles.decode
+    few = DecodeTiles(16, 2, 2, 8)
+    tiles = replace(tiles, few=few)
+    assert select_decode(tiles, FEW_ROWS) is few
+    assert select_decode(tiles, FEW_ROWS + 1) is tiles.decode
