@@ -152,3 +152,9 @@ class OpProvider(ABC):
     @abstractmethod
     def ops(self, request: OpRequest) -> Mapping[str, object]:
         """Field name of Ops -> callable, or mapping of callables."""
+
+    def warmed_up(self) -> None:  # noqa: B027 - only compilers have something to watch
+        """Called before the first request, when all ops have run in every way a step runs them.
+
+        What is compiled from now on makes a request wait: a provider that compiles says so.
+        """

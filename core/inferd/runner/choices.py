@@ -9,7 +9,7 @@ from typing import Any
 from inferd.config.engine import EngineConfig
 from inferd.contracts.attention import AttentionBackend, AttentionRequest
 from inferd.contracts.model import CausalLM, ModelConfig
-from inferd.contracts.ops import OpRequest, Ops
+from inferd.contracts.ops import OpProvider, OpRequest, Ops
 from inferd.contracts.platform import Platform
 from inferd.contracts.quantization import QuantizationMethod
 from inferd.errors import PluginError, UnsupportedModel
@@ -23,7 +23,7 @@ class Choices:
 
     platform: Platform
     ops: Ops
-    op_providers: tuple[str, ...]  # best first
+    op_providers: Mapping[str, OpProvider]  # best first
     attention: AttentionBackend
     quantization: QuantizationMethod
 
@@ -72,25 +72,25 @@ def attention_request(platform: str, config: ModelConfig, block_size: int) -> At
     )
 
 
-def choose_ops(host: Host, request: OpRequest) -> tuple[Ops, tuple[str, ...]]:
+def choose_ops(host: Host, request: OpRequest) -> tuple[Ops, dict[str, OpProvider]]:
     """Each op from the best provider that has it; mappings are merged entry by entry.
 
     Raises PluginError with every provider's reason when an op has no provider.
     """
     found = candidates(host.catalog.ops, lambda kind: kind.supports(request))
     merged: dict[str, Any] = {}
-    names: list[str] = []
+    providers: dict[str, OpProvider] = {}
     for candidate in reversed(found):  # the best last: it overrides
         if not candidate.verdict or candidate.implementation is None:
             continue
-        names.insert(0, candidate.entry.name)
         provider = host.catalog.ops.make(candidate.implementation)
+        providers = {candidate.entry.name: provider, **providers}
         for name, op in provider.ops(request).items():
             merged[name] = {**merged.get(name, {}), **op} if isinstance(op, Mapping) else op
     missing = [name for name in Ops.__dataclass_fields__ if name not in merged]
     if missing:
         raise PluginError(f"no provider of the ops {', '.join(missing)}\n{explain(found)}")
-    return Ops(**merged), tuple(names)
+    return Ops(**merged), providers
 
 
 def _quantization(

@@ -63,6 +63,8 @@ class ModelRunner:
             num_graphs = self._forward.record(built.scheduler.max_num_batched_tokens)
         if device.type != "cpu":
             warm_up(built.choices.ops, built.config.vocab_size, built.config.dtype, device)
+        for provider in built.choices.op_providers.values():
+            provider.warmed_up()
         self.info = WorkerInfo(
             max_model_len=built.cache.max_model_len,
             vocab_size=built.config.vocab_size,

@@ -49,6 +49,11 @@ class TritonOps(OpProvider):
             **sampling_ops(),
         }
 
+    def warmed_up(self) -> None:
+        from inferd_ops_triton.kernels import monitor
+
+        monitor.watch()
+
 
 def interpreting() -> bool:
     return os.environ.get("TRITON_INTERPRET") == "1"

@@ -148,7 +148,7 @@ def make_runner(
         platform=platform,
         attention=backend,
         quantization=SimpleNamespace(name="none"),
-        op_providers=("fake",),
+        op_providers={},
         ops=reference_ops(torch.float32),
     )
     built = Built(
