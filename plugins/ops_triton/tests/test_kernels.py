@@ -10,7 +10,7 @@ import torch
 
 from inferd.testing import reference
 from inferd.testing.numbers import check_close
-from inferd_ops_triton.kernels import activation, norm, rope
+from inferd_ops_triton.kernels import activation, norm, prepare, rope, sampling_scan
 
 
 def test_add_rms_norm_writes_in_place_and_nothing_beside():
@@ -62,3 +62,16 @@ def test_padding_tokens_share_a_slot_and_leave_the_others_alone():
         untouched = cache.view(12, 32)[[*range(1, 5), *range(6, 12)]]
         assert torch.equal(untouched, torch.full((10, 32), 7.0))
     assert torch.equal(v_BSGE[1, 1, 0], qkv_TXE[0, 2])
+
+
+@pytest.mark.parametrize("size", [1, 5, 16])
+def test_what_is_made_is_aligned_alike_whatever_its_size(size):
+    """Triton compiles a kernel anew for a pointer that is aligned otherwise."""
+    step_3X = torch.tensor([[0, 1, 0], [3, 0, 0], [0, size, size + 4]])
+    history_XL = torch.zeros(2, 64, dtype=torch.int32)
+    tables_XB = [torch.zeros(2, 16, dtype=torch.int32) for _ in range(2)]
+    made = prepare.prepare_inputs(step_3X, history_XL, tables_XB, 4, size + 4, 16)
+    found = sampling_scan.scan(torch.zeros(size, 640), mass=True)
+    tensors = [made.ids_T, made.positions_T, made.query_starts_R1, made.contexts_R, *made.slots_T]
+    tensors += [*made.block_tables_RB, found.tops_NB, found.peaks_NP, found.masses_NP]
+    assert [tensor.data_ptr() % 16 for tensor in tensors] == [0] * len(tensors)

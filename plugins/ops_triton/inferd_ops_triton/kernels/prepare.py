@@ -103,18 +103,20 @@ def prepare_inputs(
     width: int,
 ) -> StepInputs:
     num_rows, device = step_3X.shape[1] - 1, step_3X.device
-    numbers_T2 = torch.empty(2, num_tokens, dtype=torch.int64, device=device)
-    slots_GT = torch.empty(len(tables_XB), num_tokens, dtype=torch.int64, device=device)
-    lengths = torch.empty(2 * num_rows + 1, dtype=torch.int32, device=device)
-    query_starts_R1, contexts_R = lengths[: num_rows + 1], lengths[num_rows + 1 :]
+    # one tensor each: slices of one may be aligned otherwise, for which kernels are compiled anew
+    ids_T, positions_T, *slots_GT = (
+        torch.empty(num_tokens, dtype=torch.int64, device=device) for _ in range(2 + len(tables_XB))
+    )
+    query_starts_R1 = torch.empty(num_rows + 1, dtype=torch.int32, device=device)
+    contexts_R = torch.empty(num_rows, dtype=torch.int32, device=device)
     tables_RB = [torch.empty(num_rows, width, dtype=torch.int32, device=device) for _ in tables_XB]
     for table_XB, slots_T, table_RB in zip(tables_XB, slots_GT, tables_RB, strict=True):
         _tokens[(triton.cdiv(num_tokens, TOKENS),)](
             step_3X,
             history_XL,
             table_XB,
-            numbers_T2[0],
-            numbers_T2[1],
+            ids_T,
+            positions_T,
             slots_T,
             num_tokens,
             num_rows,
@@ -139,10 +141,10 @@ def prepare_inputs(
             num_warps=1,
         )
     return StepInputs(
-        ids_T=numbers_T2[0],
-        positions_T=numbers_T2[1],
+        ids_T=ids_T,
+        positions_T=positions_T,
         query_starts_R1=query_starts_R1,
         contexts_R=contexts_R,
-        slots_T=list(slots_GT),
+        slots_T=slots_GT,
         block_tables_RB=tables_RB,
     )

@@ -92,12 +92,16 @@ class Scan:
         (rows, size), device = logits_NV.shape, logits_NV.device
         tiles = triton.cdiv(size, tile)
         blocks = triton.cdiv(size, block)
-        floats = torch.empty(2, rows, tiles if mass else 0, dtype=torch.float32, device=device)
+        # one tensor each: slices of one may be aligned otherwise, and kernels are compiled for that
+        peaks_NP, masses_NP = (
+            torch.empty(rows, tiles if mass else 0, dtype=torch.float32, device=device)
+            for _ in range(2)
+        )
         return cls(
             block,
             torch.empty(rows, blocks, dtype=torch.int32, device=device),
-            floats[0],
-            floats[1],
+            peaks_NP,
+            masses_NP,
             torch.empty(rows, tiles if rank else 0, dtype=torch.int32, device=device),
         )
 
