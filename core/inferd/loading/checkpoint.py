@@ -106,7 +106,7 @@ def derived_length(hf: Mapping[str, Any]) -> int:
     """The longest context that the configuration allows."""
     lengths = [hf[key] for key in LENGTHS if type(hf.get(key)) is int and hf[key] > 0]
     longest = min(lengths, default=UNSAID_LENGTH)
-    scaling = dict(hf.get("rope_scaling") or {}) | dict(hf.get("rope_parameters") or {})
+    scaling = hf.get("rope_scaling") or hf.get("rope_parameters") or {}  # as Rope.read does
     if scaling.get("rope_type", scaling.get("type")) not in STRETCHING:
         return longest
     try:

@@ -67,7 +67,7 @@ def attention_request(platform: str, config: ModelConfig, block_size: int) -> At
         head_dim=int(hf.get("head_dim") or hf["hidden_size"] // heads),
         dtype=config.dtype,
         block_size=block_size,
-        window=hf.get("sliding_window"),
+        window=hf.get("sliding_window") if hf.get("use_sliding_window", True) else None,
         soft_cap=hf.get("attn_logit_softcapping"),
     )
 
