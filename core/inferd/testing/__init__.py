@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from inferd.testing.loader_contract import LoaderContract
     from inferd.testing.model_contract import ModelContract
     from inferd.testing.ops_contract import OpsContract
+    from inferd.testing.platform_contract import PlatformContract
     from inferd.testing.plugin_contract import PluginContract
     from inferd.testing.quantization_contract import QuantizationContract
 
@@ -27,6 +28,7 @@ _LAZY = {
     "LoaderContract": "inferd.testing.loader_contract",
     "ModelContract": "inferd.testing.model_contract",
     "OpsContract": "inferd.testing.ops_contract",
+    "PlatformContract": "inferd.testing.platform_contract",
     "PluginContract": "inferd.testing.plugin_contract",
     "QuantizationContract": "inferd.testing.quantization_contract",
 }
@@ -35,6 +37,7 @@ __all__ = [
     "LoaderContract",
     "ModelContract",
     "OpsContract",
+    "PlatformContract",
     "PluginContract",
     "QuantizationContract",
 ]

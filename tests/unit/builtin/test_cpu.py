@@ -10,6 +10,12 @@ import torch
 
 from inferd.builtin import cpu
 from inferd.builtin.cpu import GIB, CpuPlatform
+from inferd.testing import PlatformContract
+
+
+class TestContract(PlatformContract):
+    plugin = "builtin"
+    platform = "cpu"
 
 
 @pytest.fixture
