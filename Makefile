@@ -51,6 +51,7 @@ lint: install ## ruff, mypy, import rules
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	PYTHONPATH=plugins/hw_rocm $(BIN)/lint-imports --config plugins/hw_rocm/pyproject.toml
 
 type: install ## mypy alone
 	$(BIN)/mypy

@@ -6,7 +6,11 @@ import tomllib
 from pathlib import Path
 from zipfile import ZipFile
 
+import pytest
+from environments import build_wheel
+
 ROOT = Path(__file__).parents[2]
+OWN = [file.parent for file in sorted(ROOT.glob("plugins/*/pyproject.toml"))]
 
 
 def names(wheel: Path) -> set[str]:
@@ -43,6 +47,15 @@ def test_every_package_is_in_exactly_one_distribution(root_wheel, plugin_wheel):
         own = (package.parent / "pyproject.toml").exists()
         assert (package.name in inside) != own, f"{package} is in two distributions or in none"
     assert not inside & {name.split("/")[0] for name in names(plugin_wheel)}
+
+
+@pytest.mark.parametrize("folder", OWN, ids=lambda folder: folder.name)
+def test_a_plugin_with_its_own_distribution_makes_a_complete_wheel(folder, tmp_path):
+    inside = names(build_wheel(folder, tmp_path / "wheel"))
+    (package,) = folder.glob("inferd*/__init__.py")
+    assert {name for name in inside if ".dist-info/" not in name} == sources(package.parent)
+    assert f"{package.parent.name}/py.typed" in inside
+    assert any(name.endswith("entry_points.txt") for name in inside)
 
 
 def test_types_templates_licence_and_entry_points_are_there(root_wheel):

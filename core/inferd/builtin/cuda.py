@@ -16,6 +16,8 @@ class CudaPlatform(TorchDevicePlatform):
 
     @classmethod
     def detect(cls) -> Verdict:
+        if torch.version.hip is not None:
+            return no("this torch is built for AMD GPUs: pip install inferd-hw-rocm")
         if torch.version.cuda is None:
             return no("this torch is built without CUDA: see https://pytorch.org/get-started")
         if torch.cuda.device_count() == 0:

@@ -40,7 +40,7 @@ class PlatformContract(OneThread, PluginContract):
 
     def full(self, platform: Platform, numel: int, value: float) -> Tensor:
         """A new float32 tensor in the device's memory."""
-        return torch.full((numel,), value, device=platform.device)
+        return torch.full((numel,), value, dtype=torch.float32, device=platform.device)
 
     def ready(self) -> Platform:
         verdict = self.implementation().detect()
