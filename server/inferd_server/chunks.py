@@ -10,8 +10,17 @@ from typing import Any
 
 import msgspec
 
-encode = msgspec.json.encode
 DONE = b"data: [DONE]\n\n"
+LINE_ENDS = {end.encode(): rb"\u%04x" % ord(end) for end in "\x85\u2028\u2029"}
+
+
+def encode(value: Any) -> bytes:
+    """JSON on one line: many clients end lines where Unicode does, httpx among them."""
+    data = msgspec.json.encode(value)
+    if not data.isascii():
+        for end, escaped in LINE_ENDS.items():
+            data = data.replace(end, escaped)
+    return data
 
 
 @dataclass(frozen=True, slots=True)
