@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from hardware import can_chain
 from paged import Paged, Row
 from torch import Tensor
 
@@ -77,7 +78,7 @@ class Layers:
 @pytest.mark.parametrize("name", STEPS)
 def test_chained_layers_give_the_same_bits(name: str, ahead: int) -> None:
     """All layers share a cache: a kernel that did not wait would read another layer's."""
-    if torch.cuda.get_device_capability() < (9, 0):
+    if not can_chain():
         pytest.skip("kernels are chained on sm_90 and newer")
     layers = Layers(STEPS[name])
     alone, expected = layers.recorded(chained=False, ahead=0)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from hardware import PLATFORM
 
 from inferd import LLM, SamplingParams
 from inferd.runner.model_runner import ModelRunner
@@ -38,7 +39,7 @@ def prompts(num: int, longest: int = 120) -> list[list[int]]:
 def engine(checkpoint: Path, **options: Any) -> Iterator[LLM]:
     """One that has been checked to run on the GPU."""
     with LLM(str(checkpoint), **{**OPTIONS, **options}) as llm:
-        assert llm.info.summary["platform"] == "cuda"
+        assert llm.info.summary["platform"] == PLATFORM
         yield llm
 
 

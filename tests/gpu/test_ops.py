@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from hardware import PLATFORM, architecture, can_chain
 from torch import Tensor
 
 from inferd.testing import OpsContract, reference
@@ -34,7 +35,7 @@ SHAPES = [shape for shapes in MATRICES.values() for shape in shapes]
 class TestContract(OpsContract):
     plugin = "ops_triton"
     provider = "triton"
-    platform = "cuda"
+    platform = PLATFORM
     device = "cuda"
 
 
@@ -44,12 +45,8 @@ def draw(*shape: int, dtype: str = "bfloat16", scale: float = 1.0, seed: int = 0
     return noise.to(DTYPES[dtype])
 
 
-def architecture() -> str:
-    return "sm_{}{}".format(*torch.cuda.get_device_capability())
-
-
 def chains() -> list[Chain]:
-    return [ALONE, CHAINED, LATE] if torch.cuda.get_device_capability() >= (9, 0) else [ALONE]
+    return [ALONE, CHAINED, LATE] if can_chain() else [ALONE]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

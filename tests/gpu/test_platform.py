@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-import torch
+from hardware import PLATFORM
 
 from inferd.testing import PlatformContract
 
@@ -11,8 +11,8 @@ pytestmark = pytest.mark.gpu
 
 
 class TestContract(PlatformContract):
-    plugin = "builtin" if torch.version.hip is None else "hw_rocm"
-    platform = "cuda" if torch.version.hip is None else "rocm"
+    plugin = "builtin" if PLATFORM == "cuda" else "hw_rocm"
+    platform = PLATFORM
 
     def test_it_is_detected(self) -> None:
         """Without this, a platform that refuses the GPU would skip everything else."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import pytest
 import torch
 from drawn import CUDA, FILTERS, keys, logits, params
+from hardware import PLATFORM
 from torch import Tensor
 
 from inferd.contracts.sampling_ops import FilterParams
@@ -23,7 +24,7 @@ CHI_SQUARE_FAR = 6  # standard deviations
 
 @pytest.fixture(scope="module")
 def ops():
-    return installed_ops("cuda", torch.bfloat16)
+    return installed_ops(PLATFORM, torch.bfloat16)
 
 
 def on_cpu(p: FilterParams) -> FilterParams:

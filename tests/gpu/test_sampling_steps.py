@@ -10,6 +10,7 @@ import pytest
 import torch
 import triton
 from drawn import CUDA, FILTERS, keys, logits, params
+from hardware import PLATFORM
 
 from inferd.params import SamplingParams
 from inferd.sampling.columns import SampleStep, SamplingColumns
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.gpu
 
 @pytest.fixture(scope="module")
 def ops():
-    return installed_ops("cuda", torch.bfloat16)
+    return installed_ops(PLATFORM, torch.bfloat16)
 
 
 def test_recorded_draws_follow_their_inputs(ops) -> None:
