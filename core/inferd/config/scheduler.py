@@ -11,11 +11,11 @@ from inferd.config.base import Options
 
 class SchedulerOptions(Options):
     max_num_seqs: Annotated[
-        int, Field(ge=1, le=65536, description="sequences that run at once")
+        int, Field(ge=1, le=65536, description="sequences that run at once; 1024 on a GPU")
     ] = 256
-    max_num_batched_tokens: Annotated[int, Field(ge=1, description="tokens one step computes")] = (
-        2048
-    )
+    max_num_batched_tokens: Annotated[
+        int, Field(ge=1, description="tokens one step computes; 8192 on a GPU")
+    ] = 2048
     enable_chunked_prefill: Annotated[
         bool, Field(description="split prompts to fill steps; off: only those longer than a step")
     ] = True
