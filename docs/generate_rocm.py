@@ -26,9 +26,9 @@ HEAD = """# Kernels on AMD GPUs
 <!-- written by docs/generate_rocm.py; change the kernels and run it again -->
 
 What Triton {triton} makes of every variant that `make aot-all` compiles: vector registers of a
-thread, of which there are 512 with those for accumulation; those of them that spill; bytes of LDS of
-a program, of which there are 65536. No AMD GPU was at hand, so nothing here was timed. gfx90a is the
-MI200 series, which has no fp8; gfx942 is the MI300 series. An empty cell is a variant that the
+thread, of which there are 512 with those for accumulation; those of them that spill; bytes of LDS
+of a program, of which there are 65536. No AMD GPU was at hand, so nothing here was timed. gfx90a is
+the MI200 series, which has no fp8; gfx942 is the MI300 series. An empty cell is a variant that the
 architecture does not take.
 """
 
