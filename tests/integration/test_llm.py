@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import sys
+import weakref
 from typing import Any
 
 import pytest
@@ -210,3 +212,17 @@ def test_default_sampling_params(make_llm: Any, checkpoints: Any, tmp_path: Any)
         params = llm.get_default_sampling_params()
         assert (params.temperature, params.top_k, params.max_tokens) == (0.5, 7, 16)
         assert len(llm.generate("a")[0].outputs[0].token_ids) <= 16
+
+
+def test_a_closed_engine_lets_go_of_its_model_and_cache(make_llm: Any) -> None:
+    """At once, not at some later collection: the next engine needs the memory."""
+    llm: LLM = make_llm()
+    llm.generate([[1, 2, 3]], SamplingParams(max_tokens=2))
+    runner = weakref.ref(llm._engine._executor._runner)  # type: ignore[attr-defined]
+    gc.collect()
+    gc.disable()
+    try:
+        llm.shutdown()
+        assert runner() is None
+    finally:
+        gc.enable()

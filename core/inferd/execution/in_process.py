@@ -27,7 +27,7 @@ class InProcessExecutor(Executor):
         self._plugins = plugins
         self._tasks: SimpleQueue[StepPlan | int | None] = SimpleQueue()
         self._done: SimpleQueue[WorkerInfo | int | Exception] = SimpleQueue()
-        self._runner: ModelRunner
+        self._runner: ModelRunner | None = None
         self._thread: threading.Thread | None = None
 
     def start(self) -> WorkerInfo:
@@ -51,6 +51,7 @@ class InProcessExecutor(Executor):
         if isinstance(done, Exception):
             self._done.put(done)
             raise done
+        assert self._runner is not None, "collected after stop"
         return self._runner.collect()
 
     def stop(self) -> None:
@@ -58,12 +59,13 @@ class InProcessExecutor(Executor):
         if thread is not None:
             self._tasks.put(None)
             thread.join()
+        self._runner = None  # its memory is free at once, whoever still holds the engine
 
     def _run(self) -> None:
         try:
-            self._runner = self._build()
-            self._done.put(self._runner.info)
-            self._work(self._runner)
+            runner = self._runner = self._build()
+            self._done.put(runner.info)
+            self._work(runner)
         except Exception as error:
             self._done.put(error)
 

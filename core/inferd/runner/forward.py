@@ -49,13 +49,13 @@ class Forward:
         self._platform, self._attention = built.choices.platform, built.choices.attention
         self._block_size = block_size
         self._inputs = inputs
-        self._graphs = StepGraphs(self._platform, table, inputs, self.run, built.choices.ops.argmax)
+        self._graphs = StepGraphs(self._platform, table, inputs, built.choices.ops.argmax)
 
     def record(self, most_tokens: int) -> int:
         """Record the steps of up to `most_tokens`; returns how many sizes there are."""
         if not (self._platform.can_record and self._attention.recordable):
             return 0
-        return self._graphs.record(most_tokens)
+        return self._graphs.record(self.run, most_tokens)
 
     def __call__(self, plan: StepPlan) -> Forwarded:
         ran = self._graphs.replay(plan)

@@ -61,31 +61,28 @@ class _Step:
         return Ran(hidden_TD, logits_RV, best_R, ids_R, rows_R, contexts_R, last_R)
 
 
+Run = Callable[[Batch], tuple[Tensor, Tensor]]  # hidden states and logits of a batch
+
+
 class StepGraphs:
-    """`run` computes hidden states and logits of a batch."""
+    """The recorded sizes. Holds no model, so that who holds both is not part of a cycle."""
 
     def __init__(
-        self,
-        platform: Platform,
-        table: RequestTable,
-        inputs: InputBuilder,
-        run: Callable[[Batch], tuple[Tensor, Tensor]],
-        argmax: Argmax,
+        self, platform: Platform, table: RequestTable, inputs: InputBuilder, argmax: Argmax
     ) -> None:
         self._platform = platform
         self._table = table
         self._inputs = inputs
-        self._run = run
         self._argmax = argmax
         self._steps: dict[Size, _Step] = {}
         self._uniform: list[int] = []  # recorded row counts, rising
         self._mixed: list[Size] = []  # by tokens, then rows
 
-    def record(self, most_tokens: int) -> int:
+    def record(self, run: Run, most_tokens: int) -> int:
         """Every size that a step of the engine can have; returns how many were recorded."""
         longest = self._table.history_len - 1  # what the padding row may be given
         for size in sizes(self._table.num_rows, most_tokens, longest):
-            self._steps[size] = self._record(size)
+            self._steps[size] = self._record(run, size)
         self._uniform = sorted(size.rows for size in self._steps if size.rows == size.tokens)
         self._mixed = sorted(size for size in self._steps if size.rows < size.tokens)
         return len(self._steps)
@@ -107,24 +104,24 @@ class StepGraphs:
         later = self._mixed[bisect.bisect_left(self._mixed, (tokens, 0)) :]
         return next((size for size in later if size.rows > rows), None)
 
-    def _record(self, size: Size) -> _Step:
+    def _record(self, run: Run, size: Size) -> _Step:
         plan = StepPlan(0, rows=[], epochs=[], num_tokens=[], starts=[], samples=[])
         step_4X = upload(padded(plan, size, self._table), self._table.device)
 
-        def run() -> tuple[Tensor, ...]:
+        def step() -> tuple[Tensor, ...]:
             batch = self._inputs.of_array(
                 step_4X[:3],
                 num_tokens=size.tokens,
                 num_decodes=size.rows,
                 width=self._table.max_blocks,
             )
-            hidden_TD, logits_RV = self._run(batch)
+            hidden_TD, logits_RV = run(batch)
             best_R, ids_R = self._argmax(logits_RV)
             self._table.put(step_4X[3, :-1], ids_R)
             return hidden_TD, logits_RV, best_R, ids_R, batch.contexts_R, batch.logits_N
 
-        run()  # compiles what is new at this size
-        return _Step(self._platform.record(run), step_4X)
+        step()  # compiles what is new at this size
+        return _Step(self._platform.record(step), step_4X)
 
 
 def sizes(most_rows: int, most_tokens: int, longest: int) -> Iterator[Size]:
