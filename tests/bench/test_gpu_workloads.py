@@ -41,15 +41,26 @@ def test_every_rate_has_its_arrivals():
 
 
 class Fake:
+    """Prefills in 5 ms and decodes in 2 ms a step, on a clock of its own."""
+
     version = "1"
 
     def __init__(self, short=0):
         self.sizes = []
+        self.now = 0.0
         self._short = short
 
     def generate(self, batch):
         self.sizes.append((len(batch.prompts), len(batch.prompts[0]), batch.lengths[0]))
+        self.now += 0.005 + 0.002 * (batch.lengths[0] - 1)
         return batch.num_out - self._short
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    fake = Fake()
+    monkeypatch.setattr(offline.time, "perf_counter", lambda: fake.now)
+    return fake
 
 
 def run(tmp_path, fake, *sections):
@@ -61,21 +72,22 @@ def run(tmp_path, fake, *sections):
     return [json.loads(line) for line in results.read_text().splitlines()]
 
 
-def test_a_decode_step_is_what_more_tokens_add(tmp_path):
-    fake = Fake()
+def test_a_decode_step_is_what_more_tokens_add(tmp_path, fake):
     lines = run(tmp_path, fake, "batch")
     assert [line["section"] for line in lines] == ["start"] + [f"batch{n}" for n in (1, 8, 32, 128)]
+    assert [line["ms_per_step"] for line in lines[1:]] == [2.0] * 4
+    assert lines[2]["tok_s"] == 4000.0  # 8 rows
     assert fake.sizes[2:12] == [(1, 128, 1)] * 6 + [(1, 128, 256)] * 4
     assert fake.sizes[12:] == [
         (n, 512, out) for n in (8, 32, 128) for out in (32, 128) for _ in range(4)
     ]
 
 
-def test_sections_write_their_figures(tmp_path):
-    lines = run(tmp_path, Fake(), "w2", "ttft", "prefill")
+def test_sections_write_their_figures(tmp_path, fake):
+    lines = run(tmp_path, fake, "w2", "ttft", "prefill")
     assert [line["section"] for line in lines] == ["start", "w2", "ttft", "prefill"]
     assert len(lines[1]["all_seconds"]) == 2
-    assert lines[2].keys() == {"section", "in128_ms", "in512_ms"}
+    assert lines[2] == {"section": "ttft", "in128_ms": 5.0, "in512_ms": 5.0}
 
 
 def test_a_missing_token_is_no_result(tmp_path):
