@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -152,6 +153,14 @@ class OpProvider(ABC):
     @abstractmethod
     def ops(self, request: OpRequest) -> Mapping[str, object]:
         """Field name of Ops -> callable, or mapping of callables."""
+
+    def rehearsal(self) -> AbstractContextManager[None]:
+        """Within it a launch may compile what it needs and run nothing.
+
+        What comes out of an op is then memory with anything in it. On leaving, all is compiled and
+        loaded. It holds for the whole process: for kernels of other plugins, too.
+        """
+        return nullcontext()
 
     def warmed_up(self) -> None:  # noqa: B027 - only compilers have something to watch
         """Called before the first request, when all ops have run in every way a step runs them.

@@ -78,6 +78,8 @@ def _with_cache(
     platform, options = choices.platform, config.cache
     scheduler = config.scheduler.preferring(platform.scheduler_defaults)
     largest = LargestStep(scheduler, choices, model, groups, options.block_size)
+    with choices.rehearsal():
+        largest()
     workspace = platform.peak_bytes(largest)
     memory = platform.default_kv_bytes(platform.free_memory(), options.gpu_memory_utilization)
     demand = Demand(

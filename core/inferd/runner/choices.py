@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +27,14 @@ class Choices:
     op_providers: Mapping[str, OpProvider]  # best first
     attention: AttentionBackend
     quantization: QuantizationMethod
+
+    @contextmanager
+    def rehearsal(self) -> Iterator[None]:
+        """Of all op providers."""
+        with ExitStack() as stack:
+            for provider in self.op_providers.values():
+                stack.enter_context(provider.rehearsal())
+            yield
 
 
 def choose_all(

@@ -51,10 +51,16 @@ class Forward:
         self._inputs = inputs
         self._graphs = StepGraphs(self._platform, table, inputs, built.choices.ops.argmax)
 
+    @property
+    def recordable(self) -> bool:
+        return self._platform.can_record and self._attention.recordable
+
+    def rehearse(self, most_tokens: int) -> None:
+        """The steps that `record` will run, where ops may run nothing."""
+        self._graphs.rehearse(self.run, most_tokens)
+
     def record(self, most_tokens: int) -> int:
         """Record the steps of up to `most_tokens`; returns how many sizes there are."""
-        if not (self._platform.can_record and self._attention.recordable):
-            return 0
         return self._graphs.record(self.run, most_tokens)
 
     def __call__(self, plan: StepPlan) -> Forwarded:

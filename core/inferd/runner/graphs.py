@@ -78,10 +78,18 @@ class StepGraphs:
         self._uniform: list[int] = []  # recorded row counts, rising
         self._mixed: list[Size] = []  # by tokens, then rows
 
+    def rehearse(self, run: Run, most_tokens: int) -> None:
+        """All sizes once, so that recording them compiles nothing: see OpProvider.rehearsal."""
+        for size in self._sizes(most_tokens):
+            batch = self._batch(self._padding(size), size)
+            for indices in (batch.ids_T, batch.positions_T, *batch.slots_T, *batch.block_tables_RB):
+                indices.zero_()  # the op that prepares them may not have run
+            _, logits_RV = run(batch)
+            self._argmax(logits_RV)
+
     def record(self, run: Run, most_tokens: int) -> int:
         """Every size that a step of the engine can have; returns how many were recorded."""
-        longest = self._table.history_len - 1  # what the padding row may be given
-        for size in sizes(self._table.num_rows, most_tokens, longest):
+        for size in self._sizes(most_tokens):
             self._steps[size] = self._record(run, size)
         self._uniform = sorted(size.rows for size in self._steps if size.rows == size.tokens)
         self._mixed = sorted(size for size in self._steps if size.rows < size.tokens)
@@ -104,23 +112,35 @@ class StepGraphs:
         later = self._mixed[bisect.bisect_left(self._mixed, (tokens, 0)) :]
         return next((size for size in later if size.rows > rows), None)
 
-    def _record(self, run: Run, size: Size) -> _Step:
+    def _sizes(self, most_tokens: int) -> Iterator[Size]:
+        longest = self._table.history_len - 1  # what the padding row may be given
+        return sizes(self._table.num_rows, most_tokens, longest)
+
+    def _padding(self, size: Size) -> Tensor:
+        """A plan of nothing but padding, on the device."""
         plan = StepPlan(0, rows=[], epochs=[], num_tokens=[], starts=[], samples=[])
-        step_4X = upload(padded(plan, size, self._table), self._table.device)
+        return upload(padded(plan, size, self._table), self._table.device)
+
+    def _batch(self, step_4X: Tensor, size: Size) -> Batch:
+        return self._inputs.of_array(
+            step_4X[:3],
+            num_tokens=size.tokens,
+            num_decodes=size.rows,
+            width=self._table.max_blocks,
+        )
+
+    def _record(self, run: Run, size: Size) -> _Step:
+        step_4X = self._padding(size)
 
         def step() -> tuple[Tensor, ...]:
-            batch = self._inputs.of_array(
-                step_4X[:3],
-                num_tokens=size.tokens,
-                num_decodes=size.rows,
-                width=self._table.max_blocks,
-            )
+            batch = self._batch(step_4X, size)
             hidden_TD, logits_RV = run(batch)
             best_R, ids_R = self._argmax(logits_RV)
             self._table.put(step_4X[3, :-1], ids_R)
             return hidden_TD, logits_RV, best_R, ids_R, batch.contexts_R, batch.logits_N
 
-        step()  # compiles what is new at this size
+        if not self._steps:
+            step()  # what torch loads or allocates when it first runs cannot be recorded
         return _Step(self._platform.record(step), step_4X)
 
 

@@ -6,6 +6,7 @@ Shape suffixes: B blocks, S slots per block, G KV heads, E head size.
 from __future__ import annotations
 
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -58,13 +59,7 @@ class ModelRunner:
         self._last_step: int | None = None
         self._forwarded: Forwarded | None = None
         self._pending: deque[Pending] = deque()
-        num_graphs = 0
-        if not config.model.enforce_eager:
-            num_graphs = self._forward.record(built.scheduler.max_num_batched_tokens)
-        if device.type != "cpu":
-            warm_up(built.choices.ops, built.config.vocab_size, built.config.dtype, device)
-        for provider in built.choices.op_providers.values():
-            provider.warmed_up()
+        num_graphs = self._warm_up(built, config)
         self.info = WorkerInfo(
             max_model_len=built.cache.max_model_len,
             vocab_size=built.config.vocab_size,
@@ -78,6 +73,23 @@ class ModelRunner:
             },
             scheduler=dict(built.choices.platform.scheduler_defaults),
         )
+
+    def _warm_up(self, built: Built, config: EngineConfig) -> int:
+        """Run or record whatever steps are made of; returns how many steps were recorded."""
+        choices, most_tokens = built.choices, built.scheduler.max_num_batched_tokens
+        recorded = self._forward.recordable and not config.model.enforce_eager
+        device, vocab_size = choices.platform.device, built.config.vocab_size
+        if device.type != "cpu":
+            sampling = partial(warm_up, choices.ops, vocab_size, built.config.dtype, device)
+            with choices.rehearsal():
+                if recorded:
+                    self._forward.rehearse(most_tokens)
+                sampling()
+            sampling()
+        num_graphs = self._forward.record(most_tokens) if recorded else 0
+        for provider in choices.op_providers.values():
+            provider.warmed_up()
+        return num_graphs
 
     def forward(self, plan: StepPlan) -> None:
         """First launch: apply the plan's diffs, run the model, keep the logits.

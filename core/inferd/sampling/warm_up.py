@@ -7,7 +7,6 @@ compilation after this is a defect.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import torch
@@ -21,14 +20,9 @@ ROWS = 2
 
 def warm_up(ops: Ops, vocab_size: int, dtype: torch.dtype, device: torch.device) -> None:
     """Logits come as the model makes them, and in float32 once something has changed them."""
-    calls = [
-        call
-        for kind in dict.fromkeys((dtype, torch.float32))
-        for call in _calls(ops, vocab_size, kind, device)
-    ]
-    with ThreadPoolExecutor(len(calls)) as pool:  # compilers run beside each other
-        for done in [pool.submit(call) for call in calls]:
-            done.result()
+    for kind in dict.fromkeys((dtype, torch.float32)):
+        for call in _calls(ops, vocab_size, kind, device):
+            call()
 
 
 def _calls(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from functools import partial
 
 import torch
@@ -48,6 +49,11 @@ class TritonOps(OpProvider):
             "linear": {"dense": partial(make_linear, architecture=architecture, chain=launch)},
             **sampling_ops(),
         }
+
+    def rehearsal(self) -> AbstractContextManager[None]:
+        from inferd_ops_triton.kernels import ahead
+
+        return ahead.compiling_only()
 
     def warmed_up(self) -> None:
         from inferd_ops_triton.kernels import monitor

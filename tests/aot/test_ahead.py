@@ -1,0 +1,94 @@
+"""A rehearsal compiles for a GPU that this machine lacks: each kernel once, running nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.runtime.jit import JITFunction
+
+from inferd_ops_triton.kernels import activation, ahead, norm
+
+KERNELS: tuple[Any, ...] = (norm.rms_norm_kernel, activation.act_and_mul_kernel)
+
+
+class Device:
+    """What Triton asks of a driver; notes what is loaded and launched."""
+
+    def __init__(self) -> None:
+        self.loaded: list[str] = []
+        self.launched: list[Any] = []
+        self.utils = SimpleNamespace(
+            load_binary=self._load, get_device_properties=lambda _: {"max_shared_mem": 232448}
+        )
+
+    def _load(self, name: str, *_: object) -> tuple[object, ...]:
+        self.loaded.append(name)
+        return object(), object(), 32, 0, 1024
+
+    def launcher_cls(self, src: Any, metadata: Any) -> Any:  # noqa: ARG002 - Triton's signature
+        return lambda *args: self.launched.append((metadata.name, args[:3]))
+
+    def get_current_target(self) -> GPUTarget:
+        return GPUTarget("cuda", 90, 32)
+
+    def get_current_device(self) -> int:
+        return 0
+
+    def get_current_stream(self, device: int) -> int:
+        return device
+
+
+@pytest.fixture
+def device(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Iterator[Device]:
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
+    device = Device()
+    triton.runtime.driver.set_active(device)
+    for kernel in KERNELS:
+        monkeypatch.setattr(
+            kernel, "device_caches", type(kernel.device_caches)(kernel.create_binder)
+        )
+    yield device
+    triton.runtime.driver.set_active(None)
+
+
+def layers(rows: int) -> None:
+    x_TD, weight_D = torch.ones(rows, 64), torch.ones(64)
+    for _ in range(3):
+        norm.rms_norm(x_TD, weight_D, 1e-6, chain=norm.ALONE)
+        activation.act_and_mul(x_TD, "silu")
+
+
+def test_a_rehearsal_compiles_and_runs_nothing(device: Device) -> None:
+    usual = JITFunction.run
+    with ahead.compiling_only():
+        layers(4)
+        layers(8)
+    assert sorted(device.loaded) == ["act_and_mul_kernel", "rms_norm_kernel"]
+    assert device.launched == []
+    assert JITFunction.run is usual
+
+
+def test_what_was_rehearsed_is_not_compiled_again(device: Device, monkeypatch: Any) -> None:
+    with ahead.compiling_only():
+        layers(4)
+    for kernel in KERNELS:
+        monkeypatch.setattr(kernel, "compile", lambda *_, **__: pytest.fail("compiled anew"))
+    layers(4)
+    assert len(device.launched) == 6
+
+
+def test_a_kernel_that_does_not_compile_says_so(device: Device, monkeypatch: Any) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("no such instruction")
+
+    assert norm.rms_norm_kernel.device_caches[0]  # made now, which sets the compiler
+    monkeypatch.setattr(norm.rms_norm_kernel, "compile", broken)
+    for _ in range(2):  # the second finds nothing left over
+        with pytest.raises(RuntimeError, match="no such instruction"), ahead.compiling_only():
+            layers(4)
