@@ -46,6 +46,7 @@ NVIDIA = {
     256: Tiles(
         DecodeTiles(64, 4, 3, 2),
         (PrefillTiles(128, 128, 8, 3), PrefillTiles(64, 64, 4, 3)),
+        few=DecodeTiles(64, 4, 4, 2, least=64, ahead=128),
     ),
     512: Tiles(
         DecodeTiles(32, 4, 3, 4),

@@ -23,7 +23,7 @@ from inferd_ops_triton.kernels.chain import (
 from inferd_ops_triton.tables import Route
 
 REDUCED_AT_ONCE = 512
-AHEAD = tl.constexpr(2)  # tiles of W that are fetched while the kernel before still runs
+AHEAD = tl.constexpr(1)  # tiles of W that are fetched while the kernel before still runs
 
 
 @triton.jit(do_not_specialize=["M"])
