@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from hardware import PLATFORM
+from hardware import PLATFORM, no_waiting
 
 from inferd import LLM, SamplingParams
 from inferd.runner.model_runner import ModelRunner
@@ -106,7 +106,6 @@ def test_run_ahead_graphs_and_caching_change_no_token(
             assert generated(llm, given, **params) == expected, f"{options}, cached"
 
 
-@pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype")
 def test_no_launch_waits_for_the_device(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """torch raises in a forward or sample that would; greedy, sampled, penalised, with logprobs."""
     for name in ("forward", "sample"):
@@ -126,10 +125,7 @@ def test_no_launch_waits_for_the_device(checkpoint: Path, monkeypatch: pytest.Mo
 
 def _forbidding(launch: Any) -> Any:
     def checked(self: ModelRunner, what: Any) -> None:
-        torch.cuda.set_sync_debug_mode("error")
-        try:
+        with no_waiting():
             launch(self, what)
-        finally:
-            torch.cuda.set_sync_debug_mode("default")
 
     return checked

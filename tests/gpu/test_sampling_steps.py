@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import numpy as np
 import pytest
 import torch
 import triton
 from drawn import CUDA, FILTERS, keys, logits, params
-from hardware import PLATFORM
+from hardware import PLATFORM, no_waiting
 
 from inferd.params import SamplingParams
 from inferd.sampling.columns import SampleStep, SamplingColumns
@@ -44,33 +41,26 @@ def test_recorded_draws_follow_their_inputs(ops) -> None:
 
 
 def test_no_number_of_rows_compiles_anew(ops) -> None:
-    def run(rows: int) -> None:
-        x_NV, p, (keys_N, _) = logits(rows), params(rows, *FILTERS["mixed"]), keys(rows)
+    def run(rows: int, name: str) -> None:
+        x_NV, p, (keys_N, _) = logits(rows), params(rows, *FILTERS[name]), keys(rows)
         positions_N = torch.stack((keys_N, torch.arange(rows, device=CUDA)))[1]  # as in SampleStep
         ops.argmax(x_NV)
         ops.draw(x_NV, p.temperature_N, keys_N, positions_N)
         ops.draw_filtered(x_NV, p, keys_N, positions_N)
         ops.top_logprobs(x_NV, positions_N, 5)
 
-    run(4)
+    for name in ("usual", "mixed"):  # every row has a top_k, or not
+        run(4, name)
     compiled: list[str] = []
     hook = triton.knobs.runtime.jit_post_compile_hook
     triton.knobs.runtime.jit_post_compile_hook = lambda **told: compiled.append(str(told))
     try:
         for rows in (1, 2, 3, 16, 33, 64):
-            run(rows)
+            run(rows, "usual")
+            run(rows, "mixed")
     finally:
         triton.knobs.runtime.jit_post_compile_hook = hook
     assert not compiled
-
-
-@contextmanager
-def no_waiting() -> Iterator[None]:
-    torch.cuda.set_sync_debug_mode("error")
-    try:
-        yield
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
 
 
 WAYS = {
