@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
+HERE = Path(__file__).parent
+for path in (HERE, HERE.parent, HERE.parent / "property"):  # helpers
+    sys.path.insert(0, str(path))
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -15,7 +15,8 @@ from inferd import LLM
 from inferd.testing.tiny import FAMILIES, write_checkpoint
 
 HERE = Path(__file__).parent
-for path in (HERE, HERE.parents[1]):  # helpers beside these tests; bench/
+TESTS = HERE.parent
+for path in (HERE, TESTS, TESTS / "property", TESTS.parent):  # helpers; bench/
     sys.path.insert(0, str(path))
 
 OPTIONS: dict[str, Any] = {
