@@ -14,7 +14,7 @@ PLUGIN = "ops_triton"
 
 @pytest.mark.parametrize("arch", ["sm_90", "gfx942"])
 def test_common_variants(variants, arch: str) -> None:
-    check_matrix_ops(compile_variants(list(variants.variants(arch, ("bf16",))), arch))
+    check_matrix_ops(compile_variants(list(variants.variants(arch, ("bf16", "fp16"))), arch))
 
 
 @pytest.mark.slow
