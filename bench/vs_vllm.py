@@ -2,10 +2,11 @@
 
     python -m bench.vs_vllm SECTION... [--peer-python PY] [--peer-path SITE] [--json FILE]
 
-Sections: w1 w2 w3 batch ttft prefill served startup. Llama-3.1-8B's shape with random weights,
-token-id prompts, greedy to the last token, prefix cache off. PY with SITE on its PYTHONPATH imports
-vLLM; without either, inferd is measured alone. Run it from the root of the repository, on a machine
-that does nothing else. `--shape tiny` tries the benchmark itself, without a GPU too.
+Sections: w1 w2 w3 batch ttft prefill sampled startup served. Llama-3.1-8B's shape with random
+weights, token-id prompts, greedy to the last token (but in `sampled`), prefix cache off. PY with
+SITE on its PYTHONPATH imports vLLM; without either, inferd is measured alone, and what needs a peer
+is not judged. Run it from the root of the repository, on a machine that does nothing else.
+`--shape tiny` tries the benchmark itself, without a GPU too.
 """
 
 from __future__ import annotations
@@ -97,8 +98,16 @@ def _add_sizes(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--shape", choices=[*SHAPES], default="llama8b")
     group.add_argument("--requests", type=float, default=1.0, help="this share of the requests")
     group.add_argument("--reps", type=int, default=2, help="of w1, w2, w3; the best counts")
-    group.add_argument("--runs", type=int, default=1, help="of each served rate; the median counts")
-    group.add_argument("--rates", type=int, nargs="+", choices=[*ARRIVALS], default=[*ARRIVALS])
+    group.add_argument("--runs", type=int, default=2, help="of each served rate; the median counts")
+    group.add_argument(
+        "--rates",
+        type=int,
+        nargs="+",
+        choices=[*ARRIVALS],
+        default=[*ARRIVALS],
+        help=f"served requests/s; {ARRIVALS[8]} arrivals each, and {ARRIVALS[64]:,} at 64: its "
+        "output rate is read in seconds 5 to 20 of the arrivals",
+    )
 
 
 def describe_machine() -> dict[str, Any]:

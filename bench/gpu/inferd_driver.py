@@ -30,10 +30,8 @@ class Inferd:
     def generate(self, batch: Batch) -> int:
         from inferd import SamplingParams
 
-        params = [
-            SamplingParams(temperature=0.0, max_tokens=length, ignore_eos=True, detokenize=False)
-            for length in batch.lengths
-        ]
+        fixed = {"temperature": 0.0, "ignore_eos": True, "detokenize": False, **batch.sampling}
+        params = [SamplingParams(max_tokens=length, **fixed) for length in batch.lengths]
         outputs = self._llm.generate(batch.prompts, params, use_tqdm=False)
         return sum(len(output.outputs[0].token_ids) for output in outputs)
 

@@ -10,19 +10,27 @@ import argparse
 import json
 import statistics
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from bench.gpu.workloads import Batch, Source
 
-BATCHES = (1, 8, 32, 128)
-SECTIONS = ("w1", "w2", "w3", "batch", "ttft", "prefill")
 Figures = dict[str, Any]
+BATCHES = (1, 8, 32, 128)
+SECTIONS = ("w1", "w2", "w3", "batch", "ttft", "prefill", "sampled")
+SAMPLED: dict[str, Figures] = {
+    "greedy": {},
+    "sampled": {"temperature": 0.8, "top_p": 0.95, "top_k": 50},
+    "logprobs": {"logprobs": 5},
+}
+SAMPLED_SIZE = (256, 352, (32, 288))  # requests, in, out: the steps between have 512 on average
 
 
 class Generator(Protocol):
-    """An engine behind a driver: token ids in, greedy tokens out, prefix cache off."""
+    """An engine behind a driver: token ids in and out, prefix cache off."""
 
     version: str
 
@@ -126,11 +134,34 @@ def prefill(
     yield "prefill", {"in8192_ms": round(taken * 1e3, 2), "tok_s": round(tokens / taken, 1)}
 
 
+def sampled(
+    generator: Generator, source: Source, reps: int, _: str
+) -> Iterator[tuple[str, Figures]]:
+    """Milliseconds per decode step by how tokens are picked; ways take turns, the first is lost."""
+    requests, num_in, lengths = SAMPLED_SIZE
+    taken: dict[tuple[str, int], list[float]] = defaultdict(list)
+    for _round in range(1 + max(3, reps)):
+        for name, sampling in SAMPLED.items():
+            for length in lengths:
+                batch = source.fresh(source.count(requests), num_in, length)
+                taken[name, length].append(seconds(generator, replace(batch, sampling=sampling)))
+    low, high = (
+        {name: statistics.median(taken[name, length][1:]) for name in SAMPLED} for length in lengths
+    )
+    steps = source.length(lengths[1]) - source.length(lengths[0])
+    ms = {name: (high[name] - low[name]) / steps * 1e3 for name in SAMPLED}
+    figures = {f"{name}_ms": round(value, 4) for name, value in ms.items()}
+    for name in ("sampled", "logprobs"):
+        figures[f"{name}_ratio"] = round(ms[name] / ms["greedy"], 4)
+    yield "sampled", figures
+
+
 MEASURES = {
     **dict.fromkeys(("w1", "w2", "w3"), workload),
     "batch": batch_sizes,
     "ttft": first_token,
     "prefill": prefill,
+    "sampled": sampled,
 }
 
 

@@ -26,10 +26,8 @@ class Vllm:
     def generate(self, batch: Batch) -> int:
         from vllm import SamplingParams
 
-        params = [
-            SamplingParams(temperature=0.0, max_tokens=length, ignore_eos=True, detokenize=False)
-            for length in batch.lengths
-        ]
+        fixed = {"temperature": 0.0, "ignore_eos": True, "detokenize": False, **batch.sampling}
+        params = [SamplingParams(max_tokens=length, **fixed) for length in batch.lengths]
         prompts = [{"prompt_token_ids": ids} for ids in batch.prompts]
         outputs = self._llm.generate(prompts, params, use_tqdm=False)
         return sum(len(output.outputs[0].token_ids) for output in outputs)

@@ -8,7 +8,7 @@ from typing import Any
 
 Sections = Mapping[str, Mapping[str, Any]]  # section -> figure -> value, of one engine
 HIDDEN = ("runs", "failures", "all_seconds", "version", "requests", "late_p99_ms")
-VERDICTS = {True: "holds", False: "MISSED", None: "not measured"}
+VERDICTS = {True: "holds", False: "MISSED", None: "not judged"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,8 @@ BARS: dict[tuple[str, str], Bar] = {
     ("ttft", "in128_ms"): _limit(9.0),
     ("ttft", "in512_ms"): _limit(16.0),
     ("prefill", "in8192_ms"): _limit(215.0),
+    ("sampled", "sampled_ratio"): _limit(1.05),  # to greedy steps of the same engine
+    ("sampled", "logprobs_ratio"): _limit(1.08),
     ("startup", "over_torch_s"): _limit(6.0),
     ("startup", "cold_over_warm_s"): _limit(15.0),
     **{
@@ -71,7 +73,8 @@ TRANSFORMERS = _ratio(8.5)
 def compare(found: Mapping[str, Sections], *, judge: bool = True) -> list[dict[str, Any]]:
     """One row for each figure of inferd or vLLM, in the order of measuring; transformers last.
 
-    Without `judge` no row has a bar: they are for one shape.
+    A ratio whose peer was not measured is not judged. Without `judge` no row has a bar: they are
+    for one shape.
     """
     ours, theirs = (found.get(engine, {}) for engine in ("inferd", "vllm"))
     places = [
@@ -82,7 +85,8 @@ def compare(found: Mapping[str, Sections], *, judge: bool = True) -> list[dict[s
     ]
     bars = BARS if judge else {}
     rows = [_row(place, ours, theirs, bars.get(place)) for place in places]
-    if "w1" in (transformers := found.get("hf", {})):
+    transformers = found.get("hf", {})
+    if "w1" in ours and (judge or "w1" in transformers):
         row = _row(("w1", "out_tok_s"), ours, transformers, TRANSFORMERS if judge else None)
         rows.append(row | {"figure": "out_tok_s, beside transformers"})
     return rows

@@ -19,10 +19,11 @@ OTHER_SEED = 900_000  # of everything that is not W1 to W3
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Prompts, and how many tokens each is answered with."""
+    """Prompts, how many tokens each is answered with, and how these are picked."""
 
     prompts: list[list[int]]
     lengths: list[int]
+    sampling: dict[str, Any] = field(default_factory=dict)  # of SamplingParams; empty: greedy
 
     @property
     def num_in(self) -> int:

@@ -41,7 +41,7 @@ def test_every_rate_has_its_arrivals():
 
 
 class Fake:
-    """Prefills in 5 ms and decodes in 2 ms a step, on a clock of its own."""
+    """Prefills in 5 ms and decodes in 2 ms a step, or a little more, on a clock of its own."""
 
     version = "1"
 
@@ -52,7 +52,8 @@ class Fake:
 
     def generate(self, batch):
         self.sizes.append((len(batch.prompts), len(batch.prompts[0]), batch.lengths[0]))
-        self.now += 0.005 + 0.002 * (batch.lengths[0] - 1)
+        step = {0: 0.002, 1: 0.0022, 3: 0.0021}[len(batch.sampling)]
+        self.now += 0.005 + step * (batch.lengths[0] - 1)
         return batch.num_out - self._short
 
 
@@ -81,6 +82,13 @@ def test_a_decode_step_is_what_more_tokens_add(tmp_path, fake):
     assert fake.sizes[12:] == [
         (n, 512, out) for n in (8, 32, 128) for out in (32, 128) for _ in range(4)
     ]
+
+
+def test_ways_to_pick_tokens_are_held_to_greedy_steps(tmp_path, fake):
+    line = run(tmp_path, fake, "sampled")[1]
+    assert (line["greedy_ms"], line["sampled_ms"], line["logprobs_ms"]) == (2.0, 2.1, 2.2)
+    assert (line["sampled_ratio"], line["logprobs_ratio"]) == (1.05, 1.1)
+    assert fake.sizes[2:] == [(26, 352, 32), (26, 352, 288)] * 3 * 4
 
 
 def test_sections_write_their_figures(tmp_path, fake):

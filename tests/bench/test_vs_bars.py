@@ -12,6 +12,7 @@ OURS = {
     "batch1": {"ms_per_step": 5.6},
     "batch128": {"ms_per_step": 9.4},
     "served64": {"ttft_p50_ms": 70.0, "window_tok_s": 115.0, "failures": {}, "runs": []},
+    "sampled": {"sampled_ms": 12.6, "sampled_ratio": 1.05, "logprobs_ratio": 1.08},
     "startup": {"over_torch_s": 6.0},
 }
 THEIRS = {
@@ -29,6 +30,8 @@ AT_THE_BAR = [
     ("batch128", "ms_per_step", 9.41),
     ("served64", "ttft_p50_ms", 70.1),
     ("served64", "window_tok_s", 114.9),
+    ("sampled", "sampled_ratio", 1.051),
+    ("sampled", "logprobs_ratio", 1.081),
     ("startup", "over_torch_s", 6.01),
 ]
 
@@ -49,6 +52,10 @@ def test_without_the_peer_only_absolute_bars_are_judged():
     found = verdicts(OURS, {})
     assert found["batch1", "ms_per_step"] is True
     assert found["w1", "out_tok_s"] is found["served64", "ttft_p50_ms"] is None
+    assert found["w1", "out_tok_s, beside transformers"] is None
+    shown = {line[0]: line[-1] for line in lines(compare({"inferd": OURS}))}
+    assert shown["w1 out_tok_s"] == shown["w1 out_tok_s, beside transformers"] == "not judged"
+    assert shown["sampled sampled_ratio"] == "holds"
 
 
 def test_another_shape_has_no_bars():

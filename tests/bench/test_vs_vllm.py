@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = ("--shape", "tiny", "--requests", "0.02", "--reps", "1")
-EVERY = ("w1", "w3", "batch", "ttft", "prefill", "served", "startup")
+EVERY = ("w1", "w3", "batch", "ttft", "prefill", "sampled", "served", "startup")
 
 
 def run(tmp_path, module, *flags):
@@ -26,13 +26,14 @@ def run(tmp_path, module, *flags):
 
 
 def test_every_section_has_its_figures(tmp_path):
-    flags = (*SMALL, "--rates", "64", "--log", str(tmp_path / "log"))
+    flags = (*SMALL, "--rates", "64", "--runs", "1", "--log", str(tmp_path / "log"))
     done = run(tmp_path, "bench.vs_vllm", *EVERY, *flags)
     found = json.loads((tmp_path / "found.json").read_text())
     assert found["problems"] == [], done.stdout + done.stderr
     sections = found["engines"]["inferd"]
     assert sections.keys() >= {"start", "w1", "w3", "batch128", "ttft", "prefill", "startup"}
     assert sections["w1"]["out_tok_s"] > 0
+    assert sections["sampled"].keys() >= {"greedy_ms", "sampled_ratio", "logprobs_ratio"}
     assert sections["startup"].keys() >= {"over_torch_s", "cold_over_warm_s", "engine_s"}
     served = sections["served64"]
     assert served["requests"] == 26 and served["failed"] == 0 and served["tokens_per_piece"] == 1.0
