@@ -19,7 +19,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
-from attention_cases import DECODES, FEW, GROUP, PREFILLS, Case, Row, flash, make_pool
+from attention_cases import DECODES, FEW, PREFILLS, Case, Row, flash, make_pool, prefill_call
 from attention_found import Measured, attempts, overall, report
 from compiling import compile_all
 from timing import copy_rate, graph_time
@@ -166,7 +166,7 @@ class Prefill:
         tried = [*default, *PREFILL_TILES] if sweep else list(default)
         tried = list(dict.fromkeys(tried))
         one = next(iter(cases.values()))
-        compile_all([(launch, "prefill_kernel")], [self._call(one, tiles) for tiles in tried])
+        compile_all([(launch, "prefill_kernel")], [prefill_call(one, tiles) for tiles in tried])
         found = []
         for name, case in cases.items():
             rows = list(attempts(tried, lambda t, n=name, c=case: self._measure(n, c, t)))
@@ -174,15 +174,8 @@ class Prefill:
             report(f"prefill {name}", sorted(rows, key=lambda r: r.microseconds)[:4], "TFLOP/s")
         return found
 
-    def _call(self, case: Case, tiles: PrefillTiles) -> Callable[[], None]:
-        block_q = tiles.block_m // GROUP
-        rows, tokens = len(case.rows), len(case.q_THE)
-        most = tokens // block_q + rows
-        blocks = deal.deal_blocks(case.starts_R1, case.contexts_R, rows, 0, most, block_q)
-        return lambda: launch.prefill(case.tensors(-1), blocks, most, tiles, case.params)
-
     def _measure(self, name: str, case: Case, tiles: PrefillTiles) -> Measured:
-        seconds = graph_time(self._call(case, tiles))
+        seconds = graph_time(prefill_call(case, tiles))
         share = self._flash[name] / seconds
         rate = case.flops / seconds / 1e12
         return Measured(name, self._page, tiles, seconds * 1e6, rate, share, case.deviation())

@@ -17,9 +17,12 @@ from torch.nn.attention.bias import causal_lower_right
 
 from inferd.contracts.attention import AttentionParams, KVSpec
 from inferd_attention_triton.backend import TritonAttention
+from inferd_attention_triton.kernels import deal, launch
 from inferd_attention_triton.tensors import Tensors
+from inferd_attention_triton.tuned import PrefillTiles
 
 Row = tuple[int, int]  # (queries, context)
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 HEADS, KV_HEADS, SIZE, DTYPE = 32, 8, 128, torch.bfloat16
 GROUP = HEADS // KV_HEADS
 POOL_BYTES = 6 << 30
@@ -44,11 +47,11 @@ PREFILLS: dict[str, list[Row]] = {
 }
 
 
-def make_pool(page: int) -> tuple[Tensor, Tensor]:
+def make_pool(page: int, size: int = POOL_BYTES) -> tuple[Tensor, Tensor]:
     """K and V caches full of noise."""
-    blocks = POOL_BYTES // (2 * KV_HEADS * page * SIZE * DTYPE.itemsize)
+    blocks = size // (2 * KV_HEADS * page * SIZE * DTYPE.itemsize)
     spec = KVSpec(KV_HEADS, SIZE, DTYPE)
-    caches = TritonAttention().allocate(spec, blocks, page, torch.device("cuda"))
+    caches = TritonAttention().allocate(spec, blocks, page, DEVICE)
     for cache in caches:
         cache.normal_()
     return caches
@@ -63,14 +66,14 @@ class Case:
         self.params = AttentionParams(HEADS, SIZE**-0.5, KVSpec(KV_HEADS, SIZE, DTYPE), 0)
         self.starts_R1 = _ints([0, *itertools.accumulate(counts)])
         self.contexts_R = _ints([context for _, context in rows])
-        self.q_THE = torch.randn(sum(counts), HEADS, SIZE, device="cuda").to(DTYPE)
+        self.q_THE = torch.randn(sum(counts), HEADS, SIZE, device=DEVICE).to(DTYPE)
         self._out_THE = torch.zeros_like(self.q_THE)
         self.bytes = sum(context for _, context in rows) * 2 * KV_HEADS * SIZE * DTYPE.itemsize
         self.flops = 4 * HEADS * SIZE * sum(q * c - q * (q - 1) // 2 for q, c in rows)
         widths = [-(-context // page) for _, context in rows]
         fitting = (len(pool[0]) - 1) // sum(widths)
         self.layers = min(fitting, max(2, -(-COLD_BYTES // self.bytes)))
-        order = torch.randperm(len(pool[0]) - 1, device="cuda").int() + 1
+        order = torch.randperm(len(pool[0]) - 1, device=DEVICE).int() + 1
         self._tables = [
             _tables(order[i * sum(widths) : (i + 1) * sum(widths)], widths)
             for i in range(self.layers)
@@ -86,14 +89,24 @@ class Case:
         k, v = (cache[pages].flatten(0, 1)[:context] for cache in self._pool)
         return k, v
 
-    def deviation(self) -> float:
-        """Of the last token of the last row, where the last layer was computed last."""
+    def deviation(self, out_THE: Tensor | None = None) -> float:
+        """Of the last token of the last row; of what the last layer wrote, if not of another."""
+        out_THE = self._out_THE if out_THE is None else out_THE
         k_LGE, v_LGE = (t.double().repeat_interleave(GROUP, 1) for t in self.keys_values(-1))
         scores = torch.einsum("he,lhe->hl", self.q_THE[-1].double(), k_LGE) * self.params.scale
         expected = torch.einsum("hl,lhe->he", scores.softmax(-1), v_LGE)
-        gap = (self._out_THE[-1].double() - expected).abs().max() / expected.abs().max()
-        self._out_THE.fill_(math.nan)
+        gap = (out_THE[-1].double() - expected).abs().max() / expected.abs().max()
+        out_THE.fill_(math.nan)
         return float(gap)
+
+
+def prefill_call(case: Case, tiles: PrefillTiles) -> Callable[[], None]:
+    """attention_triton's prefill of the last layer."""
+    block_q = tiles.block_m // GROUP
+    rows, tokens = len(case.rows), len(case.q_THE)
+    most = tokens // block_q + rows
+    blocks = deal.deal_blocks(case.starts_R1, case.contexts_R, rows, 0, most, block_q)
+    return lambda: launch.prefill(case.tensors(-1), blocks, most, tiles, case.params)
 
 
 def flash(case: Case) -> Callable[[], object]:
@@ -119,4 +132,4 @@ def _tables(blocks: Tensor, widths: list[int]) -> Tensor:
 
 
 def _ints(values: list[int]) -> Tensor:
-    return torch.tensor(values, dtype=torch.int32, device="cuda")
+    return torch.tensor(values, dtype=torch.int32, device=DEVICE)

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = ("--shape", "tiny", "--requests", "0.02", "--reps", "1")
 EVERY = ("w1", "w3", "batch", "ttft", "prefill", "sampled", "served", "startup")
@@ -53,3 +55,13 @@ def test_a_trace_without_a_gpu_still_times_the_host(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "none: no kernel in the trace" in done.stdout
     assert json.loads((tmp_path / "found.json").read_text())["host_ms_per_step"] > 0
+
+
+def test_the_hosts_parts_of_a_step_add_up(tmp_path):
+    flags = ("--shape", "tiny", "--batch", "2", "--context", "8", "--steps", "4")
+    done = run(tmp_path, "bench.gpu.host", *flags)
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert found["parts_ms"].keys() >= {"schedule", "inputs and launches", "commit"}
+    assert min(found["parts_ms"].values()) > 0
+    assert sum(found["parts_ms"].values()) == pytest.approx(found["host_ms"], abs=1e-3)
