@@ -14,20 +14,11 @@ from hardware import PLATFORM, no_waiting
 
 from inferd import LLM, SamplingParams
 from inferd.runner.model_runner import ModelRunner
-from inferd.testing.tiny import write_checkpoint
 
 pytestmark = pytest.mark.gpu
 OPTIONS: dict[str, Any] = {"num_blocks": 2048, "max_num_seqs": 64, "max_num_batched_tokens": 512}
-SHAPE = {"hidden_size": 256, "intermediate_size": 512, "head_dim": 64, "num_attention_heads": 8}
 TIE = 1e-3  # of transformers' own margin: below it either token is right
 TOKENS = 48
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("model")
-    write_checkpoint(folder, "LlamaForCausalLM", seed=1, **SHAPE)
-    return folder
 
 
 def prompts(num: int, longest: int = 120) -> list[list[int]]:

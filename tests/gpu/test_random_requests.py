@@ -11,7 +11,6 @@ from hardware import PLATFORM
 from random_requests import LIMITS, SETTINGS, Traffic, check_alone
 
 from inferd import LLM
-from inferd.testing.tiny import write_checkpoint
 
 pytestmark = pytest.mark.gpu
 
@@ -19,20 +18,13 @@ NUM_REQUESTS = 10_000
 CROWD = {"max_num_seqs": 64, "num_blocks": 260}
 
 
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> str:
-    folder: Path = tmp_path_factory.mktemp("model")
-    write_checkpoint(folder, "LlamaForCausalLM", seed=1, num_hidden_layers=4)
-    return str(folder)
-
-
 @pytest.mark.parametrize(("seed", "options"), [*enumerate(SETTINGS)], ids=str)
-def test_nothing_is_lost(checkpoint: str, seed: int, options: dict[str, Any]) -> None:
-    with LLM(checkpoint, **{**LIMITS, **CROWD, **options}) as llm:
+def test_nothing_is_lost(checkpoint: Path, seed: int, options: dict[str, Any]) -> None:
+    with LLM(str(checkpoint), **{**LIMITS, **CROWD, **options}) as llm:
         assert llm.info.summary["platform"] == PLATFORM
         traffic = Traffic(llm, seed)
         traffic.run(NUM_REQUESTS // len(SETTINGS))
     plain = {"dtype": "float32", "max_num_seqs": 1, "num_blocks": 64, "enforce_eager": True}
-    with LLM(checkpoint, enable_prefix_caching=False, **plain) as alone:
+    with LLM(str(checkpoint), enable_prefix_caching=False, **plain) as alone:
         for name, index in random.Random(1).sample(traffic.greedy(), 100):
             check_alone(alone, traffic.requests[name], traffic.tokens[name, index])
