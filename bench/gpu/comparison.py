@@ -5,15 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import tempfile
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO, Any
 
-from bench.gpu import serving, startup
+from bench.gpu import serving
 from bench.gpu.offline import SECTIONS
 from bench.gpu.processes import inferd_environment, peer_environment, run_driver, tail, wait_free
 
+from inferd.cli.bench.startup_run import measure_starts
 from inferd.errors import InferdError
 
 COMMON = {"dtype": "bfloat16", "load_format": "dummy", "enable_prefix_caching": False}
@@ -50,14 +50,14 @@ class Comparison:
 
     def _startup(self) -> None:
         if "inferd" in self.found:
-            bare = startup.bare_torch_s()
-            with tempfile.TemporaryDirectory() as folder:
-                cold, warm = (
-                    self._drive("inferd", [], startup.with_cache(folder)) for _ in range(2)
-                )
-            if cold and warm:
-                figures = startup.startup_figures(bare, cold[0], warm[0])
-                self._take("inferd", [figures | {"section": "startup"}])
+            options = {"model": str(self.model), "skip_tokenizer_init": True}
+            try:
+                figures = measure_starts(options | self._options("inferd"), 1, cold=True)
+            except InferdError as error:
+                self._fail(f"inferd, startup: {error}")
+            else:
+                self._show("inferd", {"section": "startup", **figures})
+                self._take("inferd", [{"section": "startup", **_flat(figures)}])
         if "vllm" in self.found:
             found = self._drive("vllm", [])
             self._take("vllm", [line | {"section": "startup"} for line in found])
@@ -79,13 +79,11 @@ class Comparison:
             return serving.inferd_server(self.model, options)
         return serving.vllm_server(self.model, options, self.args.peer, self.log)
 
-    def _drive(
-        self, engine: str, sections: list[str], environment: dict[str, str] | None = None
-    ) -> list[dict[str, Any]]:
+    def _drive(self, engine: str, sections: list[str]) -> list[dict[str, Any]]:
         args = self.args
-        python, default = sys.executable, inferd_environment()
+        python, environment = sys.executable, inferd_environment()
         if engine == "vllm":
-            python, default = args.peer.python, peer_environment(args.peer.path)
+            python, environment = args.peer.python, peer_environment(args.peer.path)
         options = self._options(engine)
         if options:
             options["skip_tokenizer_init"] = True
@@ -94,7 +92,7 @@ class Comparison:
         command += ["--reps", args.reps, "--options", json.dumps(options), "--sections", *sections]
         found, problem = run_driver(
             command,
-            environment or default,
+            environment,
             self.log,
             lambda line: self._show(engine, line),
             args.timeout,
@@ -123,3 +121,10 @@ class Comparison:
     def _fail(self, problem: str) -> None:
         self.problems.append(problem)
         print(f"{problem}\n{tail(self.args.log)}", flush=True)
+
+
+def _flat(figures: dict[str, Any]) -> dict[str, float]:
+    """The seconds of a start, those of its phases by their names."""
+    phases = {f"{name}_s": seconds for name, seconds in figures["phases_s"].items()}
+    totals = {name: value for name, value in figures.items() if isinstance(value, float)}
+    return phases | totals

@@ -14,12 +14,6 @@ class Inferd:
     """The engine runs in this process, as inferd's default is."""
 
     def __init__(self, args: argparse.Namespace, clock: Clock) -> None:
-        import torch
-
-        clock.mark("torch")
-        if torch.cuda.is_available():
-            torch.zeros(1, device="cuda")
-        clock.mark("device")
         from inferd import LLM, __version__
 
         self.version = __version__

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from bench.gpu.startup import startup_figures
 from bench.gpu.vs_bars import BARS, compare, lines
 
 OURS = {
@@ -82,8 +81,3 @@ def test_transformers_have_a_row_of_their_own():
     found = {"inferd": OURS, "hf": {"w1": {"out_tok_s": 1_176.0}}}
     row = compare(found)[-1]
     assert (row["bar"], row["ratio"], row["holds"]) == (">= 8.5x", 8.503, True)
-
-
-def test_start_is_what_torch_alone_does_not_take():
-    found = startup_figures(9.0, {"first_token_s": 22.5}, {"first_token_s": 14.5, "torch_s": 6.0})
-    assert (found["over_torch_s"], found["cold_over_warm_s"]) == (5.5, 8.0)

@@ -18,6 +18,7 @@ from inferd.loading.sources import resolve
 from inferd.loading.weights import LoadReport, draw_weights, load_weights
 from inferd.memory.kv_cache import CacheSize, Demand, KVGroups, size_cache
 from inferd.runner.choices import Choices, choose_all, choose_platform, model_class
+from inferd.runner.phases import Phases
 from inferd.runner.workspace import LargestStep
 
 
@@ -33,13 +34,15 @@ class Built:
     scheduler: SchedulerOptions
     cache: CacheSize
     caches: list[tuple[Tensor, Tensor]]  # per layer
+    phases: Phases
 
 
 def build(config: EngineConfig, host: Host) -> Built:
     """Raises PluginError, UnsupportedModel, CheckpointError, UsageError or DoesNotFit."""
-    catalog = host.catalog
+    catalog, phases = host.catalog, Phases()
     platform = choose_platform(config, host)
     platform.prepare()
+    phases.end("device", platform)
     path = resolve(config.model.model, revision=config.model.revision)
     loader = open_checkpoint(path, catalog.loaders, config.model.load_format)
     model_config = resolve_model_config(loader, config.model, platform.preferred_dtype)
@@ -56,7 +59,8 @@ def build(config: EngineConfig, host: Host) -> Built:
     groups = KVGroups.of(model.kv_specs())
     model.set_groups(groups.group_of)
     report = _load(config, model, loader, platform.device)
-    return _with_cache(config, model_config, choices, model, report, groups)
+    phases.end("weights", platform)
+    return _with_cache(config, model_config, choices, model, report, groups, phases)
 
 
 def _load(
@@ -74,6 +78,7 @@ def _with_cache(
     model: CausalLM,
     report: LoadReport,
     groups: KVGroups,
+    phases: Phases,
 ) -> Built:
     platform, options = choices.platform, config.cache
     scheduler = config.scheduler.preferring(platform.scheduler_defaults)
@@ -81,6 +86,7 @@ def _with_cache(
     with choices.rehearsal():
         largest()
     workspace = platform.peak_bytes(largest)
+    phases.end("workspace", platform)
     memory = platform.default_kv_bytes(platform.free_memory(), options.gpu_memory_utilization)
     demand = Demand(
         max_model_len=model_config.max_model_len,
@@ -92,7 +98,8 @@ def _with_cache(
     caches = groups.allocate(
         choices.attention, cache.num_blocks, options.block_size, platform.device
     )
-    return Built(model_config, choices, model, report, groups, scheduler, cache, caches)
+    phases.end("kv_cache", platform)
+    return Built(model_config, choices, model, report, groups, scheduler, cache, caches, phases)
 
 
 def summary(built: Built) -> dict[str, Any]:
@@ -107,6 +114,7 @@ def summary(built: Built) -> dict[str, Any]:
         "weight_bytes": built.report.num_weights * built.config.dtype.itemsize,
         "kv_bytes": cache.num_bytes,
         "load_seconds": round(built.report.seconds, 3),
+        "start_seconds": built.phases.seconds,
         "ops": list(choices.op_providers),
         "attention": choices.attention.name,
         "quantization": choices.quantization.name,

@@ -86,7 +86,9 @@ class ModelRunner:
                     self._forward.rehearse(most_tokens)
                 sampling()
             sampling()
+        built.phases.end("warm_up", choices.platform)
         num_graphs = self._forward.record(most_tokens) if recorded else 0
+        built.phases.end("recording", choices.platform)
         for provider in choices.op_providers.values():
             provider.warmed_up()
         return num_graphs

@@ -1,4 +1,4 @@
-"""What a start of the command line imports; bench/startup.py has the times that follow from it."""
+"""What a start of the command line imports; `inferd bench startup` has the times that follow."""
 
 from __future__ import annotations
 

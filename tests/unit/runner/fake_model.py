@@ -19,6 +19,7 @@ from inferd.plugin.registry import Registry
 from inferd.runner import model_runner
 from inferd.runner.build import Built
 from inferd.runner.model_runner import ModelRunner
+from inferd.runner.phases import Phases
 from inferd.testing.drive import reference_ops
 from inferd.types import Batch, RowStart, StepPlan
 
@@ -143,6 +144,7 @@ def make_runner(
         can_record=record is not None,
         record=record,
         scheduler_defaults={},
+        synchronize=lambda: None,
     )
     choices: Any = SimpleNamespace(
         platform=platform,
@@ -160,6 +162,7 @@ def make_runner(
         config.scheduler,
         CacheSize(blocks, 0, MAX_LEN),
         groups.allocate(backend, blocks, BLOCK, torch.device("cpu")),
+        Phases(),
     )
     monkeypatch.setattr(model_runner, "build", lambda config, host: built)
     catalog = SimpleNamespace(logits_processors=processors or Registry("logits processor"))

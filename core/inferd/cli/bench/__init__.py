@@ -1,4 +1,4 @@
-"""inferd bench: throughput, latency, serve and step. Only the chosen word is imported."""
+"""inferd bench: what there is to measure. Only the chosen word is imported."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ WORDS = {
     "throughput": "offline: tokens per second, KV use, preemptions, prefix hits",
     "latency": "offline: one batch; first token, time per step, its growth with the context",
     "serve": "drive an OpenAI-compatible server: TTFT, TPOT, ITL, E2EL, goodput",
+    "startup": "process start to first token, by phase; how fast the command line answers",
     "step": "one step of the worker: time by phase, torch calls by op and by layer",
 }
 

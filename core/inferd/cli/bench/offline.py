@@ -19,12 +19,17 @@ def make_llm(args: argparse.Namespace) -> LLM:
     """Raises what LLM raises."""
     from inferd.engine.llm import LLM
 
+    return LLM(**llm_options(args))
+
+
+def llm_options(args: argparse.Namespace) -> dict[str, Any]:
+    """The engine's flags as LLM takes them, in values that JSON has. Raises UsageError."""
     args.skip_tokenizer_init = True
     config = engine_config(args, args.model)
     options: dict[str, Any] = {}
     for section in SECTIONS:
-        options |= getattr(config, section).model_dump()
-    return LLM(**options)
+        options |= getattr(config, section).model_dump(mode="json")
+    return options
 
 
 def generate(llm: LLM, jobs: list[Job]) -> tuple[float, list[RequestOutput]]:
