@@ -1,8 +1,12 @@
-"""The model both engines load: a config with the shape, no weights, and a made-up tokenizer."""
+"""The model both engines load: a config with the shape, no weights, and a made-up tokenizer.
+
+`python -m bench.gpu.shapes llama8b FOLDER` writes it, for `--load-format dummy`.
+"""
 
 from __future__ import annotations
 
 import json
+import sys
 from itertools import product
 from pathlib import Path
 from string import ascii_lowercase
@@ -88,3 +92,7 @@ def _write_tokenizer(config: dict[str, Any], folder: Path) -> None:
 
 def _write(path: Path, content: dict[str, Any]) -> None:
     path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    print(write_model(sys.argv[1], Path(sys.argv[2])))

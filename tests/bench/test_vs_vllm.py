@@ -49,14 +49,6 @@ def test_a_peer_that_cannot_start_is_a_problem_with_its_log(tmp_path):
     assert "vllm, ttft: exit code 1" in done.stdout and "No module named" in done.stdout
 
 
-def test_a_trace_without_a_gpu_still_times_the_host(tmp_path):
-    flags = ("--shape", "tiny", "--batch", "2", "--context", "8", "--steps", "4", "--mixed", "4")
-    done = run(tmp_path, "bench.gpu.trace", *flags)
-    assert done.returncode == 0, done.stderr
-    assert "none: no kernel in the trace" in done.stdout
-    assert json.loads((tmp_path / "found.json").read_text())["host_ms_per_step"] > 0
-
-
 def test_the_hosts_parts_of_a_step_add_up(tmp_path):
     flags = ("--shape", "tiny", "--batch", "2", "--context", "8", "--steps", "4")
     done = run(tmp_path, "bench.gpu.host", *flags)

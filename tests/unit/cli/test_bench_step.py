@@ -11,7 +11,7 @@ from torch import nn
 from inferd.cli import main
 from inferd.cli.bench import probe as probe_module
 from inferd.cli.bench.probe import OUTSIDE, OpCounter, Probe
-from inferd.cli.bench.step import median_phases
+from inferd.cli.bench.step import KINDS, median_phases
 from inferd.cli.bench.step_plans import SAMPLING, DecodePlans
 from inferd.cli.bench.step_run import count_calls, layers_of
 from inferd.contracts.executor import WorkerInfo
@@ -113,6 +113,10 @@ def test_decode_plans_follow_the_prompts():
     plan = plans.decode(9, grown=3)
     assert (plan.step_id, plan.rows, plan.starts, plan.num_tokens) == (9, [0, 1], [8, 8], [1, 1])
     assert plan.samples == [True, True]
+
+
+def test_every_kind_of_sampling_has_its_parameters():
+    assert set(KINDS) == set(SAMPLING)
 
 
 def test_a_model_without_attention_has_no_layers():

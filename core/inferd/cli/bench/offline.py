@@ -7,8 +7,9 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from inferd.cli.bench.workload import Job
-from inferd.config.engine import SECTIONS
+from inferd.config.engine import SECTIONS, EngineConfig
 from inferd.config.flags import engine_config
+from inferd.contracts.executor import WorkerInfo
 from inferd.engine.outputs import RequestOutput
 
 if TYPE_CHECKING:
@@ -49,17 +50,21 @@ def generate(llm: LLM, jobs: list[Job]) -> tuple[float, list[RequestOutput]]:
 
 
 def setting(llm: LLM) -> dict[str, Any]:
+    return described(llm.info, llm.config)
+
+
+def described(info: WorkerInfo, config: EngineConfig) -> dict[str, Any]:
     """What a figure depends on, for the report."""
     import torch
 
     from inferd import __version__
 
-    known = llm.info.summary
+    known = info.summary
     names = ("platform", "architecture", "dtype", "attention", "ops", "weight_bytes", "kv_bytes")
     return {
         "inferd": __version__,
         "torch": torch.__version__,
-        "model": llm.config.model.model,
+        "model": config.model.model,
         "threads": torch.get_num_threads(),
         **{name: known[name] for name in names if name in known},
     }

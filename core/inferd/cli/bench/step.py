@@ -14,7 +14,7 @@ from inferd.errors import UsageError
 if TYPE_CHECKING:
     from inferd.config.engine import EngineConfig
 
-KINDS = ("greedy", "random", "top_k", "top_p", "penalties", "logprobs", "bias")
+KINDS = ("greedy", "random", "top_k", "top_p", "top_k_top_p", "penalties", "logprobs", "bias")
 MAX_GROUPS = 2  # of KV layers: full attention and one window
 MODEL = ("attention plan", "layers", "model outside layers", "output head")
 

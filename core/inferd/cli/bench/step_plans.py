@@ -15,6 +15,7 @@ SAMPLING = {
     "random": SamplingParams(),
     "top_k": SamplingParams(top_k=40),
     "top_p": SamplingParams(top_p=0.9),
+    "top_k_top_p": SamplingParams(temperature=0.8, top_k=50, top_p=0.95),
     "penalties": SamplingParams(temperature=0.0, repetition_penalty=1.1, presence_penalty=0.5),
     "logprobs": SamplingParams(temperature=0.0, logprobs=5),
     "bias": SamplingParams(temperature=0.0, logit_bias={5: 1.0}, min_tokens=8000, max_tokens=8100),

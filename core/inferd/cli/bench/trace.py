@@ -10,12 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from inferd.cli.bench.measures import percentile
-from inferd.cli.bench.report import pairs, table
 
 ON_DEVICE = ("kernel", "gpu_memcpy", "gpu_memset")
 CALLS = ("cuda_runtime", "cuda_driver")
 WAITING = ("Synchronize", "StreamWaitValue")
-TOP = 25
 SMALL_GAP_US = 2.0  # back-to-back kernels of one graph
 Event = dict[str, Any]
 Interval = tuple[float, float]
@@ -108,52 +106,3 @@ def calls(events: Iterable[Event], steps: int, ms_per_step: float) -> dict[str, 
             for row in by_name(made)[:10]
         },
     }
-
-
-def report(values: dict[str, Any]) -> str:
-    mixed = f" + {values['mixed']} prompt tokens" if values["mixed"] else ""
-    title = f"{values['batch']} sequences of {values['context']}{mixed}, {values['steps']} steps"
-    rows = [
-        ("step", f"{values['ms_per_step']:.3f} ms ({values['ms_per_step_profiled']:.3f} profiled)"),
-        ("host", f"{values['host_ms_per_step']:.3f} ms per step, waiting left out"),
-        ("waiting", f"{values['waited_ms_per_step']:.3f} ms per step for the device"),
-    ]
-    if "gpu_busy" not in values:
-        return pairs(title, [*rows, ("GPU", "none: no kernel in the trace")])
-    rows += _device_rows(values)
-    kernels = [_kernel_row(row, values["steps"]) for row in values["kernels"][:TOP]]
-    made = [[name, *map(str, pair)] for name, pair in values["calls_per_step"].items()]
-    return "\n".join(
-        [
-            pairs(title, rows),
-            table(["kernel", "per step", "us per step", "median us"], kernels),
-            table(["host call", "per step", "us per step"], made),
-        ]
-    )
-
-
-def _kernel_row(row: dict[str, Any], steps: int) -> list[str]:
-    per_step = row["count"] / steps, row["total_ms"] * 1e3 / steps
-    return [row["name"][:76], *(f"{value:.1f}" for value in (*per_step, row["median_us"]))]
-
-
-def _device_rows(values: dict[str, Any]) -> list[tuple[str, str]]:
-    found, steps = values["gaps"], values["steps"]
-    whole = values["ms_per_step"] * steps
-    rows = [
-        ("GPU busy", f"{values['gpu_busy']:.2%} of {values['gpu_wall_ms']:.1f} ms, profiled"),
-        ("", f"{values['gpu_busy_ms'] / whole:.2%} of as many steps without the profiler"),
-    ]
-    if found["count"]:
-        rows += [
-            ("gaps", f"{found['total_us'] / steps:.1f} us per step in {found['count']}"),
-            (
-                "",
-                f"{found['over_2us']} over 2 us, p99 {found['p99_us']}, max {found['largest_us']}",
-            ),
-        ]
-        rows += [
-            ("gap before", f"{size / steps:.2f} us per step: {name[:70]}")
-            for name, size in found["before_us"].items()
-        ]
-    return rows
