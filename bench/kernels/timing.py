@@ -1,39 +1,32 @@
-"""Times of kernels, from CUDA graphs."""
+"""`inferd.cli.bench.timing` on this machine's GPU."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
-from statistics import median
 
-import torch
+from inferd.cli.bench import timing
+from inferd.config.engine import EngineConfig
+from inferd.contracts.platform import Platform
+from inferd.host.host import Host
+from inferd.runner.choices import choose_platform
 
 
-def graph_time(run: Callable[[], object], replays: int = 9) -> float:
+@functools.cache
+def gpu() -> Platform:
+    """The platform that a worker would have. Raises SystemExit where nothing can be recorded."""
+    platform = choose_platform(EngineConfig.of("none"), Host())
+    if not platform.can_record:
+        raise SystemExit(f"these figures are of a GPU, and the platform here is {platform.name}")
+    platform.prepare()
+    return platform
+
+
+def graph_time(run: Callable[[], object], rounds: int = timing.ROUNDS) -> float:
     """Seconds of one replay of a graph of `run`: the median."""
-    stream = torch.cuda.Stream()
-    stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream):
-        run()  # compiles
-    stream.synchronize()
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, stream=stream):
-        run()
-    graph.replay()
-    return median(_time(graph.replay) for _ in range(replays))
+    return timing.seconds_of(gpu(), run, rounds)
 
 
-def copy_rate(size: int = 1 << 30) -> float:
+def copy_rate() -> float:
     """TB/s read and written by a copy on the device."""
-    source = torch.empty(size, dtype=torch.uint8, device="cuda")
-    to = torch.empty_like(source)
-    to.copy_(source)
-    return 2 * size / median(_time(lambda: to.copy_(source)) for _ in range(9)) / 1e12
-
-
-def _time(run: Callable[[], object]) -> float:
-    begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-    begin.record()
-    run()
-    end.record()
-    end.synchronize()
-    return begin.elapsed_time(end) / 1e3
+    return timing.copy_rate(gpu()) / 1e12

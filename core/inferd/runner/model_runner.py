@@ -38,8 +38,8 @@ class ModelRunner:
             self._setup(build(config, host), config, host)
 
     def _setup(self, built: Built, config: EngineConfig, host: Host) -> None:
+        self.built = built
         device = built.choices.platform.device
-        self._caches = built.caches
         block_size = config.cache.block_size
         self.table = RequestTable(
             built.scheduler.max_num_seqs,
@@ -136,7 +136,7 @@ class ModelRunner:
         if plan.new_blocks:
             self.table.append_blocks(plan.new_blocks)
         for source, target in plan.copies:
-            for k_BSGE, v_BSGE in dict.fromkeys(self._caches):
+            for k_BSGE, v_BSGE in dict.fromkeys(self.built.caches):
                 k_BSGE[target] = k_BSGE[source]
                 v_BSGE[target] = v_BSGE[source]
 

@@ -100,7 +100,7 @@ def test_phases_are_medians_and_the_model_is_no_host_time():
 
 
 def test_plans_give_every_row_and_group_its_own_blocks():
-    plans = DecodePlans(INFO, rows=3, context=5, steps=6)
+    plans = DecodePlans(INFO, [5] * 3, steps=6)
     starts = [plan.new_rows[0] for plan in plans.prefills(7, SAMPLING["greedy"])]
     blocks = [block for start in starts for table in start.block_ids for block in table]
     assert len(blocks) == len(set(blocks)) == 3 * 2 * 3  # rows, groups, blocks of 4 for 12 tokens
@@ -109,14 +109,25 @@ def test_plans_give_every_row_and_group_its_own_blocks():
 
 
 def test_decode_plans_follow_the_prompts():
-    plans = DecodePlans(INFO, rows=2, context=5, steps=6)
+    plans = DecodePlans(INFO, [5, 7], steps=6)
     plan = plans.decode(9, grown=3)
-    assert (plan.step_id, plan.rows, plan.starts, plan.num_tokens) == (9, [0, 1], [8, 8], [1, 1])
+    assert (plan.step_id, plan.rows, plan.starts, plan.num_tokens) == (9, [0, 1], [8, 10], [1, 1])
     assert plan.samples == [True, True]
 
 
 def test_every_kind_of_sampling_has_its_parameters():
     assert set(KINDS) == set(SAMPLING)
+
+
+def test_rows_may_begin_with_a_decode():
+    plan = DecodePlans(INFO, [5, 7], steps=6).begin(3, SAMPLING["greedy"])
+    assert plan.starts == [5, 7] and plan.num_tokens == [1, 1]
+    assert [len(start.prompt_ids) for start in plan.new_rows] == [6, 8]
+
+
+def test_plans_that_do_not_fit_the_cache_are_refused():
+    with pytest.raises(ValueError, match="48 blocks per KV group, of 49"):
+        DecodePlans(INFO, [189], steps=1)
 
 
 def test_a_model_without_attention_has_no_layers():

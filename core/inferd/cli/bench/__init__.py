@@ -17,6 +17,7 @@ WORDS = {
     "latency": "offline: one batch; first token, time per step, its growth with the context",
     "serve": "drive an OpenAI-compatible server: TTFT, TPOT, ITL, E2EL, goodput",
     "startup": "process start to first token, by phase; how fast the command line answers",
+    "roofline": "rates of this device; each kernel of a step, and the step, beside them",
     "profile": "a trace of steady steps: busy device, gaps, host, top kernels or operators",
     "step": "one step of the worker: time by phase, torch calls by op and by layer",
 }

@@ -29,14 +29,16 @@ class StepBench:
         self.runner: Any = ModelRunner(config, Host.from_selection(config.plugins.plugins))
         self._context, self._num_iters = context, num_iters
         self._step_id = 0
-        layers = layers_of(self.runner._forward._model)
+        layers = layers_of(self.runner.built.model)
         self.num_layers = len(layers)
         self._probe = Probe()
         _watch(self.runner, layers, self._probe)
 
     def measure(self, batch_size: int, sampling: str, *, count_ops: bool) -> dict[str, Any]:
         """Medians over the steps; the calls are those of one more step."""
-        plans = DecodePlans(self.runner.info, batch_size, self._context, self._num_iters + WARMUP)
+        plans = DecodePlans(
+            self.runner.info, [self._context] * batch_size, self._num_iters + WARMUP
+        )
         for plan in plans.prefills(self._step_id, SAMPLING[sampling]):
             self._run(plan)
         for grown in range(WARMUP - 1):
