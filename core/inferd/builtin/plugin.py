@@ -88,7 +88,7 @@ def inferd_register_commands(registry: Registry[Any]) -> None:
         "chat": "talk with a model in the terminal",
         "models": "list, pull and show models",
         "plugins": "list, explain, check and create plugins",
-        "bench": "measure throughput, latency, serving, starts and steps; profile them",
+        "bench": "measure throughput, latency, serving, starts, steps and kernels",
         "doctor": "check this machine and installation",
     }
     for word, summary in summaries.items():

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from inferd.cli.bench.measures import Goodput, arrivals, fit_line, percentile, summary
+from inferd.cli.bench.measures import Goodput, arrivals, curve, fit_line, percentile, summary
 from inferd.errors import UsageError
 
 
@@ -21,6 +21,12 @@ def test_percentiles_are_numpys(percent, count):
 def test_a_summary_has_the_mean_and_three_percentiles():
     assert summary([3.0, 1.0, 2.0]) == {"mean": 2.0, "p50": 2.0, "p90": 2.8, "p99": 2.98}
     assert summary([]) is None
+
+
+def test_a_curve_goes_from_the_least_to_the_most():
+    points = curve([float(i) for i in range(101)])
+    assert (points[0], points[1], points[-2], points[-1]) == ((0, 0), (5, 5), (99, 99), (100, 100))
+    assert curve([]) == []
 
 
 def test_the_line_is_fitted_and_needs_two_contexts():

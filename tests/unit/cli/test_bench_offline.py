@@ -7,6 +7,8 @@ import json
 import pytest
 
 from inferd.cli import main
+from inferd.cli.bench.latency import text as latency_text
+from inferd.cli.bench.throughput import MOST_POINTS, Watch
 from inferd.testing.tiny import write_checkpoint
 
 
@@ -48,18 +50,46 @@ def test_throughput_shows_preemptions(tiny, capsys):
     assert 0 < values["kv_use_mean"] <= values["kv_use_peak"] <= 1
 
 
+def test_a_timeline_is_thinned_and_has_rates():
+    watch = Watch(None, [(i * 0.5, i, 2, 1, i * 10) for i in range(MOST_POINTS + 1)])
+    timeline = watch.timeline(num_blocks=1000)
+    assert len(timeline) == MOST_POINTS // 2
+    assert timeline[0] == {
+        "seconds": 1.0,
+        "kv_use": 0.002,
+        "running": 2,
+        "waiting": 1,
+        "tokens_per_s": 20.0,
+    }
+    assert Watch(None, []).timeline(1000) == []
+
+
 def test_latency_fits_over_the_contexts(tiny, capsys):
     words = ["--input-len", "16", "64", "--output-len", "4", "--num-iters", "1"]
     values = bench(capsys, "latency", "--model", tiny, *words, "--batch-size", "2")
-    assert [row["mean_context"] for row in values["contexts"]] == [18, 66]
-    low, high = (row["ms_per_step"] for row in values["contexts"])
-    assert values["fit_us_per_context_token"] == pytest.approx((high - low) / 48 * 1e3, abs=1e-3)
+    (batch,) = values["batches"]
+    assert [row["mean_context"] for row in batch["contexts"]] == [18, 66]
+    low, high = (row["ms_per_step"] for row in batch["contexts"])
+    assert batch["fit_us_per_context_token"] == pytest.approx((high - low) / 48 * 1e3, abs=1e-3)
+
+
+def test_latency_takes_sizes_of_batch_prompt_and_answer(tiny, capsys):
+    words = ["--input-len", "8", "24", "--output-len", "3", "5", "--num-iters", "1"]
+    values = bench(capsys, "latency", "--model", tiny, *words, "--batch-size", "1", "3")
+    assert [batch["batch_size"] for batch in values["batches"]] == [1, 3]
+    for batch in values["batches"]:
+        sizes = [(row["input_len"], row["output_len"]) for row in batch["contexts"]]
+        assert sizes == [(8, 3), (8, 5), (24, 3), (24, 5)]
+        tokens = batch["contexts"][0]["output_tokens_per_s"]
+        step_s = batch["contexts"][0]["ms_per_step"] / 1e3
+        assert tokens == pytest.approx(batch["batch_size"] / step_s, rel=1e-2)
+    assert "batch 3" in latency_text(values) and "us x context" in latency_text(values)
 
 
 def test_latency_of_one_context_has_no_fit(tiny, capsys):
     words = ["--input-len", "16", "--output-len", "3", "--num-iters", "1"]
     values = bench(capsys, "latency", "--model", tiny, *words)
-    assert values["fit_fixed_ms"] is None
+    assert values["batches"][0]["fit_fixed_ms"] is None
 
 
 def test_latency_needs_a_second_token(tiny, capsys):

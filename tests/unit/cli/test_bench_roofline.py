@@ -11,6 +11,7 @@ import torch
 from inferd.cli import main
 from inferd.cli.bench import timing
 from inferd.cli.bench.calls import Capture, attended, linear_cost, num_bytes
+from inferd.cli.bench.pages import PAGES
 from inferd.cli.bench.roofline import contexts_of, text
 from inferd.cli.bench.timing import Limits, seconds_of
 from inferd.config.engine import EngineConfig
@@ -142,6 +143,8 @@ def test_a_roofline_of_a_tiny_model(tiny, capsys):
         limits = sum(kernel["limit_ms"] for kernel in step["kernels"])
         assert step["limit_ms"] == pytest.approx(limits, abs=2e-3)
         assert parts["linears"]["calls"] == 13
+    charts = PAGES["roofline"](values).charts
+    assert [chart.title for chart in charts][-1] == "Prompt of 24 tokens"
     shown = text(values)
     assert "gate_up_proj" in shown and "2x30+1x40" in shown and "prompt of 24 tokens" in shown
 

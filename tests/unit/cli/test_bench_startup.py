@@ -36,7 +36,9 @@ def test_the_median_start_counts_and_torch_is_left_out():
 def test_a_real_start_cold_and_warm(tmp_path, capsys):
     write_checkpoint(tmp_path, num_hidden_layers=2)
     words = ["--model", str(tmp_path), "--dtype", "float32", "--cold", "--num-iters", "1"]
-    assert main(["bench", "startup", *words, "--json"]) == 0
+    page = tmp_path / "report.html"
+    assert main(["bench", "startup", *words, "--json", "--html", str(page)]) == 0
+    assert "inferd --help" in page.read_text() and "import torch" in page.read_text()
     values = json.loads(capsys.readouterr().out)
     assert list(values["phases_s"]) == list(values["cold_phases_s"]) == list(PHASES)
     assert all(seconds >= 0 for seconds in values["phases_s"].values())

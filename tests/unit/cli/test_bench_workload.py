@@ -81,4 +81,4 @@ def test_nothing_to_do_is_refused():
 
 def test_bench_says_what_it_can_measure(capsys):
     assert main(["bench"]) == 2
-    assert "inferd bench throughput|latency|serve|step" in capsys.readouterr().err
+    assert "inferd bench throughput|latency|serve|startup|" in capsys.readouterr().err

@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from inferd.cli.bench.report import Report
@@ -21,6 +22,7 @@ WORDS = {
     "profile": "a trace of steady steps: busy device, gaps, host, top kernels or operators",
     "step": "one step of the worker: time by phase, torch calls by op and by layer",
 }
+WITH_PAGE = ("throughput", "latency", "serve", "startup", "roofline")  # pages.PAGES
 
 
 class BenchCommand(Command):
@@ -32,16 +34,27 @@ class BenchCommand(Command):
             each = words.add_parser(word, help=summary, description=summary, allow_abbrev=False)
             each.add_argument("--model", default="smollm2", help="a directory, .gguf, id or alias")
             each.add_argument("--json", action="store_true", help="one JSON object")
+            if word in WITH_PAGE:
+                each.add_argument("--html", type=Path, metavar="FILE", help="a report with charts")
             _module(word).add_flags(each)
 
     def run(self, args: argparse.Namespace) -> int:
         if args.word is None:
             raise UsageError(f"say what to measure: inferd bench {'|'.join(WORDS)}")
         report: Report = _module(args.word).run(args)
+        if args.word in WITH_PAGE and args.html is not None:
+            _write_page(args.html, args.word, report)
         print(json.dumps(report.values) if args.json else report.text, flush=True)
         for complaint in report.complaints:
             print(f"inferd bench: {complaint}", file=sys.stderr)
         return 3 if report.complaints else 0
+
+
+def _write_page(path: Path, word: str, report: Report) -> None:
+    from inferd.cli.bench.html import write_page
+    from inferd.cli.bench.pages import PAGES
+
+    write_page(path, PAGES[word](report.values), report)
 
 
 def _module(word: str) -> Any:

@@ -33,6 +33,12 @@ def summary(values: Sequence[float]) -> dict[str, float] | None:
     return {name: round(value, 3) for name, value in found.items()}
 
 
+def curve(values: Sequence[float]) -> list[tuple[int, float]]:
+    """(percent, value) over the whole distribution, for a plot."""
+    points = (*range(0, 100, 5), 99, 100) if values else ()
+    return [(percent, round(percentile(values, percent), 3)) for percent in points]
+
+
 def fit_line(x: Sequence[float], y: Sequence[float]) -> tuple[float, float] | None:
     """Least squares (a, b) of y = a + b x; None when the x do not differ."""
     if len(set(x)) < 2:

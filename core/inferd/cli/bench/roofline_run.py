@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from inferd.cli.bench.calls import ATTENTION, Call, Capture, num_bytes
-from inferd.cli.bench.step_plans import SAMPLING, DecodePlans
+from inferd.cli.bench.step_plans import SAMPLING, DecodePlans, blocks_per_row
 from inferd.cli.bench.timing import Limits, seconds_of
 from inferd.config.engine import EngineConfig
 from inferd.host.host import Host
@@ -95,8 +95,7 @@ class Roofline:
     def _calls(self, plan: StepPlan) -> list[Call]:
         """What the step calls, in its order: the inputs, the model, the likeliest tokens."""
         prepare, batch = self._prepared(plan)
-        contexts = [start + n for start, n in zip(plan.starts, plan.num_tokens, strict=True)]
-        with Capture(self._built, plan.num_tokens, contexts) as capture:
+        with Capture(self._built, plan.num_tokens, _contexts(plan)) as capture:
             _, logits_RV = self._forward.run(batch)
         pick = self._built.choices.ops.argmax
         last = Call("argmax", lambda: pick(logits_RV), num_bytes(logits_RV), 0)
@@ -105,21 +104,26 @@ class Roofline:
     def _prepared(self, plan: StepPlan) -> tuple[Callable[[], object], Batch]:
         """The batch as the step has it: what is recorded does not know its lengths on the host."""
         choices = self._built.choices
-        recorded = choices.platform.can_record and choices.attention.recordable
-        if not recorded or plan.total_tokens > MOST_TOKENS:
-            return lambda: self._inputs.batch(plan), self._inputs.batch(plan)
+        recordable = choices.platform.can_record and choices.attention.recordable
+        recorded = recordable and plan.total_tokens <= MOST_TOKENS
+        table, contexts = self.runner.table, _contexts(plan)
+        blocks = blocks_per_row(max(contexts), self.runner.info.block_size)
         host = step_array(plan.rows, plan.starts, plan.num_tokens)
         step_3X = torch.from_numpy(host).to(self._platform.device)
+        is_decode = plan.total_tokens == len(plan.rows)
 
         def prepare() -> Batch:
             return self._inputs.of_array(
                 step_3X,
                 num_tokens=plan.total_tokens,
-                num_decodes=len(plan.rows),
-                width=self.runner.table.max_blocks,
+                num_decodes=len(plan.rows) if recorded or is_decode else 0,
+                width=table.max_blocks if recorded else blocks,
             )
 
-        return prepare, prepare()
+        batch = prepare()
+        if not recorded:
+            batch.query_lens, batch.context_lens = plan.num_tokens, contexts
+        return prepare, batch
 
     def _figures(self, plan: StepPlan, seconds: float) -> Figures:
         calls = self._calls(plan)
@@ -169,6 +173,10 @@ class Roofline:
 def _numbered(plan: StepPlan, step_id: int) -> StepPlan:
     fields = (plan.rows, plan.epochs, plan.num_tokens, plan.starts, plan.samples)
     return StepPlan(step_id, *fields)
+
+
+def _contexts(plan: StepPlan) -> list[int]:
+    return [start + n for start, n in zip(plan.starts, plan.num_tokens, strict=True)]
 
 
 def _in_order(calls: Iterable[Call]) -> list[str]:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from inferd.cli.bench.measures import Goodput, summary
+from inferd.cli.bench.measures import Goodput, curve, summary
 from inferd.cli.bench.outcome import Outcome
 from inferd.cli.bench.report import pairs, table
 
@@ -38,9 +38,13 @@ def summarize(
         "output_tokens_per_s": round(tokens_out / seconds, 2),
         "total_tokens_per_s": round((tokens_in + tokens_out) / seconds, 2),
     }
-    for name in ("ttft", "tpot", "e2el"):
-        values[f"{name}_ms"] = summary([v for t in times if (v := t[name]) is not None])
-    values["itl_ms"] = summary([gap for outcome in good for gap in outcome.gaps_ms])
+    found = {
+        name: [v for each in times if (v := each[name]) is not None]
+        for name in ("ttft", "tpot", "e2el")
+    }
+    found["itl"] = [gap for outcome in good for gap in outcome.gaps_ms]
+    values |= {f"{name}_ms": summary(each) for name, each in found.items()}
+    values["curves_ms"] = {name: curve(each) for name, each in found.items()}
     if goodput is not None:
         values["goodput"] = _goodput(goodput, times, len(outcomes), seconds)
     return values
@@ -72,10 +76,10 @@ def text(values: dict[str, Any]) -> str:
         rows.insert(0, ("server ready", f"{values['ready_s']:.2f} s after its start"))
     if "goodput" in values:
         rows.append(("goodput", _goodput_line(values["goodput"])))
-    return f"{pairs(_title(values), rows)}\n{_times_table(values)}"
+    return f"{pairs(title(values), rows)}\n{_times_table(values)}"
 
 
-def _title(values: dict[str, Any]) -> str:
+def title(values: dict[str, Any]) -> str:
     rate = values["request_rate"]
     pace = "all at once" if rate is None else f"{rate:g} requests/s ({values['arrivals']})"
     limit = values["max_concurrency"]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import statistics
 import threading
+import time
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from inferd.cli.bench.offline import generate, make_llm, setting, setting_line
@@ -16,7 +18,9 @@ from inferd.config.flags import add_engine_flags
 if TYPE_CHECKING:
     from inferd.engine.llm import LLM
 
-SAMPLE_S = 0.01  # how often the KV use is read
+SAMPLE_S = 0.01  # how often the counters are read
+MOST_POINTS = 200  # of them in the report
+Seen = tuple[float, int, int, int, int]  # seconds; blocks used, running, waiting, tokens computed
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -35,27 +39,45 @@ def run(args: argparse.Namespace) -> Report:
 
 
 @dataclass(slots=True)
-class KVUse:
-    """Context manager: blocks in use over time, read from a thread."""
+class Watch:
+    """Context manager: the engine's counters over time, read from a thread."""
 
     llm: LLM
-    seen: list[int] = field(default_factory=list)
+    seen: list[Seen] = field(default_factory=list)
     _end: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
 
-    def __enter__(self) -> KVUse:
+    def __enter__(self) -> Watch:
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
         return self
 
     def _watch(self) -> None:
+        started = time.perf_counter()
         while not self._end.wait(SAMPLE_S):
-            self.seen.append(self.llm.stats().num_blocks_used)
+            now = self.llm.stats()
+            seconds = time.perf_counter() - started
+            seen = (seconds, now.num_blocks_used, now.num_running, now.num_waiting, now.num_tokens)
+            self.seen.append(seen)
 
     def __exit__(self, *_: object) -> None:
         self._end.set()
         assert self._thread is not None
         self._thread.join()
+
+    def timeline(self, num_blocks: int) -> list[dict[str, float]]:
+        """At most MOST_POINTS moments; tokens per second are those since the one before."""
+        kept = self.seen[:: -(-len(self.seen) // MOST_POINTS) or 1]
+        return [
+            {
+                "seconds": round(now[0], 3),
+                "kv_use": round(now[1] / num_blocks, 4),
+                "running": now[2],
+                "waiting": now[3],
+                "tokens_per_s": round((now[4] - before[4]) / (now[0] - before[0]), 1),
+            }
+            for before, now in pairwise(kept)
+        ]
 
 
 def measure(llm: LLM, jobs: list[Job]) -> dict[str, Any]:
@@ -63,12 +85,13 @@ def measure(llm: LLM, jobs: list[Job]) -> dict[str, Any]:
     import copy
 
     before = copy.copy(llm.stats())
-    with KVUse(llm) as use:
+    with Watch(llm) as watch:
         seconds, outputs = generate(llm, jobs)
     after = llm.stats()
     num_in = sum(len(job.prompt_ids) for job in jobs)
     num_out = sum(len(output.outputs[0].token_ids) for output in outputs)
-    blocks, seen = llm.info.num_blocks, use.seen or [0]
+    blocks = llm.info.num_blocks
+    used = [seen[1] for seen in watch.seen] or [0]
     return {
         "seconds": round(seconds, 4),
         "requests": len(jobs),
@@ -79,11 +102,12 @@ def measure(llm: LLM, jobs: list[Job]) -> dict[str, Any]:
         "requests_per_s": round(len(jobs) / seconds, 3),
         "steps": after.num_steps - before.num_steps,
         "kv_blocks": blocks,
-        "kv_use_peak": round(max(seen) / blocks, 4),
-        "kv_use_mean": round(statistics.fmean(seen) / blocks, 4),
+        "kv_use_peak": round(max(used) / blocks, 4),
+        "kv_use_mean": round(statistics.fmean(used) / blocks, 4),
         "preemptions": after.num_preemptions - before.num_preemptions,
         "prefix_hit_tokens": after.prefix_hits - before.prefix_hits,
         "prefix_queried_tokens": after.prefix_queries - before.prefix_queries,
+        "timeline": watch.timeline(blocks),
     }
 
 
