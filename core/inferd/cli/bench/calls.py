@@ -122,7 +122,7 @@ def _watched(name: str, module: nn.Module) -> Iterator[tuple[str, str, int, Cost
         case Embedding():
             yield "forward", "embedding", 1, lambda _, out: (2 * num_bytes(out), 0)
         case Rotary():
-            yield "forward", "rope angles", 1, lambda _, out: (2 * num_bytes(out), 0)
+            yield "forward", "rope angles", 1, lambda *_: (0, 0)
         case Attention():
             yield "_rope_kv_write", "rope, KV write", 1, lambda args, _: (2 * num_bytes(args[0]), 0)
 
