@@ -103,9 +103,7 @@ class Roofline:
 
     def _prepared(self, plan: StepPlan) -> tuple[Callable[[], object], Batch]:
         """The batch as the step has it: what is recorded does not know its lengths on the host."""
-        choices = self._built.choices
-        recordable = choices.platform.can_record and choices.attention.recordable
-        recorded = recordable and plan.total_tokens <= MOST_TOKENS
+        recorded = self._forward.recordable and plan.total_tokens <= MOST_TOKENS
         table, contexts = self.runner.table, _contexts(plan)
         blocks = blocks_per_row(max(contexts), self.runner.info.block_size)
         host = step_array(plan.rows, plan.starts, plan.num_tokens)
