@@ -15,8 +15,12 @@ PLUGINS = {
     "hw_rocm": "hw_rocm",
 }
 NEED_A_MODEL = (  # they run one, and core has none of its own
+    "cli/test_bench_html.py",
     "cli/test_bench_offline.py",
+    "cli/test_bench_profile.py",
+    "cli/test_bench_roofline.py",
     "cli/test_bench_server.py",
+    "cli/test_bench_startup.py",
     "cli/test_bench_step.py",
     "loading/test_weights.py",
 )

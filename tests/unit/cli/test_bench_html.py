@@ -118,4 +118,6 @@ def test_every_word_with_a_page_has_one():
 def test_a_file_that_cannot_be_written_is_said(tiny, tmp_path, capsys):
     words = ["--model", tiny, "--input-len", "8", "--output-len", "2", "--num-iters", "1"]
     assert main(["bench", "latency", *words, "--html", str(tmp_path / "no" / "x.html")]) == 2
-    assert "--html" in capsys.readouterr().err
+    assert "there is no folder" in capsys.readouterr().err
+    assert main(["bench", "latency", *words, "--html", str(tmp_path)]) == 2
+    assert "Is a directory" in capsys.readouterr().err

@@ -112,3 +112,8 @@ def test_more_sequences_than_fit_are_refused(tiny, capsys):
     assert "--max-num-seqs 2" in capsys.readouterr().err
     assert bench(tiny, *words, "--num-blocks", "8", "--max-model-len", "96") == 2
     assert "blocks of KV cache" in capsys.readouterr().err
+
+
+def test_a_trace_goes_to_a_folder_that_is_there(tiny, capsys, tmp_path):
+    assert bench(tiny, "--trace", str(tmp_path / "no" / "trace.json")) == 2
+    assert "there is no folder" in capsys.readouterr().err

@@ -41,9 +41,12 @@ class BenchCommand(Command):
     def run(self, args: argparse.Namespace) -> int:
         if args.word is None:
             raise UsageError(f"say what to measure: inferd bench {'|'.join(WORDS)}")
+        page: Path | None = getattr(args, "html", None)
+        if page is not None and not page.parent.is_dir():  # said before anything is measured
+            raise UsageError(f"--html {page}: there is no folder {page.parent}")
         report: Report = _module(args.word).run(args)
-        if args.word in WITH_PAGE and args.html is not None:
-            _write_page(args.html, args.word, report)
+        if page is not None:
+            _write_page(page, args.word, report)
         print(json.dumps(report.values) if args.json else report.text, flush=True)
         for complaint in report.complaints:
             print(f"inferd bench: {complaint}", file=sys.stderr)

@@ -34,6 +34,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> Report:
     if min(args.batch_size, args.input_len, args.num_iters) < 1 or args.mixed < 0:
         raise UsageError("--batch-size, --input-len and --num-iters must be at least 1")
+    if args.trace is not None and not args.trace.parent.is_dir():
+        raise UsageError(f"--trace {args.trace}: there is no folder {args.trace.parent}")
     args.skip_tokenizer_init = True
     output_len = _output_len(args)
     args.max_model_len = args.max_model_len or max(args.input_len + output_len, args.mixed) + 1
