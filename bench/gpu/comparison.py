@@ -124,7 +124,7 @@ class Comparison:
 
 
 def _flat(figures: dict[str, Any]) -> dict[str, float]:
-    """The seconds of a start, those of its phases by their names."""
-    phases = {f"{name}_s": seconds for name, seconds in figures["phases_s"].items()}
+    """The seconds of a start; phases are named so that they do not meet those of vLLM."""
+    phases = {f"{name}_phase_s": seconds for name, seconds in figures["phases_s"].items()}
     totals = {name: value for name, value in figures.items() if isinstance(value, float)}
     return phases | totals

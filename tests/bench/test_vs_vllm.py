@@ -36,7 +36,7 @@ def test_every_section_has_its_figures(tmp_path):
     assert sections.keys() >= {"start", "w1", "w3", "batch128", "ttft", "prefill", "startup"}
     assert sections["w1"]["out_tok_s"] > 0
     assert sections["sampled"].keys() >= {"greedy_ms", "sampled_ratio", "logprobs_ratio"}
-    assert sections["startup"].keys() >= {"over_torch_s", "cold_over_warm_s", "engine_s"}
+    assert sections["startup"].keys() >= {"over_torch_s", "cold_over_warm_s", "engine_phase_s"}
     served = sections["served64"]
     assert served["requests"] == 26 and served["failed"] == 0 and served["tokens_per_piece"] == 1.0
     assert done.returncode == 0 and "served64 ttft_p99_ms" in done.stdout

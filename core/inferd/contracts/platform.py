@@ -76,4 +76,4 @@ class Platform(ABC):
         raise NotImplementedError(f"{self.name} cannot record {run}")
 
     def synchronize(self) -> None:  # noqa: B027 - a device without a queue has nothing to wait for
-        """Wait for submitted work; only for benchmarks and shutdown."""
+        """Wait for submitted work; only at start, for benchmarks and at shutdown."""

@@ -37,13 +37,15 @@ def run(args: argparse.Namespace) -> Report:
     if args.trace is not None and not args.trace.parent.is_dir():
         raise UsageError(f"--trace {args.trace}: there is no folder {args.trace.parent}")
     args.skip_tokenizer_init = True
-    output_len = _output_len(args)
-    args.max_model_len = args.max_model_len or max(args.input_len + output_len, args.mixed) + 1
+    sizes = (args.batch_size, args.input_len, args.num_iters)
+    budget = int(args.max_num_batched_tokens or SchedulerOptions().max_num_batched_tokens)
+    longest = args.input_len + output_len(*sizes, budget)
+    args.max_model_len = args.max_model_len or max(longest, args.mixed) + 1
     from inferd.cli.bench.profile_run import SteadySteps, profile_steps
 
     steps = SteadySteps(engine_config(args, args.model), args.mixed, args.sampling)
     try:
-        steps.prefill(args.batch_size, args.input_len, output_len, WARMUP)
+        steps.prefill(*sizes)
         found = profile_steps(steps, args.num_iters, args.trace)
         values = {**steps.setting(), **_described(args), **found}
     finally:
@@ -51,11 +53,10 @@ def run(args: argparse.Namespace) -> Report:
     return Report(values, text(values))
 
 
-def _output_len(args: argparse.Namespace) -> int:
-    """Enough for a request to decode until the last step that is measured."""
-    budget = int(args.max_num_batched_tokens or SchedulerOptions().max_num_batched_tokens)
-    prefill = -(-args.batch_size * args.input_len // max(1, budget - args.batch_size))
-    return int(prefill + SLACK + WARMUP + 2 * args.num_iters)
+def output_len(batch_size: int, input_len: int, num_iters: int, budget: int) -> int:
+    """Enough for a request to decode until the last step; prompts fill steps of `budget` tokens."""
+    prefill = -(-batch_size * input_len // max(1, budget - batch_size))
+    return prefill + SLACK + WARMUP + 2 * num_iters
 
 
 def _described(args: argparse.Namespace) -> dict[str, Any]:

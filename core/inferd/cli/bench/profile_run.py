@@ -13,6 +13,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from inferd.cli.bench.offline import described
+from inferd.cli.bench.profile import WARMUP, output_len
 from inferd.cli.bench.step_plans import SAMPLING
 from inferd.cli.bench.trace import busy, calls, read_events
 from inferd.cli.bench.workload import draw
@@ -34,6 +35,7 @@ class SteadySteps:
         self._params = SAMPLING[sampling]
         self._engine = Engine(config, Host.of(config.plugins))
         self._info = self._engine.start()
+        self._scheduler = config.scheduler.preferring(self._info.scheduler)
         self._inputs = InputProcessor(self._info, None, [], random.Random(0))
         self._num_added = 0
         self.device = torch.device(self._info.summary["device"])
@@ -41,15 +43,21 @@ class SteadySteps:
     def setting(self) -> dict[str, Any]:
         return described(self._info, self._config)
 
-    def prefill(self, batch_size: int, input_len: int, output_len: int, warmup: int) -> None:
-        """Until every request has its first token, then `warmup` steps. Raises UsageError."""
-        self._check_room(batch_size, input_len + output_len)
+    def prefill(self, batch_size: int, input_len: int, num_iters: int) -> None:
+        """Until every request has its first token, then some steps. Raises UsageError.
+
+        Requests then decode for twice `num_iters` more.
+        """
+        num_output = output_len(
+            batch_size, input_len, num_iters, self._scheduler.max_num_batched_tokens
+        )
+        self._check_room(batch_size, input_len + num_output)
         for _ in range(batch_size):
-            self._add(input_len, output_len)
+            self._add(input_len, num_output)
         seen: set[str] = set()
         while len(seen) < batch_size:
             seen |= {output.request_id for output in self._engine.step()}
-        for _ in range(warmup):
+        for _ in range(WARMUP):
             self.step()
 
     def step(self) -> None:
@@ -84,7 +92,7 @@ class SteadySteps:
 
     def _check_room(self, batch_size: int, tokens: int) -> None:
         info = self._info
-        rows = self._config.scheduler.preferring(info.scheduler).max_num_seqs
+        rows = self._scheduler.max_num_seqs
         needed = batch_size + (2 if self._mixed else 0)
         if needed > rows:
             raise UsageError(f"{needed} sequences and --max-num-seqs {rows}: raise it")

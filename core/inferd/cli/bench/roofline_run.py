@@ -13,6 +13,7 @@ import torch
 
 from inferd.cli.bench.calls import ATTENTION, Call, Capture, num_bytes
 from inferd.cli.bench.step_plans import SAMPLING, DecodePlans, blocks_per_row
+from inferd.cli.bench.step_run import WARMUP
 from inferd.cli.bench.timing import Limits, seconds_of
 from inferd.config.engine import EngineConfig
 from inferd.host.host import Host
@@ -23,7 +24,6 @@ from inferd.runner.model_runner import ModelRunner
 from inferd.types import Batch, StepPlan
 
 GREEDY = SAMPLING["greedy"]
-WARMUP = 4  # steps before the measured ones
 Figures = dict[str, Any]
 
 
