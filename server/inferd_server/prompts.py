@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 from inferd.errors import ContextTooLong, RequestError
-from inferd_server.protocol.chat import Message
+from inferd.params import SamplingParams
+from inferd_server.conversation import Conversation
+from inferd_server.generation import Generation
 from inferd_server.service import Service
 
 MOST_CHARS_PER_TOKEN = 64  # far above any tokenizer's mean; refuses a text before it is tokenized
@@ -46,14 +47,7 @@ def _check_lengths(service: Service, texts: list[str], field: str) -> None:
         )
 
 
-async def render(
-    service: Service,
-    messages: list[Message],
-    *,
-    generate: bool,
-    resume: bool,
-    extra: dict[str, Any],
-) -> str:
+async def render(service: Service, conversation: Conversation) -> str:
     """The conversation as text. Raises RequestError with the chat template's own complaint.
 
     A template is a program of the model's, which may loop: it never runs on the event loop.
@@ -61,21 +55,66 @@ async def render(
     tokenizer = service.tokenizer
     if not tokenizer.has_chat_template:
         raise RequestError(
-            "this model has no chat template; use /v1/completions", "messages", "no_chat_template"
+            "this model has no chat template; use /v1/completions",
+            conversation.field,
+            "no_chat_template",
         )
-    if resume and generate:
-        generate = False
-    plain = [message.plain() for message in messages]
+    if conversation.tools and not tokenizer.takes_tools:
+        raise RequestError(
+            "this model's chat template takes no tools; send the request without them",
+            "tools",
+            "unsupported_parameter",
+        )
 
     def work() -> str:
         return tokenizer.apply_chat_template(
-            plain,
-            add_generation_prompt=generate,
-            continue_final_message=resume,
-            **extra,
+            conversation.messages,
+            tools=conversation.tools or None,
+            add_generation_prompt=conversation.generate and not conversation.resume,
+            continue_final_message=conversation.resume,
+            **conversation.options,
         )
 
-    return await asyncio.to_thread(work)
+    try:
+        return await asyncio.to_thread(work)
+    except RequestError as error:
+        error.param = conversation.field
+        raise
+
+
+async def conversation_ids(service: Service, conversation: Conversation) -> list[int]:
+    """Token ids of a conversation. Raises what `render` and `encode` raise."""
+    text = await render(service, conversation)
+    (ids,) = await encode(service, [text], special=conversation.special, field=conversation.field)
+    return ids
+
+
+async def converse(
+    service: Service,
+    conversation: Conversation,
+    params: SamplingParams,
+    *,
+    request_id: str,
+    model: str,
+    asked: int | None,
+    priority: int = 0,
+    cache_salt: str = "",
+) -> Generation:
+    """What the engine is asked for the next turn, with room for `asked` tokens (None: any).
+
+    Raises RequestError, naming the field.
+    """
+    prompt = await conversation_ids(service, conversation)
+    check_prompts(service, [prompt], asked, conversation.field)
+    return Generation(
+        request_id=request_id,
+        model=model,
+        prompts=[prompt],
+        params=params,
+        field=conversation.field,
+        priority=priority,
+        cache_salt=cache_salt,
+    )
 
 
 def check_prompts(

@@ -116,6 +116,11 @@ class Tokenizer:
     def has_chat_template(self) -> bool:
         return self.chat_template is not None
 
+    @property
+    def takes_tools(self) -> bool:
+        """Whether the chat template shows the model what it may call."""
+        return "tools" in (self.chat_template or "")
+
     def apply_chat_template(
         self,
         messages: list[Message],

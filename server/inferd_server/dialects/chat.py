@@ -15,7 +15,7 @@ from inferd_server.chunks import CHAT, DONE, Chunks
 from inferd_server.collected import Sample, collect
 from inferd_server.generation import Generation, run
 from inferd_server.logprobs import chat_logprobs, prompt_logprobs
-from inferd_server.prompts import check_prompts, encode, render
+from inferd_server.prompts import converse
 from inferd_server.protocol.chat import ChatBody
 from inferd_server.service import Service
 from inferd_server.usage import Usage
@@ -31,22 +31,13 @@ async def generation_of(service: Service, body: ChatBody) -> Generation:
         logprobs=body.wanted_logprobs,
         prompt_logprobs=body.prompt_logprobs,
     )
-    text = await render(
+    return await converse(
         service,
-        body.messages,
-        generate=body.add_generation_prompt,
-        resume=body.continue_final_message,
-        extra=body.chat_template_kwargs or {},
-    )
-    special = body.add_special_tokens
-    (prompt,) = await encode(service, [text], special=special, field="messages")
-    check_prompts(service, [prompt], wanted, "messages")
-    return Generation(
+        body.conversation(),
+        params,
         request_id=f"chatcmpl-{uuid.uuid4().hex}",
         model=body.model,
-        prompts=[prompt],
-        params=params,
-        field="messages",
+        asked=wanted,
         priority=body.priority or 0,
         cache_salt=body.cache_salt or "",
     )

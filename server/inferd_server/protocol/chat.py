@@ -7,9 +7,11 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from inferd.errors import RequestError
+from inferd_server.conversation import Conversation
 from inferd_server.protocol.base import Body, Refusals, Text
 from inferd_server.protocol.refused import CHAT
 from inferd_server.protocol.sampling import Count, SamplingBody
+from inferd_server.protocol.tools import MAX_TOOLS, CallId, ToolCall, Tools, refuse_forced
 
 MAX_TEMPLATE_OPTIONS = 16
 RESERVED = {
@@ -54,7 +56,10 @@ class Message(Body):
         | None
     ) = None
     name: Annotated[Text | None, Field(max_length=256)] = None
-    tool_calls: Annotated[list[Any], Field(max_length=0)] | None = None
+    tool_calls: Annotated[list[ToolCall], Field(fail_fast=True, max_length=MAX_TOOLS)] | None = None
+    tool_call_id: CallId | None = None
+    reasoning_content: Text | None = None
+    reasoning: Text | None = None
 
     @model_validator(mode="after")
     def _has_content(self) -> Self:
@@ -62,14 +67,22 @@ class Message(Body):
             raise ValueError(f"a message of role {self.role} needs content")
         return self
 
-    def plain(self) -> dict[str, str]:
+    def plain(self) -> dict[str, Any]:
         """As chat templates read it."""
         content = self.content or ""
         if isinstance(content, list):
             content = "\n".join(part.text for part in content)
-        role = "system" if self.role == "developer" else self.role
-        message = {"role": role, "content": content}
-        return message | {"name": self.name} if self.name else message
+        message: dict[str, Any] = {
+            "role": "system" if self.role == "developer" else self.role,
+            "content": content,
+        }
+        further = {
+            "name": self.name,
+            "tool_calls": [call.plain() for call in self.tool_calls or []],
+            "tool_call_id": self.tool_call_id,
+            "reasoning_content": self.reasoning_content or self.reasoning,
+        }
+        return message | {name: value for name, value in further.items() if value}
 
 
 Messages = Annotated[list[Message], Field(fail_fast=True, min_length=1, max_length=10_000)]
@@ -103,12 +116,26 @@ class ChatBody(SamplingBody):
     continue_final_message: bool = False
     add_special_tokens: bool = False
     chat_template_kwargs: TemplateOptions | None = None
+    tools: Tools | None = None
+    tool_choice: Literal["none", "auto", "required"] | dict[str, Any] | None = None
 
     def check(self) -> None:
         """Rules over several fields. Raises RequestError, naming the field."""
         self.check_sampling()
         if self.top_logprobs is not None and not self.logprobs:
             raise RequestError("top_logprobs needs logprobs: true", "top_logprobs")
+        refuse_forced(self.tool_choice)
+
+    def conversation(self) -> Conversation:
+        tools = [] if self.tool_choice == "none" else self.tools or []
+        return Conversation(
+            messages=[message.plain() for message in self.messages],
+            tools=[tool.plain() for tool in tools],
+            generate=self.add_generation_prompt,
+            resume=self.continue_final_message,
+            options=self.chat_template_kwargs or {},
+            special=self.add_special_tokens,
+        )
 
     @property
     def wanted_tokens(self) -> int | None:

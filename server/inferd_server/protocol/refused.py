@@ -37,8 +37,6 @@ COMMON: Refusals = {
 }
 CHAT: Refusals = {
     **COMMON,
-    "tools": _never,
-    "tool_choice": _no_choice,
     "functions": _never,
     "function_call": _no_choice,
     "response_format": _text_format,

@@ -11,7 +11,7 @@ from inferd.errors import RequestError
 from inferd_server.body import read_body
 from inferd_server.documented import takes
 from inferd_server.json_response import json_response
-from inferd_server.prompts import encode, render
+from inferd_server.prompts import conversation_ids, encode
 from inferd_server.protocol.tokens import DetokenizeBody, TokenizeBody
 from inferd_server.service import Service
 
@@ -65,13 +65,4 @@ async def _tokens(service: Service, body: TokenizeBody) -> list[int]:
         special = body.add_special_tokens is not False
         (ids,) = await encode(service, [body.prompt], special=special, field="prompt")
         return ids
-    text = await render(
-        service,
-        body.messages or [],
-        generate=body.add_generation_prompt,
-        resume=body.continue_final_message,
-        extra=body.chat_template_kwargs or {},
-    )
-    special = bool(body.add_special_tokens)
-    (ids,) = await encode(service, [text], special=special, field="messages")
-    return ids
+    return await conversation_ids(service, body.conversation())

@@ -27,9 +27,11 @@ class CharTokenizer:
 
     vocab_size = VOCAB
     has_chat_template = True
+    takes_tools = True
 
     def __init__(self) -> None:
         self.threads: list[threading.Thread] = []  # where templates and texts were worked on
+        self.seen: dict[str, Any] = {}  # what the template was given last
 
     def encode(self, text: str, add_special_tokens: bool = True) -> list[int]:
         return [ord(c) if ord(c) < VOCAB else ord("?") for c in text]
@@ -59,9 +61,11 @@ class CharTokenizer:
         *,
         add_generation_prompt: bool = True,
         continue_final_message: bool = False,
+        tools: list[dict[str, Any]] | None = None,
         **options: Any,
     ) -> str:
         self.threads.append(threading.current_thread())
+        self.seen = {"messages": messages, "tools": tools, **options}
         text = "".join(f"<{m['role']}>{m['content']}" for m in messages)
         return text + "<assistant>" if add_generation_prompt else text
 
