@@ -29,6 +29,7 @@ class Generation:
     field: str  # where the prompt stands in the client's body, for errors
     priority: int = 0
     cache_salt: str = ""
+    prompt_only: bool = False  # the engine makes a token at least; it is dropped
 
 
 async def run(service: Service, generation: Generation) -> AsyncGenerator[Numbered, None]:
@@ -60,6 +61,8 @@ async def _one(service: Service, generation: Generation, at: int) -> AsyncGenera
                 for sample in output.outputs:
                     _check(sample)
                     timing.record(sample)
+                    if generation.prompt_only:
+                        _drop(sample)
                 yield at, output
         except RequestError as error:
             if error.param == "prompt":
@@ -77,6 +80,12 @@ def _check(sample: CompletionOutput) -> None:
     if sample.finish_reason in ("error", "abort"):
         text = sample.error or "the request was aborted inside the engine"
         raise ApiError(500, text, code="server_error", headers=DO_NOT_RETRY)
+
+
+def _drop(sample: CompletionOutput) -> None:
+    sample.text, sample.token_ids = "", []
+    sample.logprobs = sample.logprobs and []
+    sample.finish_reason, sample.stop_reason = "length", None
 
 
 async def _merged(streams: list[AsyncGenerator[Numbered, None]]) -> AsyncGenerator[Numbered, None]:

@@ -16,7 +16,7 @@ from inferd_server.collected import Collected, collect
 from inferd_server.generation import Generation, run
 from inferd_server.logprobs import CompletionLogprobs, prompt_logprobs
 from inferd_server.prompts import check_prompts, encode
-from inferd_server.protocol.completions import DEFAULT_MAX_TOKENS, CompletionBody
+from inferd_server.protocol.completions import CompletionBody
 from inferd_server.service import Service
 from inferd_server.usage import Usage
 
@@ -26,7 +26,7 @@ async def generation_of(service: Service, body: CompletionBody) -> Generation:
     body.check()
     params = body.sampling_params(
         service.engine.generation_config,
-        max_tokens=body.max_tokens or max(DEFAULT_MAX_TOKENS, body.min_tokens or 0),
+        max_tokens=body.wanted_tokens,
         logprobs=body.logprobs,
         prompt_logprobs=body.wanted_prompt_logprobs,
     )
@@ -40,6 +40,7 @@ async def generation_of(service: Service, body: CompletionBody) -> Generation:
         field="prompt",
         priority=body.priority or 0,
         cache_salt=body.cache_salt or "",
+        prompt_only=body.max_tokens == 0,
     )
 
 
@@ -57,7 +58,7 @@ class _Echo:
     def __init__(self, service: Service, body: CompletionBody, generation: Generation) -> None:
         self._service = service
         self._body = body
-        self._prompts = generation.prompts
+        self.prompts = generation.prompts
         self.entries: list[list[LogprobDict | None]] = [[] for _ in generation.prompts]
 
     def learn(self, at: int, entries: list[LogprobDict | None] | None) -> None:
@@ -71,11 +72,11 @@ class _Echo:
         prompt = self._body.prompt[at]
         if isinstance(prompt, str):
             return prompt
-        return self._service.tokenizer.decode(self._prompts[at], skip_special_tokens=False)
+        return self._service.tokenizer.decode(self.prompts[at], skip_special_tokens=False)
 
     def logprobs(self, at: int) -> CompletionLogprobs:
         if self._body.echo and self._body.logprobs is not None:
-            return CompletionLogprobs(self._service.tokenizer.token_text(self._prompts[at][0]))
+            return CompletionLogprobs(self._service.tokenizer.token_text(self.prompts[at][0]))
         return CompletionLogprobs()
 
 
@@ -134,8 +135,8 @@ class _ChoiceStream:
     def chunk(self, chunks: Chunks, news: CompletionOutput, usage: dict[str, Any] | None) -> bytes:
         body, text = self._body, news.text
         entries: list[LogprobDict | None] = list(news.logprobs or [])
-        if not self._begun:
-            self._begun = True
+        first, self._begun = not self._begun, True
+        if first:
             text = self._echo.text(self._at) + text
             entries = self._echo.entries[self._at] + entries
         ends = news.finish_reason is not None
@@ -149,6 +150,7 @@ class _ChoiceStream:
             fields["stop_reason"] = news.stop_reason
         if body.return_token_ids:
             fields["token_ids"] = news.token_ids
+            fields |= {"prompt_token_ids": self._echo.prompts[self._at]} if first else {}
         return chunks.full(self._index, text, fields, usage)
 
 

@@ -54,12 +54,15 @@ class CompletionBody(SamplingBody):
 
     prompt: Annotated[list[Any], BeforeValidator(_prompts), WithJsonSchema(_PROMPT_SCHEMA)]
     echo: bool | None = None
+    max_tokens: Annotated[int | None, Field(ge=0, le=2**31 - 1)] = None
     logprobs: Annotated[int | None, Field(ge=0, le=5)] = None
     add_special_tokens: bool = True
 
     def check(self) -> None:
         """Rules over several fields. Raises RequestError, naming the field."""
         self.check_sampling()
+        if self.max_tokens == 0 and not self.echo:
+            raise RequestError("max_tokens 0 needs echo: true", "max_tokens")
         if self.num_samples * len(self.prompt) > MAX_PROMPTS:
             raise RequestError(
                 f"n {self.num_samples} x {len(self.prompt)} prompts is more than {MAX_PROMPTS} "
@@ -72,3 +75,10 @@ class CompletionBody(SamplingBody):
         if self.echo and self.logprobs is not None:
             return max(self.logprobs, self.prompt_logprobs or 0)
         return self.prompt_logprobs
+
+    @property
+    def wanted_tokens(self) -> int:
+        """0 is 1 for the engine, which makes a token at least."""
+        if self.max_tokens is None:
+            return max(DEFAULT_MAX_TOKENS, self.min_tokens or 0)
+        return max(self.max_tokens, 1)

@@ -118,6 +118,19 @@ async def test_completion_stream_with_echo(sdk: Any) -> None:
     assert offsets == [[0, 1, 2, 3], [0, 1, 2]]
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_prompt_alone_is_scored(sdk: Any, stream: bool) -> None:
+    reply = await sdk.completions.create(
+        model="tiny", prompt="abc", echo=True, logprobs=1, max_tokens=0, stream=stream
+    )
+    choices = [c.choices[0] async for c in reply] if stream else reply.choices
+    assert [c.text for c in choices] == ["abc"]
+    assert choices[0].logprobs.token_logprobs == [None, -1.0, -1.0]
+    assert choices[0].finish_reason == "length"
+    if not stream:
+        assert reply.usage.completion_tokens == 0
+
+
 async def test_completion_defaults_to_16_tokens_and_chat_to_the_context(
     sdk: Any, engine: Any
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -71,6 +72,14 @@ async def test_token_ids_are_returned_when_asked_for(
     found = events((await client.post(path, json={**asked, "stream": True})).text)
     ids = [i for e in found[:-1] for c in e["choices"] for i in c.get("token_ids", [])]
     assert ids == [ord("H"), ord("e")]
+    told = [p for e in found[:-1] for p in _prompt_ids(e)]
+    assert told == list(_prompt_ids(whole))
+
+
+def _prompt_ids(reply: Any) -> Iterator[list[int]]:
+    for place in (reply, *reply["choices"]):
+        if "prompt_token_ids" in place:
+            yield place["prompt_token_ids"]
 
 
 async def test_a_stop_string_is_cut_and_named(client: httpx.AsyncClient, engine: Any) -> None:
