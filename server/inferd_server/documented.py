@@ -11,8 +11,17 @@ from pydantic.json_schema import models_json_schema
 from inferd_server.protocol.base import Body
 from inferd_server.protocol.chat import ChatBody
 from inferd_server.protocol.completions import CompletionBody
+from inferd_server.protocol.messages import CountBody, MessagesBody
 from inferd_server.protocol.tokens import DetokenizeBody, TokenizeBody
 
+BODIES: tuple[type[Body], ...] = (
+    ChatBody,
+    CompletionBody,
+    MessagesBody,
+    CountBody,
+    TokenizeBody,
+    DetokenizeBody,
+)
 REFS = "#/components/schemas/{model}"
 STATUSES = (400, 401, 404, 405, 408, 413, 415, 429, 431, 500, 503)
 
@@ -30,8 +39,22 @@ class ErrorBody(BaseModel):
     error: ErrorDetail
 
 
-ERRORS: dict[int | str, dict[str, Any]] = {status: {"model": ErrorBody} for status in STATUSES}
+class AnthropicErrorDetail(BaseModel):
+    type: str
+    message: str
 
+
+class AnthropicErrorBody(BaseModel):
+    """Every reply of Anthropic's routes that is not 2xx."""
+
+    type: str
+    error: AnthropicErrorDetail
+
+
+ERRORS: dict[int | str, dict[str, Any]] = {status: {"model": ErrorBody} for status in STATUSES}
+ANTHROPIC_ERRORS: dict[int | str, dict[str, Any]] = {
+    status: {"model": AnthropicErrorBody} for status in STATUSES
+}
 
 STREAMS: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {}}}}
 """`responses` of a route that streams when asked to."""
@@ -49,8 +72,7 @@ def install(app: FastAPI) -> None:
 
     def openapi() -> dict[str, Any]:
         document = made()
-        models = (ChatBody, CompletionBody, TokenizeBody, DetokenizeBody)
-        _, schemas = models_json_schema([(m, "validation") for m in models], ref_template=REFS)
+        _, schemas = models_json_schema([(m, "validation") for m in BODIES], ref_template=REFS)
         document.setdefault("components", {}).setdefault("schemas", {}).update(schemas["$defs"])
         return document
 

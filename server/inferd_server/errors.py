@@ -1,4 +1,6 @@
-"""Every non-2xx reply has one shape: {"error": {"message", "type", "param", "code"}}."""
+"""Every non-2xx reply has one shape, {"error": {"message", "type", "param", "code"}}, but those of
+Anthropic's routes, which have {"type": "error", "error": {"type", "message"}}.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +13,7 @@ import msgspec
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from inferd.errors import EngineDead, InferdError, RequestError, UsageError
 
@@ -20,6 +23,14 @@ HTTP_CODES = {404: "not_found", 405: "method_not_allowed"}
 HTTP_MESSAGES = {
     404: "there is no such route; GET /openapi.json lists them",
     405: "this route does not take that method; see the Allow header",
+}
+ANTHROPIC_PATH = "/v1/messages"
+ANTHROPIC_TYPES = {
+    401: "authentication_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    503: "overloaded_error",
 }
 BUSY = {"Retry-After": "1"}
 DO_NOT_RETRY = {"x-should-retry": "false"}
@@ -71,8 +82,35 @@ class Problem:
         """The same as an event of a stream, with the end of the stream."""
         return b"data: " + self.body() + b"\n\ndata: [DONE]\n\n"
 
+    def anthropic_body(self) -> bytes:
+        """The error object of Anthropic's routes, JSON."""
+        kind = ANTHROPIC_TYPES.get(self.status)
+        kind = kind or ("api_error" if self.status >= 500 else "invalid_request_error")
+        error = {"type": kind, "message": self.message[:MAX_MESSAGE_CHARS]}
+        return msgspec.json.encode({"type": "error", "error": error})
+
     def response(self) -> Response:
-        return Response(self.body(), self.status, self.headers, media_type="application/json")
+        return _ProblemResponse(self)
+
+
+class _ProblemResponse(Response):
+    """In the shape of the route's dialect, which only the scope tells."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(None, problem.status, problem.headers)
+        self._problem = problem
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        problem = self._problem
+        to_anthropic = scope["path"].startswith(ANTHROPIC_PATH)
+        body = problem.anthropic_body() if to_anthropic else problem.body()
+        reply = Response(body, problem.status, problem.headers, media_type="application/json")
+        await reply(scope, receive, send)
+
+
+def anthropic_event(problem: Problem) -> bytes:
+    """As an event of a stream of Anthropic's, which ends there."""
+    return b"event: error\ndata: " + problem.anthropic_body() + b"\n\n"
 
 
 def problem_of(error: BaseException) -> Problem:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing
 from typing import Any
 
@@ -57,11 +57,17 @@ class EventStream(Response):
     reads for so long ends, because what the engine makes for it queues up here.
     """
 
-    def __init__(self, events: AsyncGenerator[bytes, None], keep_alive_s: float) -> None:
+    def __init__(
+        self,
+        events: AsyncGenerator[bytes, None],
+        keep_alive_s: float,
+        error_event: Callable[[Problem], bytes] = Problem.event,
+    ) -> None:
         super().__init__(media_type="text/event-stream", headers={"Cache-Control": "no-cache"})
         del self.headers["content-length"]
         self._events = events
         self._keep_alive_s = keep_alive_s
+        self._error_event = error_event
         self._started = False
         self._sending = False
         self._last = time.monotonic()
@@ -88,7 +94,9 @@ class EventStream(Response):
             await self._send(send, KEEP_ALIVE)
             return
         await _end(pump)
-        await self._send(send, TOO_SLOW.event())  # once something is read; else when they leave
+        await self._send(
+            send, self._error_event(TOO_SLOW)
+        )  # once something is read; else when they leave
         await send(LAST)
 
     async def _pump(self, send: Send) -> None:
@@ -99,7 +107,7 @@ class EventStream(Response):
         except Exception as error:
             if not self._started:
                 raise
-            await self._send(send, problem_of(error).event())
+            await self._send(send, self._error_event(problem_of(error)))
         await send(LAST)
 
     async def _send(self, send: Send, event: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Usage: token counts of one request, as the OpenAI API reports them."""
+"""Usage: token counts of one request, in the shapes of the dialects."""
 
 from __future__ import annotations
 
@@ -23,8 +23,23 @@ class Usage:
         for sample in output.outputs:
             self._completion += len(sample.token_ids)
 
+    @property
+    def completion(self) -> int:
+        """Tokens generated so far."""
+        return self._completion
+
+    def anthropic(self) -> dict[str, int]:
+        """Counts so far, as Anthropic reports them: what was cached is not input."""
+        cached = sum(self._cached)
+        return {
+            "input_tokens": self._prompt - cached,
+            "cache_creation_input_tokens": 0,
+            "cache_read_input_tokens": cached,
+            "output_tokens": self._completion,
+        }
+
     def plain(self) -> dict[str, Any]:
-        """Counts so far."""
+        """Counts so far, as chat and completions report them."""
         return {
             "prompt_tokens": self._prompt,
             "completion_tokens": self._completion,

@@ -1,4 +1,6 @@
-"""Every reply carries x-request-id: the client's if it is harmless, else one of our own."""
+"""Every reply carries x-request-id, and request-id for Anthropic's clients: the client's own id if
+it is harmless, else one of ours.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,8 @@ class RequestId:
 
         async def named(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], (b"x-request-id", request_id)]
+                names = (b"x-request-id", b"request-id")
+                message["headers"] = [*message["headers"], *((name, request_id) for name in names)]
             await send(message)
 
         await self._app(scope, receive, named)

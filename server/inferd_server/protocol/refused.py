@@ -51,6 +51,12 @@ CHAT: Refusals = {
     "echo": _never,
 }
 COMPLETION: Refusals = {**COMMON, "suffix": _never, "response_format": _text_format}
+MESSAGES: Refusals = {
+    "mcp_servers": _never,
+    "container": _never,
+    "prefill": _never,
+    "output_config": lambda value: isinstance(value, dict) and not value.get("format"),
+}
 
 
 def refuse(content: dict[str, Any], refusals: Refusals) -> None:

@@ -30,7 +30,6 @@ PASSED = (
     "ignore_eos",
     "allowed_token_ids",
     "bad_words",
-    "prompt_logprobs",
     "skip_special_tokens",
 )
 
@@ -126,15 +125,24 @@ class SamplingBody(Body):
         prompt_logprobs: int | None,
     ) -> SamplingParams:
         """The engine's parameters; `defaults` are the checkpoint's. Raises RequestError."""
-        chosen = {n: v for n in DEFAULTED if (v := defaults.get(n)) is not None}
-        chosen |= {n: v for n in (*DEFAULTED, *PASSED) if (v := getattr(self, n)) is not None}
-        if self.stop:
-            chosen["stop"] = [self.stop] if isinstance(self.stop, str) else self.stop
-        if self.logit_bias:
-            chosen["logit_bias"] = {int(key): value for key, value in self.logit_bias.items()}
-        chosen |= {
-            "max_tokens": max_tokens,
-            "logprobs": logprobs,
-            "prompt_logprobs": prompt_logprobs,
-        }
-        return SamplingParams(**chosen)
+        chosen = {name: getattr(self, name) for name in (*DEFAULTED, *PASSED)}
+        bias = {int(key): value for key, value in (self.logit_bias or {}).items()}
+        return params_of(
+            defaults,
+            **chosen,
+            stop=[self.stop] if isinstance(self.stop, str) else self.stop,
+            logit_bias=bias or None,
+            max_tokens=max_tokens,
+            logprobs=logprobs,
+            prompt_logprobs=prompt_logprobs,
+        )
+
+
+def params_of(defaults: dict[str, Any], *, max_tokens: int | None, **chosen: Any) -> SamplingParams:
+    """The engine's parameters; None is not chosen, except that `max_tokens` None has no bound.
+
+    `defaults` are the checkpoint's. Raises RequestError for what does not fit together.
+    """
+    params = {name: value for name in DEFAULTED if (value := defaults.get(name)) is not None}
+    params |= {name: value for name, value in chosen.items() if value is not None}
+    return SamplingParams(**params, max_tokens=max_tokens)

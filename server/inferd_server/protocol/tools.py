@@ -51,17 +51,21 @@ class ToolCall(Body):
     function: CalledFunction
 
     def plain(self) -> dict[str, Any]:
-        return call(self.id, self.function.name, self.function.arguments)
+        return call(self.id or "", self.function.name, decoded(self.function.arguments))
 
 
-def call(call_id: str | None, name: str, arguments: str) -> dict[str, Any]:
-    """A call as chat templates read it: its arguments as an object, if they are one."""
+def call(call_id: str, name: str, arguments: Any) -> dict[str, Any]:
+    """A call as chat templates read it."""
+    function = {"name": name, "arguments": arguments}
+    return {"id": call_id, "type": "function", "function": function}
+
+
+def decoded(arguments: str) -> Any:
+    """Arguments as an object where they are JSON, else the text as it stands."""
     try:
-        content: Any = msgspec.json.decode(arguments)
-    except msgspec.DecodeError:
-        content = arguments
-    function = {"name": name, "arguments": content}
-    return {"id": call_id or "", "type": "function", "function": function}
+        return msgspec.json.decode(arguments)
+    except (msgspec.DecodeError, RecursionError):
+        return arguments
 
 
 def refuse_forced(choice: Any) -> None:

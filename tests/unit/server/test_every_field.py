@@ -15,6 +15,7 @@ from wrong_values import fields
 from inferd_server.protocol.base import Body
 from inferd_server.protocol.chat import ChatBody
 from inferd_server.protocol.completions import CompletionBody
+from inferd_server.protocol.messages import CountBody, MessagesBody
 from inferd_server.protocol.tokens import DetokenizeBody, TokenizeBody
 
 pytestmark = pytest.mark.anyio
@@ -23,6 +24,8 @@ USER = {"role": "user", "content": "hi"}
 BODIES: list[tuple[str, type[Body], dict[str, Any]]] = [
     ("/v1/chat/completions", ChatBody, {"model": "tiny", "messages": [USER]}),
     ("/v1/completions", CompletionBody, {"model": "tiny", "prompt": "abc"}),
+    ("/v1/messages", MessagesBody, {"model": "tiny", "messages": [USER], "max_tokens": 9}),
+    ("/v1/messages/count_tokens", CountBody, {"model": "tiny", "messages": [USER]}),
     ("/tokenize", TokenizeBody, {"prompt": "abc"}),
     ("/detokenize", DetokenizeBody, {"tokens": [97]}),
 ]
@@ -46,9 +49,16 @@ async def test_wrong_values(
         error = reply.json()["error"]
         assert error["type"] == "invalid_request_error"
         if "NaN" not in content and "Infinity" not in content:  # those name the innermost field
-            assert (error["param"] or name).startswith(name), (content[:200], reply.text)
+            assert _param(error, name).startswith(name), (content[:200], reply.text)
         assert len(reply.content) < 4096
     assert (await client.post(path, json=right)).status_code == 200
+
+
+def _param(error: dict[str, Any], name: str) -> str:
+    """Anthropic's errors have no param: what the message begins with, unless the JSON is wrong."""
+    if "param" in error:
+        return error["param"] or name
+    return name if "the JSON" in error["message"] else error["message"]
 
 
 @pytest.mark.parametrize(("path", "model", "right"), BODIES, ids=[path for path, *_ in BODIES])
@@ -59,6 +69,6 @@ async def test_missing_fields_and_unknown_ones(
     for name in required:
         reply = await client.post(path, json={k: v for k, v in right.items() if k != name})
         assert reply.status_code == 400
-        assert reply.json()["error"]["param"] == name
+        assert _param(reply.json()["error"], name).startswith(name)
     unknown = {"foo": 1, "": None, "__class__": {}, "x" * 1000: [1]}
     assert (await client.post(path, json={**right, **unknown})).status_code == 200

@@ -20,6 +20,19 @@ VALID = {
     "Message": {"role": "user", "content": "hi"},
     "TextPart": {"type": "text", "text": "hi"},
     "StreamOptions": {"include_usage": True},
+    "AnthropicMessage": {"role": "user", "content": "hi"},
+    "TextBlock": {"type": "text", "text": "hi"},
+    "ThinkingBlock": {"type": "thinking", "thinking": "hm"},
+    "HiddenThinkingBlock": {"type": "redacted_thinking"},
+    "ToolUseBlock": {"type": "tool_use", "id": "1", "name": "f", "input": {}},
+    "ToolResultBlock": {"type": "tool_result", "tool_use_id": "1"},
+    "AnthropicTool": {"name": "f", "input_schema": {}},
+    "ToolChoice": {"type": "auto"},
+    "Thinking": {"type": "disabled"},
+    "Function": {"name": "f"},
+    "Tool": {"type": "function", "function": {"name": "f"}},
+    "ToolCall": {"function": {"name": "f"}},
+    "CalledFunction": {"name": "f"},
 }
 Schema = dict[str, Any]
 
@@ -39,8 +52,9 @@ class _Drawer:
     def _branches(self, schema: Schema) -> list[Schema]:
         if "$ref" in schema:
             return self._branches(self._definitions[schema["$ref"].rsplit("/", 1)[1]])
-        if "anyOf" in schema:
-            return [b for each in schema["anyOf"] for b in self._branches(each)]
+        for several in ("anyOf", "oneOf"):
+            if several in schema:
+                return [b for each in schema[several] for b in self._branches(each)]
         return [schema]
 
     def wrong(self, schema: Schema) -> Iterator[Any]:

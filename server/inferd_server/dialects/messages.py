@@ -1,0 +1,96 @@
+"""/v1/messages, Anthropic's dialect."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+import msgspec
+
+from inferd.types import FinishReason
+from inferd_server.collected import collect
+from inferd_server.events import event
+from inferd_server.generation import Generation, run
+from inferd_server.prompts import converse
+from inferd_server.protocol.messages import MessagesBody
+from inferd_server.service import Service
+from inferd_server.usage import Usage
+
+START: dict[str, Any] = {"index": 0, "content_block": {"type": "text", "text": ""}}
+
+
+async def generation_of(service: Service, body: MessagesBody) -> Generation:
+    """Render, tokenize and check. Raises RequestError, naming the field.
+
+    `max_tokens` is a bound that every request must give: it may go beyond the context.
+    """
+    body.check()
+    return await converse(
+        service,
+        body.conversation(),
+        body.sampling_params(service.engine.generation_config),
+        request_id=f"msg_{uuid.uuid4().hex}",
+        model=body.model,
+        asked=None,
+    )
+
+
+async def whole(service: Service, generation: Generation) -> bytes:
+    """The reply as JSON."""
+    found = await collect(service, generation)
+    (sample,) = found.samples
+    ends = _ending(sample.finish_reason, sample.stop_reason, found.usage, generation)
+    content = [{"type": "text", "text": sample.text}]
+    return msgspec.json.encode(_message(generation, content, found.usage) | ends)
+
+
+async def events(service: Service, generation: Generation) -> AsyncGenerator[bytes, None]:
+    """The reply as events: the message opens, one block of text comes in deltas, both close."""
+    usage, begun = Usage(generation), False
+    async with aclosing(run(service, generation)) as outputs:
+        async for at, output in outputs:
+            usage.count((at, output))
+            (news,) = output.outputs
+            found = b""
+            if not begun:
+                begun = True
+                found = event("message_start", {"message": _message(generation, [], usage)})
+                found += event("content_block_start", START) + event("ping", {})
+            if news.text:
+                delta = {"index": 0, "delta": {"type": "text_delta", "text": news.text}}
+                found += event("content_block_delta", delta)
+            if news.finish_reason is not None:
+                ends = _ending(news.finish_reason, news.stop_reason, usage, generation)
+                found += event("content_block_stop", {"index": 0})
+                found += event("message_delta", {"delta": ends, "usage": usage.anthropic()})
+                found += event("message_stop", {})
+            if found:
+                yield found
+
+
+def _message(generation: Generation, content: list[dict[str, Any]], usage: Usage) -> dict[str, Any]:
+    return {
+        "id": generation.request_id,
+        "type": "message",
+        "role": "assistant",
+        "model": generation.model,
+        "content": content,
+        "stop_reason": None,
+        "stop_sequence": None,
+        "usage": usage.anthropic(),
+    }
+
+
+def _ending(
+    finish: FinishReason | None, stop: int | str | None, usage: Usage, generation: Generation
+) -> dict[str, Any]:
+    """Why it ended: a stop string, a bound, or the model itself."""
+    if finish == "length":
+        full = usage.completion < (generation.params.max_tokens or 0)
+        reason = "model_context_window_exceeded" if full else "max_tokens"
+        return {"stop_reason": reason, "stop_sequence": None}
+    if isinstance(stop, str):
+        return {"stop_reason": "stop_sequence", "stop_sequence": stop}
+    return {"stop_reason": "end_turn", "stop_sequence": None}

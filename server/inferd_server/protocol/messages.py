@@ -1,0 +1,180 @@
+"""The bodies of /v1/messages and /v1/messages/count_tokens, Anthropic's dialect."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BeforeValidator, Field
+
+from inferd.params import MAX_STOP_STRINGS, SamplingParams
+from inferd_server.conversation import Conversation
+from inferd_server.protocol.base import Body, ModelName, Refusals, Text
+from inferd_server.protocol.refused import MESSAGES
+from inferd_server.protocol.sampling import Count, StopString, params_of
+from inferd_server.protocol.tools import MAX_TOOLS, CallId, ToolName, call, refuse_forced
+
+BILLING = "x-anthropic-billing-header"
+"""How a system block begins that changes with every request, and would void the prefix cache."""
+BLOCKS = ("text", "thinking", "redacted_thinking", "tool_use", "tool_result")
+
+
+class TextBlock(Body):
+    type: Literal["text"]
+    text: Text
+
+
+class ThinkingBlock(Body):
+    type: Literal["thinking"]
+    thinking: Text
+
+
+class HiddenThinkingBlock(Body):
+    type: Literal["redacted_thinking"]
+
+
+class ToolUseBlock(Body):
+    type: Literal["tool_use"]
+    id: CallId
+    name: ToolName
+    input: dict[str, Any]
+
+    def plain(self) -> dict[str, Any]:
+        return call(self.id, self.name, self.input)
+
+
+def _known_block(block: Any) -> Any:
+    if isinstance(block, dict) and block.get("type") not in (*BLOCKS, None):
+        raise ValueError(f"only blocks of types {', '.join(BLOCKS)} are in this version of inferd")
+    return block
+
+
+TextBlocks = Annotated[
+    list[Annotated[TextBlock, BeforeValidator(_known_block)]],
+    Field(fail_fast=True, max_length=1024),
+]
+
+
+class ToolResultBlock(Body):
+    type: Literal["tool_result"]
+    tool_use_id: CallId
+    content: Text | TextBlocks | None = None
+
+    def plain(self) -> dict[str, Any]:
+        content = _joined(self.content or "")
+        return {"role": "tool", "tool_call_id": self.tool_use_id, "content": content}
+
+
+Block = Annotated[
+    Annotated[
+        TextBlock | ThinkingBlock | HiddenThinkingBlock | ToolUseBlock | ToolResultBlock,
+        Field(discriminator="type"),
+    ],
+    BeforeValidator(_known_block),
+]
+
+
+def _joined(content: str | list[TextBlock]) -> str:
+    if isinstance(content, str):
+        return content
+    return "\n".join(block.text for block in content)
+
+
+class AnthropicMessage(Body):
+    """One turn; what tools returned becomes turns of its own."""
+
+    role: Literal["user", "assistant", "system"]
+    content: Text | Annotated[list[Block], Field(fail_fast=True, min_length=1, max_length=1024)]
+
+    def plain(self) -> list[dict[str, Any]]:
+        """As chat templates read it."""
+        if isinstance(self.content, str):
+            return [{"role": self.role, "content": self.content}]
+        results = [b.plain() for b in self.content if isinstance(b, ToolResultBlock)]
+        calls = [b.plain() for b in self.content if isinstance(b, ToolUseBlock)]
+        thoughts = [b.thinking for b in self.content if isinstance(b, ThinkingBlock)]
+        texts = [b for b in self.content if isinstance(b, TextBlock)]
+        message: dict[str, Any] = {"role": self.role, "content": _joined(texts)}
+        if calls:
+            message["tool_calls"] = calls
+        if thoughts:
+            message["reasoning_content"] = "\n".join(thoughts)
+        return [*results, message] if texts or calls or not results else results
+
+
+class AnthropicTool(Body):
+    type: Literal["custom"] | None = None
+    name: ToolName
+    description: Text | None = None
+    input_schema: dict[str, Any]
+
+    def plain(self) -> dict[str, Any]:
+        function = {"name": self.name, "parameters": self.input_schema}
+        if self.description is not None:
+            function["description"] = self.description
+        return {"type": "function", "function": function}
+
+
+class ToolChoice(Body):
+    type: Literal["auto", "any", "tool", "none"]
+
+
+class Thinking(Body):
+    type: Literal["enabled", "adaptive", "disabled"]
+
+
+class CountBody(Body):
+    """What decides how many tokens a prompt has."""
+
+    refused: ClassVar[Refusals] = MESSAGES
+
+    model: ModelName
+    messages: Annotated[
+        list[AnthropicMessage], Field(fail_fast=True, min_length=1, max_length=10_000)
+    ]
+    system: Text | TextBlocks | None = None
+    tools: Annotated[list[AnthropicTool], Field(fail_fast=True, max_length=MAX_TOOLS)] | None = None
+    tool_choice: ToolChoice | None = None
+    thinking: Thinking | None = None
+
+    def check(self) -> None:
+        """Raises RequestError for a forced call."""
+        refuse_forced(self.tool_choice.type if self.tool_choice else None)
+
+    def conversation(self) -> Conversation:
+        """A last turn of the assistant's is continued."""
+        silent = self.tool_choice is not None and self.tool_choice.type == "none"
+        thinks = self.thinking is not None and self.thinking.type != "disabled"
+        return Conversation(
+            messages=[*self._system(), *(m for each in self.messages for m in each.plain())],
+            tools=[] if silent else [tool.plain() for tool in self.tools or []],
+            resume=self.messages[-1].role == "assistant",
+            options={"enable_thinking": thinks},
+        )
+
+    def _system(self) -> list[dict[str, Any]]:
+        text = self.system
+        if isinstance(text, list):
+            text = _joined([block for block in text if not block.text.startswith(BILLING)])
+        return [{"role": "system", "content": text}] if text else []
+
+
+class MessagesBody(CountBody):
+    max_tokens: Count
+    stop_sequences: (
+        Annotated[list[StopString], Field(fail_fast=True, max_length=MAX_STOP_STRINGS)] | None
+    ) = None
+    temperature: Annotated[float | None, Field(ge=0, le=2, allow_inf_nan=False)] = None
+    top_p: Annotated[float | None, Field(gt=0, le=1, allow_inf_nan=False)] = None
+    top_k: Annotated[int | None, Field(ge=0, le=2**31 - 1)] = None
+    stream: bool | None = None
+
+    def sampling_params(self, defaults: dict[str, Any]) -> SamplingParams:
+        """The engine's parameters; `defaults` are the checkpoint's."""
+        return params_of(
+            defaults,
+            temperature=self.temperature,
+            top_p=self.top_p,
+            top_k=self.top_k,
+            max_tokens=self.max_tokens,
+            stop=self.stop_sequences,
+        )
