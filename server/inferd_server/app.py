@@ -14,14 +14,14 @@ from inferd_server.middleware.catch import Catch
 from inferd_server.middleware.in_flight import InFlight
 from inferd_server.middleware.limits import Limits
 from inferd_server.middleware.request_id import RequestId
-from inferd_server.routes import chat, completions, messages, models, state, tokens
+from inferd_server.routes import chat, completions, messages, models, responses, state, tokens
 from inferd_server.service import Service
 
 if TYPE_CHECKING:
     from inferd.engine.async_engine import AsyncEngine
     from inferd_server.settings import Settings
 
-ROUTES = (chat, completions, messages, models, tokens, state)
+ROUTES = (chat, completions, responses, messages, models, tokens, state)
 
 
 def create_app(

@@ -12,11 +12,13 @@ from inferd_server.protocol.base import Body
 from inferd_server.protocol.chat import ChatBody
 from inferd_server.protocol.completions import CompletionBody
 from inferd_server.protocol.messages import CountBody, MessagesBody
+from inferd_server.protocol.responses import ResponsesBody
 from inferd_server.protocol.tokens import DetokenizeBody, TokenizeBody
 
 BODIES: tuple[type[Body], ...] = (
     ChatBody,
     CompletionBody,
+    ResponsesBody,
     MessagesBody,
     CountBody,
     TokenizeBody,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from inferd_server.errors import ApiError
 from inferd_server.metrics import Metrics
+from inferd_server.response_store import ResponseStore
 
 if TYPE_CHECKING:
     from inferd.engine.async_engine import AsyncEngine
@@ -29,6 +30,7 @@ class Service:
         self.engine = engine
         self.settings = settings
         self.metrics = Metrics(engine, settings.served_names[0])
+        self.responses = ResponseStore()
         self.phase: Phase = "loading"
         self.created = int(time.time())
         self.num_open = 0  # replies being produced; what a drain waits for

@@ -38,6 +38,16 @@ class Usage:
             "output_tokens": self._completion,
         }
 
+    def responses(self) -> dict[str, Any]:
+        """Counts so far, as /v1/responses reports them."""
+        return {
+            "input_tokens": self._prompt,
+            "input_tokens_details": {"cached_tokens": sum(self._cached)},
+            "output_tokens": self._completion,
+            "output_tokens_details": {"reasoning_tokens": 0},
+            "total_tokens": self._prompt + self._completion,
+        }
+
     def plain(self) -> dict[str, Any]:
         """Counts so far, as chat and completions report them."""
         return {

@@ -7,13 +7,15 @@ from typing import Any
 from inferd.errors import RequestError
 from inferd_server.protocol.base import Refusals
 
+TEXT_FORMATS = (None, {"type": "text"})
+
 
 def _never(_: Any) -> bool:
     return False
 
 
 def _text_format(value: Any) -> bool:
-    return bool(value == {"type": "text"})
+    return value in TEXT_FORMATS
 
 
 def _no_choice(value: Any) -> bool:
@@ -56,6 +58,12 @@ MESSAGES: Refusals = {
     "container": _never,
     "prefill": _never,
     "output_config": lambda value: isinstance(value, dict) and not value.get("format"),
+}
+RESPONSES: Refusals = {
+    "conversation": _never,
+    "prompt": _never,
+    "text": lambda value: isinstance(value, dict) and value.get("format") in TEXT_FORMATS,
+    "truncation": lambda value: value == "disabled",
 }
 
 

@@ -16,6 +16,7 @@ from inferd_server.protocol.base import Body
 from inferd_server.protocol.chat import ChatBody
 from inferd_server.protocol.completions import CompletionBody
 from inferd_server.protocol.messages import CountBody, MessagesBody
+from inferd_server.protocol.responses import ResponsesBody
 from inferd_server.protocol.tokens import DetokenizeBody, TokenizeBody
 
 pytestmark = pytest.mark.anyio
@@ -24,6 +25,7 @@ USER = {"role": "user", "content": "hi"}
 BODIES: list[tuple[str, type[Body], dict[str, Any]]] = [
     ("/v1/chat/completions", ChatBody, {"model": "tiny", "messages": [USER]}),
     ("/v1/completions", CompletionBody, {"model": "tiny", "prompt": "abc"}),
+    ("/v1/responses", ResponsesBody, {"model": "tiny", "input": "hi"}),
     ("/v1/messages", MessagesBody, {"model": "tiny", "messages": [USER], "max_tokens": 9}),
     ("/v1/messages/count_tokens", CountBody, {"model": "tiny", "messages": [USER]}),
     ("/tokenize", TokenizeBody, {"prompt": "abc"}),

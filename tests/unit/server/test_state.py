@@ -80,7 +80,7 @@ async def test_every_route_but_the_probes_is_closed(make_app: Any, header: dict[
     assert len(paths) > 12
     async with client_of(app) as client:
         for path in paths:
-            for method in ("GET", "POST"):
+            for method in ("GET", "POST", "DELETE"):
                 url = f"http://test{path.replace('{model}', 'tiny')}?api_key=k1"
                 reply = await client.request(method, url, headers=header)
                 if path in ("/health", "/ready"):
@@ -88,7 +88,10 @@ async def test_every_route_but_the_probes_is_closed(make_app: Any, header: dict[
                     continue
                 assert reply.status_code == 401, path
                 assert reply.headers["www-authenticate"] == "Bearer"
-                assert reply.json()["error"]["code"] == "invalid_api_key"
+                error = reply.json()["error"]
+                of_anthropic = path.startswith("/v1/messages")
+                kind = error["type"] if of_anthropic else error["code"]
+                assert kind == ("authentication_error" if of_anthropic else "invalid_api_key")
                 assert reply.headers["x-request-id"]
 
 

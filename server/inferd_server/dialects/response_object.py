@@ -1,0 +1,102 @@
+"""Answer: one response of /v1/responses, as the object that clients are shown at each stage."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from typing import Any
+
+from inferd_server.collected import Sample
+from inferd_server.errors import Problem
+from inferd_server.generation import Generation
+from inferd_server.logprobs import chat_logprobs
+from inferd_server.protocol.responses import ResponsesBody
+from inferd_server.usage import Usage
+
+Object = dict[str, Any]
+CODES = {"queue_full": "rate_limit_exceeded", "context_length_exceeded": "context_length_exceeded"}
+
+
+class Answer:
+    """What was asked, by whom it goes on, and its one message."""
+
+    def __init__(self, body: ResponsesBody, generation: Generation, messages: list[Object]) -> None:
+        self.body = body
+        self.generation = generation
+        self.id = generation.request_id
+        self.item_id = f"msg_{uuid.uuid4().hex}"
+        self._messages = messages  # the conversation before it, without instructions
+        self._created = int(time.time())
+
+    def after(self, text: str) -> list[Object]:
+        """The conversation with it."""
+        return [*self._messages, {"role": "assistant", "content": text}]
+
+    def opened(self) -> Object:
+        """It has begun."""
+        return self._response("in_progress", [], None)
+
+    def closed(self, sample: Sample, usage: Usage) -> Object:
+        """The model ended it, or the bound did."""
+        if sample.finish_reason != "length":
+            return self._response("completed", [self.item("completed", sample)], usage)
+        response = self._response("incomplete", [self.item("incomplete", sample)], usage)
+        return response | {"incomplete_details": {"reason": "max_output_tokens"}}
+
+    def cancelled(self, sample: Sample, usage: Usage) -> Object:
+        """The client ended it; what there was stays."""
+        return self._response("cancelled", [self.item("incomplete", sample)], usage)
+
+    def failed(self, problem: Problem, sample: Sample, usage: Usage) -> Object:
+        response = self._response("failed", [self.item("incomplete", sample)], usage)
+        code = CODES.get(problem.code, "server_error")
+        return response | {"error": {"code": code, "message": problem.message}}
+
+    def item(self, status: str, sample: Sample | None) -> Object:
+        """Its message; empty while there is no sample."""
+        return {
+            "id": self.item_id,
+            "type": "message",
+            "role": "assistant",
+            "status": status,
+            "content": [self.part(sample)] if sample else [],
+        }
+
+    def part(self, sample: Sample) -> Object:
+        logprobs = self.logprobs(sample)
+        text = sample.text
+        return {"type": "output_text", "text": text, "annotations": [], "logprobs": logprobs}
+
+    def logprobs(self, sample: Sample) -> list[Object]:
+        top = self.body.wanted_logprobs
+        found: list[Object] = chat_logprobs(sample.logprobs, top or 0)["content"]
+        return found if top is not None else []
+
+    def _response(self, status: str, output: list[Object], usage: Usage | None) -> Object:
+        body, params = self.body, self.generation.params
+        return {
+            "id": self.id,
+            "object": "response",
+            "created_at": self._created,
+            "status": status,
+            "background": bool(body.background),
+            "error": None,
+            "incomplete_details": None,
+            "instructions": body.instructions,
+            "max_output_tokens": body.max_output_tokens,
+            "metadata": body.metadata or {},
+            "model": self.generation.model,
+            "output": output,
+            "parallel_tool_calls": True,
+            "previous_response_id": body.previous_response_id,
+            "reasoning": {"effort": body.reasoning and body.reasoning.effort, "summary": None},
+            "store": body.keeps,
+            "temperature": params.temperature,
+            "text": {"format": {"type": "text"}},
+            "tool_choice": body.tool_choice or "auto",
+            "tools": [{"type": "function", **tool["function"]} for tool in body.functions],
+            "top_logprobs": body.top_logprobs or 0,
+            "top_p": params.top_p,
+            "truncation": "disabled",
+            "usage": usage.responses() if usage else None,
+        }

@@ -1,0 +1,111 @@
+"""ResponseStore: the responses that clients may ask for again, up to a number and a size."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from inferd.errors import RequestError
+from inferd_server.errors import ApiError
+
+MAX_RESPONSES = 1000
+MAX_BYTES = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A response that has ended, and the conversation up to its end: JSON, whose size is known."""
+
+    response: bytes
+    messages: bytes
+
+    @property
+    def size(self) -> int:
+        return len(self.response) + len(self.messages)
+
+
+@dataclass(slots=True)
+class Running:
+    """A response in the making; `cancel` ends it."""
+
+    response: dict[str, Any]
+    cancel: Callable[[], object]
+
+
+class ResponseStore:
+    """The one that was used least recently goes first. Lives as long as the server."""
+
+    def __init__(self, max_responses: int = MAX_RESPONSES, max_bytes: int = MAX_BYTES) -> None:
+        self._ended: OrderedDict[str, Stored] = OrderedDict()
+        self._running: dict[str, Running] = {}
+        self._max_responses = max_responses
+        self._max_bytes = max_bytes
+        self._num_bytes = 0
+
+    def begin(self, response: dict[str, Any], cancel: Callable[[], object]) -> None:
+        self._running[response["id"]] = Running(response, cancel)
+
+    def abandon(self, response_id: str) -> None:
+        """It ends without being kept."""
+        self._running.pop(response_id, None)
+
+    def is_running(self, response_id: str) -> bool:
+        return response_id in self._running
+
+    def keep(self, response: dict[str, Any], messages: list[dict[str, Any]]) -> None:
+        """Ended; older ones make room, and one that is larger than all room is not kept."""
+        self.abandon(response["id"])
+        stored = Stored(msgspec.json.encode(response), msgspec.json.encode(messages))
+        self._ended[response["id"]] = stored
+        self._num_bytes += stored.size
+        while len(self._ended) > self._max_responses or self._num_bytes > self._max_bytes:
+            self._num_bytes -= self._ended.popitem(last=False)[1].size
+
+    def get(self, response_id: str) -> bytes:
+        """The response as JSON. Raises ApiError (404)."""
+        if response_id in self._running:
+            return msgspec.json.encode(self._running[response_id].response)
+        return self._find(response_id).response
+
+    def conversation(self, response_id: str) -> list[dict[str, Any]]:
+        """What a next response goes on from. Raises RequestError while it runs, or without it."""
+        if response_id in self._running:
+            raise RequestError("that response has not ended", "previous_response_id")
+        try:
+            stored = self._find(response_id)
+        except ApiError as error:
+            code = "previous_response_not_found"
+            raise RequestError(error.problem.message, "previous_response_id", code) from None
+        messages: list[dict[str, Any]] = msgspec.json.decode(stored.messages)
+        return messages
+
+    def delete(self, response_id: str) -> None:
+        """One that still runs ends. Raises ApiError (404)."""
+        if response_id in self._running:
+            self._running.pop(response_id).cancel()
+            return
+        self._num_bytes -= self._find(response_id).size
+        del self._ended[response_id]
+
+    def cancel(self, response_id: str) -> bytes:
+        """End it, unless it has ended; the response as JSON. Raises ApiError (404)."""
+        running = self._running.get(response_id)
+        if running is None:
+            return self._find(response_id).response
+        running.cancel()
+        return msgspec.json.encode(running.response | {"status": "cancelled"})
+
+    def _find(self, response_id: str) -> Stored:
+        if response_id not in self._ended:
+            raise ApiError(
+                404,
+                f"there is no response {response_id[:64]!r}; responses are kept in memory, at most "
+                f"{self._max_responses}, and those with store: false are not",
+                code="response_not_found",
+            )
+        self._ended.move_to_end(response_id)
+        return self._ended[response_id]
