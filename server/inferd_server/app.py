@@ -13,15 +13,26 @@ from inferd_server.middleware.auth import Auth
 from inferd_server.middleware.catch import Catch
 from inferd_server.middleware.in_flight import InFlight
 from inferd_server.middleware.limits import Limits
-from inferd_server.middleware.request_id import RequestId
-from inferd_server.routes import chat, completions, messages, models, responses, state, tokens
+from inferd_server.middleware.reply_head import ReplyHead
+from inferd_server.notes import Notes
+from inferd_server.routes import (
+    chat,
+    completions,
+    embeddings,
+    messages,
+    models,
+    render,
+    responses,
+    state,
+    tokens,
+)
 from inferd_server.service import Service
 
 if TYPE_CHECKING:
     from inferd.engine.async_engine import AsyncEngine
     from inferd_server.settings import Settings
 
-ROUTES = (chat, completions, responses, messages, models, tokens, state)
+ROUTES = (chat, completions, responses, messages, embeddings, models, tokens, render, state)
 
 
 def create_app(
@@ -52,5 +63,5 @@ def create_app(
         app.add_middleware(Auth, keys=settings.api_keys)
     app.add_middleware(InFlight, service=service)
     app.add_middleware(Catch)
-    app.add_middleware(RequestId)
+    app.add_middleware(ReplyHead, notes=Notes())
     return app

@@ -11,6 +11,7 @@ from fastapi import Request
 from pydantic import ValidationError
 
 from inferd.errors import RequestError
+from inferd_server import notes
 from inferd_server.protocol.base import Body
 from inferd_server.protocol.refused import refuse
 
@@ -30,6 +31,7 @@ async def read_body(request: Request, model: type[B]) -> B:
             f"the body must be a JSON object, got {_json_type(content)}", code="invalid_json"
         )
     refuse(content, model.refused)
+    notes.unknown_fields(request, content, model)
     try:
         return model.model_validate(content)
     except ValidationError as error:

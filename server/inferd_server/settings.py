@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ class Settings:
 
     model: str = "smollm2"  # as the operator named it
     served_names: tuple[str, ...] = ("smollm2",)  # the first one is what metrics are labelled with
-    api_keys: tuple[str, ...] = ()  # none: no authentication
+    api_keys: tuple[str, ...] = field(default=(), repr=False)  # none: no authentication
     host: str = "127.0.0.1"
     port: int = 8000
     drain_timeout_s: float = 25.0
@@ -60,7 +60,8 @@ def default_names(model: str) -> list[str]:
 
 
 def _keys(given: list[str], file: Path | None) -> tuple[str, ...]:
-    keys = [*given, os.environ.get("INFERD_API_KEY", ""), *(_read_keys(file) if file else ())]
+    set_here = os.environ.get("INFERD_API_KEY", "").split()
+    keys = [*given, *set_here, *(_read_keys(file) if file else ())]
     return tuple(dict.fromkeys(key.strip() for key in keys if key.strip()))
 
 

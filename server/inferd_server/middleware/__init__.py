@@ -1,2 +1,2 @@
-"""Plain ASGI layers around the routes, outermost first: request id, catch, in flight, auth,
+"""Plain ASGI layers around the routes, outermost first: reply head, catch, in flight, auth,
 limits."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -12,11 +13,20 @@ Refusals = Mapping[str, Callable[[Any], bool]]
 
 
 class Body(BaseModel):
-    """Strict: true is not 1 and "2" is not 2. Unknown fields are accepted and ignored."""
+    """Strict: true is not 1 and "2" is not 2. Unknown fields are accepted; those of a request as a
+    whole are told of.
+    """
 
     model_config = ConfigDict(strict=True, extra="ignore", protected_namespaces=())
 
     refused: ClassVar[Refusals] = {}
+    inert: ClassVar[frozenset[str]] = frozenset()  # known to clients, and without effect on text
+
+    @classmethod
+    @cache
+    def known(cls) -> frozenset[str]:
+        """Every name that is not told of as unknown."""
+        return cls.inert | cls.refused.keys() | cls.model_fields.keys()
 
 
 def check_unicode(text: str) -> str:

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from inferd.errors import RequestError
 from inferd_server.conversation import Conversation
 from inferd_server.protocol.base import Body, Refusals, Text
-from inferd_server.protocol.refused import CHAT
+from inferd_server.protocol.refused import CHAT, INERT_OPENAI
 from inferd_server.protocol.sampling import Count, SamplingBody
 from inferd_server.protocol.tools import MAX_TOOLS, CallId, ToolCall, Tools, refuse_forced
 
@@ -107,6 +107,7 @@ TemplateOptions = Annotated[
 
 class ChatBody(SamplingBody):
     refused: ClassVar[Refusals] = CHAT
+    inert: ClassVar[frozenset[str]] = INERT_OPENAI
 
     messages: Messages
     max_completion_tokens: Count | None = None

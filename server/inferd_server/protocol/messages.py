@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field
 from inferd.params import MAX_STOP_STRINGS, SamplingParams
 from inferd_server.conversation import Conversation
 from inferd_server.protocol.base import Body, ModelName, Refusals, Text
-from inferd_server.protocol.refused import MESSAGES
+from inferd_server.protocol.refused import INERT_ANTHROPIC, MESSAGES
 from inferd_server.protocol.sampling import Count, StopString, params_of
 from inferd_server.protocol.tools import MAX_TOOLS, CallId, ToolName, call, refuse_forced
 
@@ -126,6 +126,7 @@ class CountBody(Body):
     """What decides how many tokens a prompt has."""
 
     refused: ClassVar[Refusals] = MESSAGES
+    inert: ClassVar[frozenset[str]] = INERT_ANTHROPIC
 
     model: ModelName
     messages: Annotated[

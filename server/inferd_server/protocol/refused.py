@@ -1,4 +1,6 @@
-"""Fields of features that are not in this version: refused by name, never silently ignored."""
+"""Fields of features that are not in this version: refused by name, never silently ignored. Beside
+them the fields that change nothing about the text, which clients send by habit.
+"""
 
 from __future__ import annotations
 
@@ -65,6 +67,32 @@ RESPONSES: Refusals = {
     "text": lambda value: isinstance(value, dict) and value.get("format") in TEXT_FORMATS,
     "truncation": lambda value: value == "disabled",
 }
+
+_INERT = frozenset(
+    {
+        "metadata",
+        "parallel_tool_calls",
+        "prompt_cache_key",
+        "prompt_cache_options",
+        "prompt_cache_retention",
+        "safety_identifier",
+        "service_tier",
+    }
+)
+INERT_OPENAI = _INERT | {"store"}
+INERT_RESPONSES = _INERT | {"max_tool_calls", "stream_options", "user"}
+INERT_ANTHROPIC = frozenset(
+    {
+        "cache_control",
+        "diagnostics",
+        "inference_geo",
+        "metadata",
+        "service_tier",
+        "speed",
+        "user_profile_id",
+        "workspace_id",
+    }
+)
 
 
 def refuse(content: dict[str, Any], refusals: Refusals) -> None:

@@ -10,7 +10,7 @@ from inferd.errors import RequestError
 from inferd.params import SamplingParams
 from inferd_server.conversation import Conversation
 from inferd_server.protocol.base import Body, ModelName, Refusals, Text
-from inferd_server.protocol.refused import RESPONSES
+from inferd_server.protocol.refused import INERT_RESPONSES, RESPONSES
 from inferd_server.protocol.response_items import Items, plain
 from inferd_server.protocol.sampling import Count, params_of
 from inferd_server.protocol.tools import MAX_TOOLS, Function, Tool, ToolName, refuse_forced
@@ -45,6 +45,7 @@ class Reasoning(Body):
 
 class ResponsesBody(Body):
     refused: ClassVar[Refusals] = RESPONSES
+    inert: ClassVar[frozenset[str]] = INERT_RESPONSES
 
     model: ModelName
     input: Text | Items

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
+from inferd_server import notes
 from inferd_server.body import read_body
 from inferd_server.dialects import responses
 from inferd_server.dialects.response_events import ResponseStream
@@ -25,6 +26,8 @@ def build(service: Service) -> APIRouter:
         service.check_ready()
         body = await read_body(request, ResponsesBody)
         service.check_model(body.model)
+        for kind in sorted(body.vendor_tools):
+            notes.add(request, f"a tool of type {notes.shown(kind)}, which the model is not shown")
         answer = await responses.answer_of(service, body)
         if body.background:
             return Response(responses.start(service, answer), media_type=JSON)

@@ -1,4 +1,4 @@
-"""GET /health, /ready, /version and /metrics. None of them waits for the engine."""
+"""GET /health, /ready, /load, /version and /metrics. None of them waits for the engine."""
 
 from __future__ import annotations
 
@@ -24,6 +24,11 @@ def build(service: Service) -> APIRouter:
         """200 while requests are served; 503 while loading, draining or after a crash."""
         service.check_ready()
         return json_response({"status": "ready"})
+
+    @router.get("/load")
+    async def load() -> Response:
+        """Requests of this server in flight."""
+        return json_response({"server_load": service.engine.num_unfinished})
 
     @router.get("/version")
     async def version() -> Response:

@@ -1,4 +1,4 @@
-"""POST /tokenize and /detokenize."""
+"""POST /tokenize and /detokenize, GET /tokenizer_info."""
 
 from __future__ import annotations
 
@@ -52,6 +52,20 @@ def build(service: Service) -> APIRouter:
             raise RequestError(f"tokens: an id is not in the vocabulary of {size}", "tokens")
         text = service.tokenizer.decode(body.tokens, skip_special_tokens=False)
         return json_response({"prompt": text})
+
+    @router.get("/tokenizer_info")
+    async def tokenizer_info() -> Response:
+        """Special tokens and chat template."""
+        service.check_ready()
+        tokenizer = service.tokenizer
+        return json_response(
+            {
+                **tokenizer.special_tokens,
+                "chat_template": tokenizer.chat_template,
+                "vocab_size": tokenizer.vocab_size,
+                "model_max_length": service.context,
+            }
+        )
 
     return router
 

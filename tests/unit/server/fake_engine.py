@@ -27,6 +27,8 @@ class CharTokenizer:
 
     vocab_size = VOCAB
     has_chat_template = True
+    chat_template = "a template"
+    special_tokens = {"bos_token": "<s>", "eos_token": "\0"}
     takes_tools = True
 
     def __init__(self) -> None:

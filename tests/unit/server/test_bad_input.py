@@ -167,6 +167,14 @@ async def test_unknown_model(client: httpx.AsyncClient, name: str) -> None:
     assert check_error(reply, 404)["code"] == "model_not_found"
 
 
+@pytest.mark.parametrize("path", ["/v1/embeddings", "/v1/rerank", "/rerank", "/v1/score", "/score"])
+async def test_no_embedding_model_is_served(client: httpx.AsyncClient, path: str) -> None:
+    reply = await client.post(path, json={"model": "tiny", "input": "a"})
+    error = check_error(reply, 400)
+    assert error["code"] == "unsupported_model"
+    assert "embedding" in error["message"]
+
+
 async def test_a_model_name_of_a_megabyte(client: httpx.AsyncClient) -> None:
     body = {"model": "x" * 2**20, "messages": [USER]}
     check_error(await client.post("/v1/chat/completions", json=body), 400)

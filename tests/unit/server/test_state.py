@@ -206,12 +206,32 @@ def test_key_files(tmp_path: Any, monkeypatch: Any) -> None:
 
     file = tmp_path / "keys"
     file.write_text("a\n\n b \n")
-    monkeypatch.setenv("INFERD_API_KEY", "env")
+    monkeypatch.setenv("INFERD_API_KEY", "env other")
     given = {"model": "m", "host": "0.0.0.0", "port": 1, "drain_timeout": 1.0}
     args = Namespace(**given, served_model_name=None, api_key=["flag"], api_key_file=file)
     settings = Settings.from_args(args)
-    assert set(settings.api_keys) == {"a", "b", "env", "flag"}
+    assert set(settings.api_keys) == {"a", "b", "env", "other", "flag"}
+    assert "flag" not in repr(settings)
     assert not settings.is_open
     file.write_text("\n")
     with pytest.raises(UsageError, match="holds no key"):
         Settings.from_args(args)
+
+
+async def test_what_evaluation_harnesses_ask_of_the_tokenizer(client: httpx.AsyncClient) -> None:
+    info = (await client.get("/tokenizer_info")).json()
+    assert (info["bos_token"], info["eos_token"]) == ("<s>", "\0")
+    assert info["chat_template"] == "a template"
+    asked = {"prompt": "ab", "add_special_tokens": False}
+    tokens = (await client.post("/tokenize", json=asked)).json()["tokens"]
+    assert (await client.post("/detokenize", json={"tokens": tokens})).json()["prompt"] == "ab"
+
+
+async def test_what_routers_ask_for(client: httpx.AsyncClient, engine: Any) -> None:
+    chat = (await client.post("/v1/chat/completions/render", json=CHAT)).json()
+    assert chat["token_ids"] == [ord(c) for c in "<user>hi<assistant>"]
+    asked = {"model": "tiny", "prompt": ["a", [98, 99]]}
+    texts = (await client.post("/v1/completions/render", json=asked)).json()
+    assert [each["token_ids"] for each in texts] == [[97], [98, 99]]
+    assert (await client.get("/load")).json() == {"server_load": 0}
+    assert engine.seen == []
