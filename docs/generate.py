@@ -1,4 +1,4 @@
-"""Writes docs/reference/hooks.md and cli.md from the code.
+"""Writes docs/reference/hooks.md, cli.md and http.md from the code.
 
 python docs/generate.py [--check]      --check: exit 1 when a page is not what would be written
 """
@@ -14,6 +14,8 @@ from importlib import import_module
 from pathlib import Path
 from types import FunctionType
 from typing import Any
+
+from http_page import http_page
 
 from inferd.cli import Parser
 from inferd.cli.plugin_kinds import WRITTEN
@@ -144,7 +146,7 @@ def _sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}."
 
 
-PAGES = {"hooks.md": hooks_page, "cli.md": cli_page}
+PAGES = {"hooks.md": hooks_page, "cli.md": cli_page, "http.md": http_page}
 
 
 def main() -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import anthropic
 import httpx
 import openai
 import pytest
@@ -55,6 +56,31 @@ def test_samples_seed_stop_and_logprobs(sdk: openai.OpenAI) -> None:
         counts.append(len(choice.logprobs.content))
         assert all(len(entry.top_logprobs) == 2 for entry in choice.logprobs.content)
     assert first.usage.completion_tokens == sum(counts)
+
+
+def test_one_answer_in_every_dialect(smollm2: dict[str, Any], sdk: openai.OpenAI) -> None:
+    fixed: dict[str, Any] = {"model": "smollm2", "temperature": 0}
+    with sdk:
+        chat = sdk.chat.completions.create(**fixed, messages=QUESTION)
+        text = chat.choices[0].message.content
+        response = sdk.responses.create(**fixed, input=QUESTION)
+        assert response.output_text == text
+        more = sdk.responses.create(
+            **fixed, input="And of Italy?", previous_response_id=response.id, max_output_tokens=24
+        )
+        assert more.output_text
+        with sdk.responses.stream(**fixed, input=QUESTION) as stream:
+            assert stream.get_final_response().output_text == text
+    asked: dict[str, Any] = {"model": "smollm2", "messages": QUESTION, "max_tokens": 64}
+    greedy = {"extra_body": {"temperature": 0}}
+    with anthropic.Anthropic(base_url=smollm2["url"], api_key="none") as client:
+        message = client.messages.create(**asked, **greedy)
+        assert [block.text for block in message.content] == [text]
+        with client.messages.stream(**asked, **greedy) as stream:
+            assert "".join(stream.text_stream) == text
+        counted = client.messages.count_tokens(model="smollm2", messages=QUESTION)
+        assert chat.usage is not None
+        assert counted.input_tokens == chat.usage.prompt_tokens
 
 
 async def test_many_async_streams_with_usage(smollm2: dict[str, Any]) -> None:

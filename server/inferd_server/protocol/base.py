@@ -40,6 +40,7 @@ def check_unicode(text: str) -> str:
 
 Text = Annotated[str, AfterValidator(check_unicode)]
 Name = Annotated[str, Field(min_length=1, max_length=256)]
+Label = Annotated[str, Field(max_length=64)]
 ModelName = Annotated[str, Field(min_length=1, max_length=256, description="as in /v1/models")]
 TokenId = Annotated[int, Field(ge=0, le=2**31 - 1)]
 TokenIds = Annotated[list[TokenId], Field(fail_fast=True, max_length=128)]

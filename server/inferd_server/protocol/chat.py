@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from inferd.errors import RequestError
 from inferd_server.conversation import Conversation
-from inferd_server.protocol.base import Body, Refusals, Text
+from inferd_server.protocol.base import Body, Label, Refusals, Text
 from inferd_server.protocol.refused import CHAT, INERT_OPENAI
 from inferd_server.protocol.sampling import Count, SamplingBody
 from inferd_server.protocol.tools import MAX_TOOLS, CallId, ToolCall, Tools, refuse_forced
@@ -117,6 +117,7 @@ class ChatBody(SamplingBody):
     continue_final_message: bool = False
     add_special_tokens: bool = False
     chat_template_kwargs: TemplateOptions | None = None
+    reasoning_effort: Label | None = None  # a variable of the template
     tools: Tools | None = None
     tool_choice: Literal["none", "auto", "required"] | dict[str, Any] | None = None
 
@@ -129,12 +130,13 @@ class ChatBody(SamplingBody):
 
     def conversation(self) -> Conversation:
         tools = [] if self.tool_choice == "none" else self.tools or []
+        effort = {"reasoning_effort": self.reasoning_effort} if self.reasoning_effort else {}
         return Conversation(
             messages=[message.plain() for message in self.messages],
             tools=[tool.plain() for tool in tools],
             generate=self.add_generation_prompt,
             resume=self.continue_final_message,
-            options=self.chat_template_kwargs or {},
+            options=effort | (self.chat_template_kwargs or {}),
             special=self.add_special_tokens,
         )
 

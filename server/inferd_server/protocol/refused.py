@@ -48,7 +48,6 @@ CHAT: Refusals = {
     "audio": _never,
     "prediction": _never,
     "web_search_options": _never,
-    "reasoning_effort": lambda value: value == "none",
     "chat_template": _never,
     "documents": _never,
     "mm_processor_kwargs": _never,

@@ -9,7 +9,7 @@ from pydantic import Field
 from inferd.errors import RequestError
 from inferd.params import SamplingParams
 from inferd_server.conversation import Conversation
-from inferd_server.protocol.base import Body, ModelName, Refusals, Text
+from inferd_server.protocol.base import Body, Label, ModelName, Refusals, Text
 from inferd_server.protocol.refused import INERT_RESPONSES, RESPONSES
 from inferd_server.protocol.response_items import Items, plain
 from inferd_server.protocol.sampling import Count, params_of
@@ -17,7 +17,6 @@ from inferd_server.protocol.tools import MAX_TOOLS, Function, Tool, ToolName, re
 
 LOGPROBS = "message.output_text.logprobs"
 ResponseId = Annotated[str, Field(min_length=1, max_length=64)]
-Label = Annotated[str, Field(max_length=64)]
 
 
 class ResponsesTool(Body):

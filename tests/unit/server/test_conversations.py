@@ -34,9 +34,11 @@ async def test_tools_and_past_calls_reach_the_template(
     client: httpx.AsyncClient, engine: Any
 ) -> None:
     tool = {**WEATHER, "function": {**WEATHER["function"], "strict": False}, "cache_control": {}}
-    reply = await _chat(client, messages=PAST, tools=[tool], tool_choice="auto")
+    asked = {"tools": [tool], "tool_choice": "auto", "reasoning_effort": "low"}
+    reply = await _chat(client, messages=PAST, **asked)
     assert reply.status_code == 200, reply.text
     assert engine.tokenizer.seen["tools"] == [WEATHER]
+    assert engine.tokenizer.seen["reasoning_effort"] == "low"
     user, assistant, result = engine.tokenizer.seen["messages"]
     assert user == USER
     called = {**CALL, "function": {"name": "weather", "arguments": {"town": 1}}}
