@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from inferd.engine.llm import LLM
     from inferd.engine.outputs import CompletionOutput, RequestOutput
     from inferd.params import SamplingParams
+from inferd.structured_outputs import StructuredOutputs
 
 _LAZY = {
     "LLM": "inferd.engine.llm",
@@ -18,8 +19,16 @@ _LAZY = {
     "RequestOutput": "inferd.engine.outputs",
     "CompletionOutput": "inferd.engine.outputs",
     "SamplingParams": "inferd.params",
+    "StructuredOutputs": "inferd.structured_outputs",
 }
-__all__ = ["LLM", "AsyncEngine", "CompletionOutput", "RequestOutput", "SamplingParams"]
+__all__ = [
+    "LLM",
+    "AsyncEngine",
+    "CompletionOutput",
+    "RequestOutput",
+    "SamplingParams",
+    "StructuredOutputs",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from inferd.errors import RequestError
+from inferd.structured_outputs import StructuredOutputs
 
 MAX_N = 128
 MAX_STOP_STRINGS = 16
@@ -53,6 +54,7 @@ class SamplingParams(msgspec.Struct, omit_defaults=True, kw_only=True, forbid_un
     prompt_logprobs: int | None = None
     detokenize: bool = True
     skip_special_tokens: bool = True
+    structured_outputs: StructuredOutputs | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.stop, str):
@@ -68,6 +70,11 @@ class SamplingParams(msgspec.Struct, omit_defaults=True, kw_only=True, forbid_un
             raise RequestError(
                 f"min_tokens {self.min_tokens} is greater than max_tokens {self.max_tokens}",
                 "min_tokens",
+            )
+        if self.structured_outputs is not None and (self.ignore_eos or self.min_tokens):
+            raise RequestError(
+                "structured_outputs end where they are complete: leave out ignore_eos, min_tokens",
+                "structured_outputs",
             )
         if self.stop and not self.detokenize:
             raise RequestError("stop strings need the text: set detokenize to true", "stop")
@@ -140,6 +147,10 @@ def _is_bool(value: Any) -> bool:
     return isinstance(value, bool)
 
 
+def _is_structure(value: Any) -> bool:
+    return value is None or isinstance(value, StructuredOutputs)
+
+
 _LISTS = {"stop": list, "stop_token_ids": list, "bad_words": list, "logit_bias": dict}
 _SWITCHES = ("include_stop_str_in_output", "ignore_eos", "detokenize", "skip_special_tokens")
 _RULES: tuple[Rule, ...] = (
@@ -165,5 +176,6 @@ _RULES: tuple[Rule, ...] = (
     ("bad_words", _strings(128), f"up to 128 strings of 1 to {MAX_STOP_CHARS} characters"),
     ("logprobs", _whole(0, MAX_LOGPROBS, optional=True), f"from 0 to {MAX_LOGPROBS}"),
     ("prompt_logprobs", _whole(0, MAX_LOGPROBS, optional=True), f"from 0 to {MAX_LOGPROBS}"),
+    ("structured_outputs", _is_structure, "StructuredOutputs"),
     *((name, _is_bool, "true or false") for name in _SWITCHES),
 )

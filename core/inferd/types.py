@@ -184,6 +184,13 @@ class StepPlan(msgspec.Struct, array_like=True):
         return sum(self.num_tokens)
 
 
+class StepMasks(msgspec.Struct, array_like=True):
+    """Which tokens may follow in rows that a grammar restricts. Filled by the engine."""
+
+    rows: list[int]
+    words: bytes  # int32, [rows, vocabulary / 32]: bit t % 32 of word t // 32 allows token t
+
+
 class StepResult(msgspec.Struct, array_like=True):
     """What a step sampled. Filled by the worker; lists follow the plan's sampling rows."""
 

@@ -12,6 +12,7 @@ PLUGINS = {
     "models_llama": "llama",
     "attention_triton": "attention_triton",
     "ops_triton": "ops_triton",
+    "grammar_llguidance": "grammar_llguidance",
     "hw_rocm": "hw_rocm",
 }
 NEED_A_MODEL = (  # they run one, and core has none of its own

@@ -77,6 +77,14 @@ WRITTEN = {
         "a logits processor",
         "`--NAME.scale 0.5` switches it on.",
     ),
+    "grammars": Kind(
+        "grammar",
+        "backend",
+        "Backend",
+        "inferd.contracts.grammar:GrammarBackend",
+        "a back end of structured outputs, as written for choices alone",
+        "Registered as `tuned` it competes with the others; `--plugins no:OTHER` leaves those out.",
+    ),
     "schedule_policies": Kind(
         "policy",
         "policy",

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from inferd.types import StepPlan, StepResult
+from inferd.types import StepMasks, StepPlan, StepResult
 
 if TYPE_CHECKING:
     from inferd.config.engine import EngineConfig
@@ -46,8 +46,11 @@ class Executor(ABC):
         """Submit the forward pass of a step; returns at once."""
 
     @abstractmethod
-    def sample(self, step_id: int) -> None:
-        """Submit the sampling of the step whose forward was submitted last; returns at once."""
+    def sample(self, step_id: int, masks: StepMasks | None = None) -> None:
+        """Submit the sampling of the step whose forward was submitted last; returns at once.
+
+        `masks` are given when a grammar restricts any of its rows.
+        """
 
     @abstractmethod
     def collect(self) -> StepResult:

@@ -13,18 +13,24 @@ import msgspec
 
 from inferd.config.engine import EngineConfig
 from inferd.contracts.executor import WorkerInfo
+from inferd.contracts.grammar import GrammarBackend
 from inferd.engine import messages as m
 from inferd.engine.client import EngineClient
 from inferd.engine.front import load_front
+from inferd.engine.grammars import GrammarCompiler, as_request_error, load_backend
 from inferd.engine.inputs import InputProcessor
 from inferd.engine.outputs import RequestOutput
 from inferd.engine.streams import Stream, Streams
 from inferd.errors import EngineDead, InferdError, RequestError
+from inferd.host.host import Host
 from inferd.params import SamplingParams
+from inferd.structured_outputs import StructuredOutputs
 from inferd.types import StepStats
 
 if TYPE_CHECKING:
     from inferd.loading.tokenizer import Tokenizer
+
+COMPILE_S = 5.0  # for one grammar, the wait for others in front of it included
 
 
 class AsyncEngine:
@@ -42,6 +48,7 @@ class AsyncEngine:
         self.info: WorkerInfo
         self._client = EngineClient(config, address)
         self._inputs: InputProcessor
+        self._compiler: GrammarCompiler | None = None
         self._streams = Streams(self._client.name)
         self._tasks: list[asyncio.Task[None]] = []
         self._dead = asyncio.Event()
@@ -63,10 +70,15 @@ class AsyncEngine:
         self._inputs = InputProcessor(
             self.info, front.tokenizer, front.eos_ids, random.SystemRandom()
         )
+        self._compiler = GrammarCompiler(self._load_grammars)
         self._tasks = [
             asyncio.create_task(self._receive()),
             asyncio.create_task(self._watch()),
         ]
+
+    def _load_grammars(self) -> GrammarBackend:
+        host = Host.of(self.config.plugins)
+        return load_backend(host, self.config.model, self.info.vocab_size)
 
     @property
     def address(self) -> str:
@@ -100,6 +112,8 @@ class AsyncEngine:
         """
         if self.error is not None:
             raise self.error
+        if params.structured_outputs is not None:
+            await self._check_grammar(params.structured_outputs)
         request = self._inputs.request(
             request_id,
             prompt,
@@ -124,6 +138,20 @@ class AsyncEngine:
         finally:
             await self._close(stream)
 
+    async def _check_grammar(self, wanted: StructuredOutputs) -> None:
+        """The engine gets only what compiles in time. Raises RequestError."""
+        assert self._compiler is not None, "generate before start"
+        compiling = asyncio.wrap_future(self._compiler.submit(wanted))
+        try:
+            await asyncio.wait_for(compiling, COMPILE_S)
+        except TimeoutError:
+            raise RequestError(
+                f"the grammar did not compile within {COMPILE_S:g} s; ask for less",
+                "structured_outputs",
+            ) from None
+        except Exception as error:
+            raise as_request_error(error) from None
+
     async def _close(self, stream: Stream) -> None:
         """Forget a stream, and have the engine forget what still runs of it."""
         self._streams.close(stream)
@@ -139,6 +167,8 @@ class AsyncEngine:
         for task in self._tasks:
             task.cancel()
         self._fail(EngineDead("the engine was stopped"))
+        if self._compiler is not None:
+            self._compiler.stop()
         await self._client.stop(timeout)
 
     async def _receive(self) -> None:

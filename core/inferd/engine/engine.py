@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING
 
 from inferd.contracts.executor import WorkerInfo
+from inferd.engine.grammars import GrammarCompiler, Grammars, load_backend
+from inferd.errors import InferdError
 from inferd.memory.block_table import CacheLayout, GroupSpec
 from inferd.scheduling.scheduler import Scheduler
-from inferd.types import Request, SequenceOutput, StepStats
+from inferd.types import Request, SequenceOutput, StepPlan, StepStats
 
 if TYPE_CHECKING:
     from inferd.config.engine import EngineConfig
     from inferd.host.host import Host
+
+GRAMMAR_S = 0.002  # how long an idle engine waits for a grammar before it looks at messages
 
 
 class Engine:
@@ -30,6 +35,8 @@ class Engine:
         self._in_flight: deque[int] = deque()  # step ids, oldest first
         self._depth = 1 if config.scheduler.async_scheduling else 0
         self._scheduler: Scheduler
+        self._compiler: GrammarCompiler | None = None
+        self._grammars: Grammars
 
     def start(self) -> WorkerInfo:
         """Load the model and size the KV cache. Raises what loading raises."""
@@ -49,14 +56,28 @@ class Engine:
             enable_prefix_caching=self.config.cache.enable_prefix_caching,
             depth=self._depth,
         )
+        self._compiler = GrammarCompiler(
+            partial(load_backend, self._host, self.config.model, info.vocab_size)
+        )
+        self._grammars = Grammars(self._compiler, info.vocab_size)
         return info
 
     def add(self, request: Request) -> None:
-        """Queue a request; raises RequestError when it can never run or the queue is full."""
-        self._scheduler.add(request)
+        """Queue a request; raises RequestError when it can never run or the queue is full.
+
+        One with a grammar is queued once that is compiled.
+        """
+        wanted = request.params.structured_outputs
+        if wanted is None:
+            self._scheduler.add(request)
+            return
+        self._scheduler.check(request)
+        self._grammars.add(request, wanted)
 
     def abort(self, request_id: str, index: int | None = None) -> int:
         """Forget a request, or one of its samples; returns how many samples that ended."""
+        if (waiting := self._grammars.drop(request_id, index)) is not None:
+            return waiting.params.n
         return self._scheduler.abort(request_id, index)
 
     def reset_prefix_cache(self) -> None:
@@ -64,34 +85,71 @@ class Engine:
 
     @property
     def has_work(self) -> bool:
-        return bool(self._in_flight) or self._scheduler.has_work
+        return bool(self._in_flight) or self._scheduler.has_work or self._grammars.has_pending
 
     def stats(self) -> StepStats:
         return self._scheduler.stats()
 
     def step(self) -> list[SequenceOutput]:
         """Schedule, submit, collect the step before, commit."""
+        outputs = self._admit() if self._grammars.has_pending else []
         if self._depth == 0:
-            return self.step_synchronously()
+            return outputs + self.step_synchronously()
         plan = self._scheduler.schedule()
         if plan is not None:
-            self._executor.forward(plan)
-            self._executor.sample(plan.step_id)
-            self._in_flight.append(plan.step_id)
-        if not self._in_flight or (plan is not None and len(self._in_flight) <= self._depth):
-            return []
-        self._in_flight.popleft()
-        return self._scheduler.commit(self._executor.collect())
+            outputs += self._submit(plan)
+        if self._in_flight and (plan is None or len(self._in_flight) > self._depth):
+            outputs += self._collect()
+        return outputs
 
     def step_synchronously(self) -> list[SequenceOutput]:
         """The same without running ahead: what `step` must be token-identical to."""
         plan = self._scheduler.schedule()
         if plan is None:
             return []
+        self._submit(plan)
+        return self._collect()
+
+    def _submit(self, plan: StepPlan) -> list[SequenceOutput]:
+        """Both launches of a step. Where a grammar restricts a row, the steps before are collected
+        between the two, and the masks are made while the first one runs.
+        """
         self._executor.forward(plan)
-        self._executor.sample(plan.step_id)
-        return self._scheduler.commit(self._executor.collect())
+        outputs: list[SequenceOutput] = []
+        bound = self._grammars.bound(self._scheduler.in_flight[-1].sampling)
+        while bound and self._in_flight:
+            outputs += self._collect()
+        self._executor.sample(plan.step_id, *self._grammars.masks(bound))
+        self._in_flight.append(plan.step_id)
+        return outputs
+
+    def _collect(self) -> list[SequenceOutput]:
+        """The oldest step in flight."""
+        self._in_flight.popleft()
+        outputs = self._scheduler.commit(self._executor.collect())
+        self._grammars.advance(outputs)
+        return outputs
+
+    def _admit(self) -> list[SequenceOutput]:
+        """Queue what has its grammar by now; without other work wait a moment for one."""
+        idle = not (self._in_flight or self._scheduler.has_work)
+        outputs = []
+        for request, error in self._grammars.ready(GRAMMAR_S if idle else 0.0):
+            try:
+                if error is not None:
+                    raise error
+                self._scheduler.add(request)
+            except InferdError as refusal:
+                self._grammars.drop(request.request_id)
+                outputs += [_failed(request, index, refusal) for index in range(request.params.n)]
+        return outputs
 
     def stop(self) -> None:
         """Release the workers; idempotent."""
         self._executor.stop()
+        if self._compiler is not None:
+            self._compiler.stop()
+
+
+def _failed(request: Request, index: int, error: InferdError) -> SequenceOutput:
+    return SequenceOutput(request.request_id, index, [], "error", error=str(error))

@@ -7,7 +7,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from inferd.contracts.executor import Executor, WorkerInfo
-from inferd.types import StepPlan, StepResult
+from inferd.types import StepMasks, StepPlan, StepResult
 
 if TYPE_CHECKING:
     from inferd.config.engine import EngineConfig
@@ -25,7 +25,7 @@ class InProcessExecutor(Executor):
     def __init__(self, config: EngineConfig, plugins: str) -> None:
         self._config = config
         self._plugins = plugins
-        self._tasks: SimpleQueue[StepPlan | int | None] = SimpleQueue()
+        self._tasks: SimpleQueue[StepPlan | tuple[int, StepMasks | None] | None] = SimpleQueue()
         self._done: SimpleQueue[WorkerInfo | int | Exception] = SimpleQueue()
         self._runner: ModelRunner | None = None
         self._thread: threading.Thread | None = None
@@ -43,8 +43,8 @@ class InProcessExecutor(Executor):
     def forward(self, plan: StepPlan) -> None:
         self._tasks.put(plan)
 
-    def sample(self, step_id: int) -> None:
-        self._tasks.put(step_id)
+    def sample(self, step_id: int, masks: StepMasks | None = None) -> None:
+        self._tasks.put((step_id, masks))
 
     def collect(self) -> StepResult:
         done = self._done.get()
@@ -78,8 +78,10 @@ class InProcessExecutor(Executor):
 
     def _work(self, runner: ModelRunner) -> None:
         while (task := self._tasks.get()) is not None:
-            if isinstance(task, int):
-                runner.sample(task)
-                self._done.put(task)
-            else:
+            if isinstance(task, StepPlan):
                 runner.forward(task)
+                continue
+            step_id, masks = task
+            runner.table.sampling.masks.put(masks)
+            runner.sample(step_id)
+            self._done.put(step_id)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from inferd.contracts.attention import AttentionBackend
     from inferd.contracts.command import Command
     from inferd.contracts.executor import Executor
+    from inferd.contracts.grammar import GrammarBackend
     from inferd.contracts.loader import WeightLoader
     from inferd.contracts.logits_processor import LogitsProcessor
     from inferd.contracts.model import CausalLM
@@ -67,7 +68,7 @@ class Catalog:
     schedule_policies: Registry[SchedulePolicy]
     kv_connectors: Registry[Any]
     logits_processors: Registry[LogitsProcessor]
-    grammars: Registry[Any]
+    grammars: Registry[GrammarBackend]
     proposers: Registry[Any]
     commands: Registry[Command]
     routes: Registry[Any]

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from inferd.errors import PluginError
 
 ESSENTIALS = frozenset({"builtin", "server"})  # always used
-DEFAULTS = ESSENTIALS | {"attention_triton", "llama", "ops_triton"}  # of the root distribution
+DEFAULTS = ESSENTIALS | {"attention_triton", "grammar_llguidance", "llama", "ops_triton"}
+"""Those of the root distribution."""
 
 
 @dataclass(frozen=True, slots=True)

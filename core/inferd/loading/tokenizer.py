@@ -79,6 +79,10 @@ class Tokenizer:
             return cls(read_gguf(source))
         return cls(read_directory(source))
 
+    def to_json(self) -> str:
+        """As the tokenizers library writes it."""
+        return str(self._backend.to_str())
+
     def _id_of(self, name: str) -> int | None:
         text = self.special_tokens.get(name)
         found: int | None = self._backend.token_to_id(text) if text else None

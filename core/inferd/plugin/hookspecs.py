@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from inferd.contracts.attention import AttentionBackend
     from inferd.contracts.command import Command
     from inferd.contracts.executor import Executor
+    from inferd.contracts.grammar import GrammarBackend
     from inferd.contracts.loader import WeightLoader
     from inferd.contracts.logits_processor import LogitsProcessor
     from inferd.contracts.model import CausalLM
@@ -91,8 +92,8 @@ def inferd_register_logits_processors(registry: Registry[LogitsProcessor]) -> No
 
 
 @hookspec
-def inferd_register_grammars(registry: Registry[Any]) -> None:
-    """Structured-output back ends, by name. Nothing loads them in this version."""
+def inferd_register_grammars(registry: Registry[GrammarBackend]) -> None:
+    """Structured-output back ends, by name. The best is loaded with the first such request."""
 
 
 @hookspec

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from inferd.memory.staging import upload
+from inferd.sampling.masks import TokenMasks
 from inferd.sampling.noise import row_key
 from inferd.types import RowStart
 
@@ -30,6 +31,7 @@ class Need(enum.IntFlag):
     BIAS = 8  # logit_bias, allowed_token_ids, bad_words, min_tokens
     PROCESSORS = 16  # of plugins
     LOGPROBS = 32
+    MASK = 64  # of a grammar
 
 
 class Float(enum.IntEnum):
@@ -81,6 +83,7 @@ class SamplingColumns:
         self.top_k = np.zeros(num_rows, dtype=np.int64)  # host copy: decides the window
         self.num_logprobs = np.zeros(num_rows, dtype=np.int64)  # host
         self.prompt_len = np.zeros(num_rows, dtype=np.int64)  # host copy
+        self.masks = TokenMasks(device)  # of the step that is sampled next
 
     def write(self, starts: Sequence[RowStart]) -> None:
         """Take over the parameters of new rows: three device writes for any number of them."""
@@ -138,4 +141,6 @@ def _needs(start: RowStart) -> int:
         need |= Need.BIAS
     if p.logprobs is not None:
         need |= Need.LOGPROBS
+    if p.structured_outputs is not None:
+        need |= Need.MASK
     return int(need)

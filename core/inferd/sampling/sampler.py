@@ -1,8 +1,8 @@
 """Sampler: from logits to the next token of every row.
 
-In vLLM's order: raw log-probabilities are taken; allowed tokens, bad words, min_tokens, logit bias;
-plugins' processors; penalties; temperature; min_p, top_k, top_p; Gumbel-max. A batch of greedy rows
-takes the largest logit and nothing else.
+In vLLM's order: raw log-probabilities are taken; masks of grammars; allowed tokens, bad words,
+min_tokens, logit bias; plugins' processors; penalties; temperature; min_p, top_k, top_p;
+Gumbel-max. A batch of greedy rows takes the largest logit and nothing else.
 
 Shape suffixes: N rows of a step, R rows of the request table, V vocabulary, L history, F columns.
 """
@@ -27,7 +27,7 @@ from inferd.sampling.penalties import PenaltyParams, apply_penalties
 from inferd.sampling.processors import Processors
 from inferd.types import RowStart
 
-CHANGES = Need.PENALTIES | Need.BIAS | Need.PROCESSORS  # of the logits, in place
+CHANGES = Need.MASK | Need.PENALTIES | Need.BIAS | Need.PROCESSORS  # of the logits, in place
 KINDS = Need.RANDOM | Need.FILTER  # which of the ops picks the token
 
 
@@ -103,6 +103,8 @@ class Sampler:
         return logits_NV.clone() if need & CHANGES else logits_NV
 
     def _change(self, logits_NV: Tensor, step: SampleStep, need: int) -> None:
+        if need & Need.MASK:
+            self._columns.masks.apply(logits_NV, step.rows)
         if need & Need.BIAS:
             self._bias.apply(logits_NV, self._history_RL, step)
         if need & Need.PROCESSORS:

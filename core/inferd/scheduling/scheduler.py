@@ -57,7 +57,7 @@ class Scheduler:
 
     def add(self, request: Request) -> None:
         """Queue a request. Raises RequestError when it can never run or the queue is full."""
-        self._refuse(request)
+        self.check(request)
         sequences = [
             Sequence(request, i, self._max_model_len, self._next_order)
             for i in range(request.params.n)
@@ -72,7 +72,8 @@ class Scheduler:
         for seq in sequences if request.output_ids else sequences[:1]:
             self.waiting.push(seq)
 
-    def _refuse(self, request: Request) -> None:
+    def check(self, request: Request) -> None:
+        """Raises what `add` raises."""
         prompt, limit = len(request.prompt_ids), self._max_model_len
         if request.request_id in self._requests:
             raise RequestError(f"request id {request.request_id!r} is already running")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from inferd.testing.attention_contract import AttentionContract
+    from inferd.testing.grammar_contract import GrammarContract
     from inferd.testing.loader_contract import LoaderContract
     from inferd.testing.model_contract import ModelContract
     from inferd.testing.ops_contract import OpsContract
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _LAZY = {
     "AttentionContract": "inferd.testing.attention_contract",
+    "GrammarContract": "inferd.testing.grammar_contract",
     "LoaderContract": "inferd.testing.loader_contract",
     "ModelContract": "inferd.testing.model_contract",
     "OpsContract": "inferd.testing.ops_contract",
@@ -34,6 +36,7 @@ _LAZY = {
 }
 __all__ = [
     "AttentionContract",
+    "GrammarContract",
     "LoaderContract",
     "ModelContract",
     "OpsContract",

@@ -9,7 +9,7 @@ from typing import Any
 
 from inferd.contracts.executor import Executor, WorkerInfo
 from inferd.scheduling.policy import FcfsPolicy
-from inferd.types import RowStart, StepPlan, StepResult
+from inferd.types import RowStart, StepMasks, StepPlan, StepResult
 
 VOCAB = 1000
 
@@ -39,7 +39,7 @@ class HashExecutor(Executor):
         self.queue.append(plan)
         self.submitted.append(plan.step_id)
 
-    def sample(self, step_id: int) -> None:
+    def sample(self, step_id: int, masks: StepMasks | None = None) -> None:
         plan = self.queue.popleft()
         assert plan.step_id == step_id
         for start in plan.new_rows:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from inferd.config.engine import EngineConfig
 from inferd.contracts.executor import WorkerInfo
 from inferd.errors import DoesNotFit
 from inferd.execution.in_process import InProcessExecutor
-from inferd.types import StepPlan, StepResult
+from inferd.types import StepMasks, StepPlan, StepResult
 
 INFO = WorkerInfo(64, 10, 8, 4, (("full", None),), {})
 
@@ -27,6 +28,9 @@ class FakeRunner:
         self.threads: set[str] = set()
         self.results: deque[StepResult] = deque()
         self.plan: StepPlan | None = None
+        self.masks: list[StepMasks | None] = []
+        masks = SimpleNamespace(put=self.masks.append)
+        self.table = SimpleNamespace(sampling=SimpleNamespace(masks=masks))
 
     def forward(self, plan: StepPlan) -> None:
         self.gate.acquire()
@@ -62,6 +66,17 @@ def made(monkeypatch: pytest.MonkeyPatch) -> Any:
     yield executor, runner
     runner.gate.release(100)
     executor.stop()
+
+
+def test_masks_are_put_before_their_step_is_sampled_and_forgotten_with_the_next(made: Any) -> None:
+    executor, runner = made
+    masks = StepMasks([0], b"\0\0\0\0")
+    executor.forward(plan(0))
+    executor.sample(0, masks)
+    submit(executor, 1)
+    runner.gate.release(2)
+    assert [executor.collect().step_id for _ in range(2)] == [0, 1]
+    assert runner.masks == [masks, None]
 
 
 def test_submitting_returns_before_the_work_is_done(made: Any) -> None:

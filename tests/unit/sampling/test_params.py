@@ -9,6 +9,7 @@ import pytest
 
 from inferd.errors import RequestError
 from inferd.params import MAX_TOKEN_LIST, SamplingParams
+from inferd.structured_outputs import MAX_CHOICES, MAX_GRAMMAR_CHARS, StructuredOutputs
 
 NUMBERS = ["1", None, True, math.nan, math.inf, [1]]
 COUNTS = ["1", True, 1.5, -2]
@@ -35,6 +36,7 @@ BAD: dict[str, list[Any]] = {
     "prompt_logprobs": [*COUNTS, 21],
     "detokenize": [None, 1],
     "skip_special_tokens": [None, 0],
+    "structured_outputs": [5, "[a-z]+", {"regex": "a"}],
 }
 GOOD: dict[str, list[Any]] = {
     "n": [1, 128],
@@ -99,3 +101,33 @@ def test_stop_strings_need_text() -> None:
 def test_next_to_no_temperature_is_greedy(temperature: float, greedy: bool) -> None:
     """Logits over it would leave float32."""
     assert SamplingParams(temperature=temperature).greedy is greedy
+
+
+WRONG: list[dict[str, Any]] = [
+    {},
+    {"regex": "a", "json_object": True},
+    {"regex": 5},
+    {"regex": ""},
+    {"regex": "a" * (MAX_GRAMMAR_CHARS + 1)},
+    {"json": {"type": "object"}},
+    {"choice": ()},
+    {"choice": ["a"]},
+    {"choice": ("a", "")},
+    {"choice": ("a",) * (MAX_CHOICES + 1)},
+    {"choice": ("a" * 1000,) * 200},
+    {"json_object": 1},
+]
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: str(wrong)[:40])
+def test_structured_outputs_are_just_one_thing_of_a_bearable_size(wrong: dict[str, Any]) -> None:
+    with pytest.raises(RequestError, match=r"^structured_outputs: ") as caught:
+        StructuredOutputs(**wrong)
+    assert caught.value.param == "structured_outputs"
+
+
+@pytest.mark.parametrize("other", [{"ignore_eos": True}, {"min_tokens": 1}])
+def test_structured_outputs_end_where_they_are_complete(other: dict[str, Any]) -> None:
+    with pytest.raises(RequestError, match="complete") as caught:
+        SamplingParams(structured_outputs=StructuredOutputs(regex="a"), **other)
+    assert caught.value.param == "structured_outputs"

@@ -15,8 +15,9 @@ from inferd.contracts.logits_processor import LogitsProcessor
 from inferd.params import SamplingParams
 from inferd.sampling.columns import SampleStep, SamplingColumns
 from inferd.sampling.sampler import Sampled, Sampler
+from inferd.structured_outputs import StructuredOutputs
 from inferd.testing.drive import reference_ops
-from inferd.types import RowStart
+from inferd.types import RowStart, StepMasks
 
 CPU = torch.device("cpu")
 OPS = reference_ops(torch.float32)
@@ -274,3 +275,19 @@ def test_logits_that_are_not_finite_are_noticed(value: float) -> None:
         sampled = table.sample(x, [0, 1])
         assert sampled.best_N.isfinite().tolist() == [True, False]
         assert 0 <= int(sampled.ids_N[1]) < VOCAB
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_a_grammars_mask_comes_before_all_else_but_raw_logprobs(temperature: float) -> None:
+    wanted = StructuredOutputs(regex="a")
+    params = SamplingParams(temperature=temperature, structured_outputs=wanted, logprobs=1)
+    table, x = Table(), logits(2)
+    table.enter(0, params)
+    table.enter(1, greedy())
+    words = np.zeros((1, VOCAB // 32), dtype=np.int32)
+    words[0, 1] = 1 << 5
+    table.columns.masks.put(StepMasks([0], words.tobytes()))
+    sampled = table.sample(x, [0, 1])
+    assert sampled.ids_N.tolist() == [37, int(x[1].argmax())]
+    assert sampled.logprobs is not None
+    assert int(sampled.logprobs.ids_NC[0, 1]) == int(x[0].argmax())

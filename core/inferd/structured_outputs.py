@@ -1,0 +1,66 @@
+"""StructuredOutputs: what an output must be, checked when it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from inferd.errors import RequestError
+
+MAX_GRAMMAR_CHARS = 1 << 17
+MAX_CHOICES = 1024
+WAYS = ("json", "regex", "choice", "grammar", "json_object")
+
+
+class StructuredOutputs(
+    msgspec.Struct, omit_defaults=True, kw_only=True, frozen=True, forbid_unknown_fields=True
+):
+    """One of five ways. Raises RequestError unless it is just one, and of a bearable size.
+
+    `json` is a JSON schema as text; `grammar` is written in the back end's own language, which is
+    Lark for llguidance. `json_object` takes any object.
+    """
+
+    json: str | None = None
+    regex: str | None = None
+    choice: tuple[str, ...] | None = None
+    grammar: str | None = None
+    json_object: bool = False
+
+    def __post_init__(self) -> None:
+        given = [name for name in WAYS if getattr(self, name) not in (None, False)]
+        if len(given) != 1:
+            raise _refusal(f"give just one of {', '.join(WAYS)}, got {' and '.join(given) or None}")
+        value = getattr(self, given[0])
+        if not _RULES.get(given[0], _is_text)(value):
+            raise _refusal(
+                f"{given[0]} must be {_WANTED.get(given[0], 'a text')}, in all at most "
+                f"{MAX_GRAMMAR_CHARS} characters"
+            )
+
+
+def _refusal(text: str) -> RequestError:
+    return RequestError(f"structured_outputs: {text}", "structured_outputs")
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= MAX_GRAMMAR_CHARS
+
+
+def _is_choice(value: Any) -> bool:
+    return (
+        isinstance(value, tuple)
+        and 0 < len(value) <= MAX_CHOICES
+        and all(map(_is_text, value))
+        and sum(map(len, value)) <= MAX_GRAMMAR_CHARS
+    )
+
+
+def _is_true(value: Any) -> bool:
+    return value is True
+
+
+_RULES: dict[str, Callable[[Any], bool]] = {"choice": _is_choice, "json_object": _is_true}
+_WANTED = {"choice": f"a tuple of 1 to {MAX_CHOICES} texts", "json_object": "true or false"}

@@ -1,0 +1,155 @@
+"""GrammarContract: masks allow what a grammar does, token by token, and nothing else.
+
+Shape suffixes: N sequences, W words of 32 tokens each.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Collection, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from inferd.contracts.grammar import GrammarBackend, Matcher, Vocabulary
+from inferd.errors import RequestError
+from inferd.structured_outputs import StructuredOutputs
+from inferd.testing.plugin_contract import PluginContract, implementation, registry
+from inferd.testing.tiny_tokenizer import write_tokenizer
+
+SIZE, EOS = 259, 257  # one token per byte, and three special ones
+SCHEMA = """{"type": "object", "properties": {"a": {"enum": [1, 22]}}, "required": ["a"],
+"additionalProperties": false}"""
+Case = tuple[StructuredOutputs, Sequence[str], Sequence[str]]
+CASES: dict[str, Case] = {  # what is asked for, what fits, what does not
+    "choice": (
+        StructuredOutputs(choice=("yes", "yellow", "é|.")),
+        ["yes", "yellow", "é|."],
+        ["ye"],
+    ),
+    "regex": (StructuredOutputs(regex="[a-c]{2,3}|x"), ["ab", "abc", "x"], ["a", "abcd", "xx"]),
+    "json": (StructuredOutputs(json=SCHEMA), ['{"a":1}', '{"a":22}'], ['{"a":2}', "{}", '{"b":1}']),
+    "json_object": (StructuredOutputs(json_object=True), ['{"q":[null]}', "{}"], ["[]", "1", "{"]),
+}
+BROKEN = {
+    "regex": StructuredOutputs(regex="a("),
+    "json": StructuredOutputs(json='{"type": "wizard"}'),
+    "grammar": StructuredOutputs(grammar="%%% ((("),
+}
+
+
+@cache
+def vocabulary() -> Vocabulary:
+    """A token per byte."""
+    with tempfile.TemporaryDirectory() as folder:
+        write_tokenizer(Path(folder))
+        text = (Path(folder) / "tokenizer.json").read_text(encoding="utf-8")
+    return Vocabulary(text, SIZE, (EOS,))
+
+
+@cache
+def ids(text: str) -> list[int]:
+    """The tokens of a text."""
+    from tokenizers import Tokenizer
+
+    found: list[int] = Tokenizer.from_str(vocabulary().tokenizer_json).encode(text).ids
+    return found
+
+
+class GrammarContract(PluginContract):
+    """Texts that fit are let through to their end, others are not; masks say what `accept` does.
+
+    class TestContract(GrammarContract):
+        plugin = "mine"
+        backend = "mine"
+        cannot = {"grammar"}     # of choice, regex, json, json_object, grammar
+    """
+
+    backend: ClassVar[str]
+    cannot: ClassVar[Collection[str]] = frozenset()
+
+    def made(self) -> GrammarBackend:
+        """What is tested; made once."""
+        return _made(self.plugin, self.backend)
+
+    def _case(self, way: str) -> Case:
+        if way in self.cannot:
+            pytest.skip(f"{way}: cannot")
+        return CASES[way]
+
+    @pytest.mark.parametrize("way", CASES)
+    def test_what_fits_is_let_through_and_may_end_there(self, way: str) -> None:
+        made = self.made()
+        wanted, fitting, _ = self._case(way)
+        for text in fitting:
+            matcher = made.compile(wanted).start()
+            for token in ids(text):
+                assert allowed(made, matcher)[token], f"{text!r}: {chr(token)!r} is not allowed"
+                assert matcher.accept(token)
+            assert allowed(made, matcher)[EOS], f"{text!r} must be allowed to end"
+
+    @pytest.mark.parametrize("way", CASES)
+    def test_what_does_not_fit_is_stopped_or_may_not_end(self, way: str) -> None:
+        made = self.made()
+        wanted, _, others = self._case(way)
+        for text in others:
+            matcher = made.compile(wanted).start()
+            steps = [bool(allowed(made, matcher)[t]) and matcher.accept(t) for t in ids(text)]
+            assert not all(steps) or not allowed(made, matcher)[EOS], f"{text!r} was let through"
+
+    @pytest.mark.parametrize("way", CASES)
+    def test_masks_say_what_accept_does(self, way: str) -> None:
+        made = self.made()
+        wanted, (text, *_), _ = self._case(way)
+        grammar = made.compile(wanted)
+        for length in range(len(ids(text)) + 1):
+            known = ids(text)[:length]
+            mask = allowed(made, _after(grammar, known))
+            taken = [_after(grammar, known).accept(token) for token in range(256)]
+            assert mask[:256].tolist() == taken
+
+    def test_several_at_once_are_as_each_alone(self) -> None:
+        made = self.made()
+        matchers = []
+        for way in CASES.keys() - self.cannot:
+            wanted, (text, *_), _ = CASES[way]
+            grammar = made.compile(wanted)
+            matchers += [_after(grammar, ids(text)[:length]) for length in range(3)]
+        words_NW = np.zeros((len(matchers), -(-SIZE // 32)), dtype=np.int32)
+        made.fill(matchers, words_NW)
+        for words, matcher in zip(words_NW, matchers, strict=True):
+            assert np.array_equal(_bits(words), allowed(made, matcher))
+
+    @pytest.mark.parametrize("way", BROKEN)
+    def test_what_cannot_be_compiled_is_refused(self, way: str) -> None:
+        made = self.made()
+        with pytest.raises(RequestError):
+            made.compile(BROKEN[way])
+
+
+@cache
+def _made(plugin: str, backend: str) -> GrammarBackend:
+    kind = implementation(plugin, "grammars", backend)
+    made: GrammarBackend = registry(plugin, "grammars").make(kind, vocabulary())
+    return made
+
+
+def allowed(backend: GrammarBackend, matcher: Matcher) -> npt.NDArray[np.bool_]:
+    """By token."""
+    words_1W = np.zeros((1, -(-SIZE // 32)), dtype=np.int32)
+    backend.fill([matcher], words_1W)
+    return _bits(words_1W[0])
+
+
+def _bits(words: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
+    return np.unpackbits(words.view(np.uint8), bitorder="little")[:SIZE].astype(bool)
+
+
+def _after(grammar: Any, known: Sequence[int]) -> Matcher:
+    matcher: Matcher = grammar.start()
+    assert all(matcher.accept(token) for token in known)
+    return matcher

@@ -1,0 +1,110 @@
+"""LlguidanceBackend: grammars of the llguidance library.
+
+Shape suffixes: N sequences, W words of 32 tokens each.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import llguidance
+
+from inferd.contracts.grammar import Grammar, GrammarBackend, Matcher, Vocabulary
+from inferd.errors import RequestError
+from inferd.structured_outputs import StructuredOutputs
+from inferd_grammar_llguidance.pointer import pointers
+
+if TYPE_CHECKING:
+    from inferd.contracts.grammar import Words
+
+STRICT = {"lenient": False, "whitespace_flexible": False}
+"""Keywords that cannot be enforced are errors; one way to write white space, so that no output goes
+on in blanks."""
+UNKNOWN = re.compile(r"^Unimplemented keys: (\[.*\])$")
+LIMITS = llguidance.LLParserLimits(
+    initial_lexer_fuel=500_000,
+    max_grammar_size=200_000,
+    step_max_items=10_000,
+)
+"""Below the library's own: they bound the time that a grammar, and a step of it, takes."""
+
+
+class LlguidanceMatcher(Matcher):
+    def __init__(self, matcher: llguidance.LLMatcher) -> None:
+        self.matcher = matcher
+
+    def accept(self, token_id: int) -> bool:
+        return self.matcher.consume_token(token_id)
+
+
+class LlguidanceGrammar(Grammar):
+    """A matcher at its beginning, of which copies take microseconds."""
+
+    def __init__(self, matcher: llguidance.LLMatcher) -> None:
+        self._matcher = matcher
+
+    def start(self) -> Matcher:
+        return LlguidanceMatcher(self._matcher.deep_copy())
+
+
+class LlguidanceBackend(GrammarBackend):
+    name = "llguidance"
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._tokenizer = llguidance.LLTokenizer(
+            vocabulary.tokenizer_json,
+            n_vocab=vocabulary.size,
+            eos_token=list(vocabulary.eos_ids) or None,
+        )
+        self._threads = llguidance.LLExecutor()
+
+    def compile(self, wanted: StructuredOutputs) -> Grammar:
+        matcher = llguidance.LLMatcher(self._tokenizer, _source(wanted), log_level=0, limits=LIMITS)
+        first = matcher.deep_copy()
+        if not first.is_error():
+            first.compute_bitmask()  # which shows most of what would be too much for a step
+        if first.is_error():
+            raise RequestError(_complaint(wanted, first.get_error()), "structured_outputs")
+        return LlguidanceGrammar(matcher)
+
+    def fill(self, matchers: Sequence[Matcher], words_NW: Words) -> None:
+        """One that exceeds its limits allows nothing any more, and its request fails."""
+        pairs = [
+            (each.matcher, place)
+            for place, each in enumerate(matchers)
+            if isinstance(each, LlguidanceMatcher)
+        ]
+        start, line = words_NW.ctypes.data, words_NW.strides[0]
+        self._threads.unsafe_compute_mask_ptr(pairs, start, line, len(words_NW))
+        for matcher, place in pairs:
+            if matcher.is_error():
+                words_NW[place] = 0
+
+
+def _source(wanted: StructuredOutputs) -> str:
+    """The grammar in the library's notation. Raises RequestError for a schema that is no JSON."""
+    matcher = llguidance.LLMatcher
+    if wanted.regex is not None:
+        return matcher.grammar_from_regex(wanted.regex)
+    if wanted.choice is not None:
+        texts = (json.dumps(text, ensure_ascii=False) for text in wanted.choice)
+        return matcher.grammar_from_lark(f"start: {' | '.join(texts)}")
+    if wanted.grammar is not None:
+        return matcher.grammar_from_lark(wanted.grammar)
+    schema = '{"type": "object"}' if wanted.json is None else wanted.json
+    try:
+        return matcher.grammar_from_json_schema(schema, overrides=STRICT)  # type: ignore[arg-type]
+    except ValueError as error:
+        raise RequestError(f"json is not a JSON schema: {error}", "structured_outputs") from None
+
+
+def _complaint(wanted: StructuredOutputs, error: str) -> str:
+    """With the places of keywords that cannot be enforced."""
+    found = UNKNOWN.match(error)
+    if found is None or wanted.json is None:
+        return f"the grammar is not usable: {error.partition('<state>')[0].strip()}"
+    places = ", ".join(pointers(wanted.json, found[1]))
+    return f"the schema asks for what cannot be enforced: {places or found[1]}"
