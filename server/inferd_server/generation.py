@@ -27,6 +27,7 @@ class Generation:
     prompts: list[list[int]]
     params: SamplingParams
     field: str  # where the prompt stands in the client's body, for errors
+    structure_field: str = "structured_outputs"  # likewise
     priority: int = 0
     cache_salt: str = ""
     prompt_only: bool = False  # the engine makes a token at least; it is dropped
@@ -65,8 +66,8 @@ async def _one(service: Service, generation: Generation, at: int) -> AsyncGenera
                         _drop(sample)
                 yield at, output
         except RequestError as error:
-            if error.param == "prompt":
-                error.param = generation.field
+            places = {"prompt": generation.field, "structured_outputs": generation.structure_field}
+            error.param = places.get(error.param or "", error.param)
             raise
 
 

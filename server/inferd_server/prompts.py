@@ -97,6 +97,7 @@ async def converse(
     request_id: str,
     model: str,
     asked: int | None,
+    structure_field: str,
     priority: int = 0,
     cache_salt: str = "",
 ) -> Generation:
@@ -112,6 +113,7 @@ async def converse(
         prompts=[prompt],
         params=params,
         field=conversation.field,
+        structure_field=structure_field,
         priority=priority,
         cache_salt=cache_salt,
     )

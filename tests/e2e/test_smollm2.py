@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import anthropic
@@ -81,6 +82,46 @@ def test_one_answer_in_every_dialect(smollm2: dict[str, Any], sdk: openai.OpenAI
         counted = client.messages.count_tokens(model="smollm2", messages=QUESTION)
         assert chat.usage is not None
         assert counted.input_tokens == chat.usage.prompt_tokens
+
+
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string", "maxLength": 20},
+        "age": {"type": "integer", "minimum": 0, "maximum": 120},
+    },
+    "required": ["name", "age"],
+    "additionalProperties": False,
+}
+
+
+def test_answers_keep_to_a_schema(sdk: openai.OpenAI) -> None:
+    asked: dict[str, Any] = {
+        "model": "smollm2",
+        "messages": [{"role": "user", "content": "Describe a person."}],
+        "max_tokens": 64,
+        "n": 4,
+        "response_format": {
+            "type": "json_schema",
+            "json_schema": {"name": "person", "schema": SCHEMA, "strict": True},
+        },
+    }
+    with sdk:
+        whole = sdk.chat.completions.create(**asked)
+        texts = [choice.message.content or "" for choice in whole.choices]
+        streamed = [""] * 4
+        for chunk in sdk.chat.completions.create(**asked, stream=True):
+            streamed[chunk.choices[0].index] += chunk.choices[0].delta.content or ""
+        for text in (*texts, *streamed):
+            found = json.loads(text)
+            assert list(found) == ["name", "age"]
+            assert len(found["name"]) <= 20
+            assert 0 <= found["age"] <= 120
+        wrong = {**SCHEMA, "not": {"required": ["x"]}}
+        asked["response_format"]["json_schema"]["schema"] = wrong
+        with pytest.raises(openai.BadRequestError, match="/not") as caught:
+            sdk.chat.completions.create(**asked)
+        assert caught.value.param == "response_format"
 
 
 async def test_many_async_streams_with_usage(smollm2: dict[str, Any]) -> None:

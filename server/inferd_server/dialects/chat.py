@@ -38,6 +38,7 @@ async def generation_of(service: Service, body: ChatBody) -> Generation:
         request_id=f"chatcmpl-{uuid.uuid4().hex}",
         model=body.model,
         asked=wanted,
+        structure_field=body.structure_field,
         priority=body.priority or 0,
         cache_salt=body.cache_salt or "",
     )

@@ -34,6 +34,7 @@ async def generation_of(service: Service, body: MessagesBody) -> Generation:
         request_id=f"msg_{uuid.uuid4().hex}",
         model=body.model,
         asked=None,
+        structure_field="output_config",
     )
 
 

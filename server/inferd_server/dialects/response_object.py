@@ -72,6 +72,10 @@ class Answer:
         found: list[Object] = chat_logprobs(sample.logprobs, top or 0)["content"]
         return found if top is not None else []
 
+    def _format(self) -> Object:
+        form = self.body.text.format if self.body.text else None
+        return form.model_dump(by_alias=True, exclude_none=True) if form else {"type": "text"}
+
     def _response(self, status: str, output: list[Object], usage: Usage | None) -> Object:
         body, params = self.body, self.generation.params
         return {
@@ -92,7 +96,7 @@ class Answer:
             "reasoning": {"effort": body.reasoning and body.reasoning.effort, "summary": None},
             "store": body.keeps,
             "temperature": params.temperature,
-            "text": {"format": {"type": "text"}},
+            "text": {"format": self._format()},
             "tool_choice": body.tool_choice or "auto",
             "tools": [{"type": "function", **tool["function"]} for tool in body.functions],
             "top_logprobs": body.top_logprobs or 0,

@@ -31,6 +31,7 @@ async def answer_of(service: Service, body: ResponsesBody) -> Answer:
         request_id=f"resp_{uuid.uuid4().hex}",
         model=body.model,
         asked=body.max_output_tokens,
+        structure_field="text",
     )
     return Answer(body, generation, messages)
 

@@ -11,6 +11,7 @@ from inferd_server.conversation import Conversation
 from inferd_server.protocol.base import Body, ModelName, Refusals, Text
 from inferd_server.protocol.refused import INERT_ANTHROPIC, MESSAGES
 from inferd_server.protocol.sampling import Count, StopString, params_of
+from inferd_server.protocol.structure import TextFormat, of_format
 from inferd_server.protocol.tools import MAX_TOOLS, CallId, ToolName, call, refuse_forced
 
 BILLING = "x-anthropic-billing-header"
@@ -122,6 +123,10 @@ class Thinking(Body):
     type: Literal["enabled", "adaptive", "disabled"]
 
 
+class OutputConfig(Body):
+    format: TextFormat | None = None
+
+
 class CountBody(Body):
     """What decides how many tokens a prompt has."""
 
@@ -167,12 +172,15 @@ class MessagesBody(CountBody):
     temperature: Annotated[float | None, Field(ge=0, le=2, allow_inf_nan=False)] = None
     top_p: Annotated[float | None, Field(gt=0, le=1, allow_inf_nan=False)] = None
     top_k: Annotated[int | None, Field(ge=0, le=2**31 - 1)] = None
+    output_config: OutputConfig | None = None
     stream: bool | None = None
 
     def sampling_params(self, defaults: dict[str, Any]) -> SamplingParams:
         """The engine's parameters; `defaults` are the checkpoint's."""
+        form = self.output_config.format if self.output_config else None
         return params_of(
             defaults,
+            structured_outputs=of_format(form, "output_config"),
             temperature=self.temperature,
             top_p=self.top_p,
             top_k=self.top_k,

@@ -9,15 +9,9 @@ from typing import Any
 from inferd.errors import RequestError
 from inferd_server.protocol.base import Refusals
 
-TEXT_FORMATS = (None, {"type": "text"})
-
 
 def _never(_: Any) -> bool:
     return False
-
-
-def _text_format(value: Any) -> bool:
-    return value in TEXT_FORMATS
 
 
 def _no_choice(value: Any) -> bool:
@@ -25,7 +19,6 @@ def _no_choice(value: Any) -> bool:
 
 
 COMMON: Refusals = {
-    "structured_outputs": _never,
     "guided_json": _never,
     "guided_regex": _never,
     "guided_choice": _never,
@@ -43,7 +36,6 @@ CHAT: Refusals = {
     **COMMON,
     "functions": _never,
     "function_call": _no_choice,
-    "response_format": _text_format,
     "modalities": lambda value: value == ["text"],
     "audio": _never,
     "prediction": _never,
@@ -53,17 +45,15 @@ CHAT: Refusals = {
     "mm_processor_kwargs": _never,
     "echo": _never,
 }
-COMPLETION: Refusals = {**COMMON, "suffix": _never, "response_format": _text_format}
+COMPLETION: Refusals = {**COMMON, "suffix": _never}
 MESSAGES: Refusals = {
     "mcp_servers": _never,
     "container": _never,
     "prefill": _never,
-    "output_config": lambda value: isinstance(value, dict) and not value.get("format"),
 }
 RESPONSES: Refusals = {
     "conversation": _never,
     "prompt": _never,
-    "text": lambda value: isinstance(value, dict) and value.get("format") in TEXT_FORMATS,
     "truncation": lambda value: value == "disabled",
 }
 

@@ -13,6 +13,7 @@ from inferd_server.protocol.base import Body, Label, ModelName, Refusals, Text
 from inferd_server.protocol.refused import INERT_RESPONSES, RESPONSES
 from inferd_server.protocol.response_items import Items, plain
 from inferd_server.protocol.sampling import Count, params_of
+from inferd_server.protocol.structure import TextFormat, of_format
 from inferd_server.protocol.tools import MAX_TOOLS, Function, Tool, ToolName, refuse_forced
 
 LOGPROBS = "message.output_text.logprobs"
@@ -42,6 +43,10 @@ class Reasoning(Body):
     effort: Label | None = None
 
 
+class TextConfig(Body):
+    format: TextFormat | None = None
+
+
 class ResponsesBody(Body):
     refused: ClassVar[Refusals] = RESPONSES
     inert: ClassVar[frozenset[str]] = INERT_RESPONSES
@@ -58,6 +63,7 @@ class ResponsesBody(Body):
     tools: Annotated[list[ResponsesTool], Field(fail_fast=True, max_length=MAX_TOOLS)] | None = None
     tool_choice: Literal["none", "auto", "required"] | dict[str, Any] | None = None
     reasoning: Reasoning | None = None
+    text: TextConfig | None = None
     metadata: (
         Annotated[
             dict[Label, Annotated[str, Field(max_length=512)]],
@@ -118,6 +124,7 @@ class ResponsesBody(Body):
             top_p=self.top_p,
             max_tokens=self.max_output_tokens,
             logprobs=self.wanted_logprobs,
+            structured_outputs=of_format(self.text.format if self.text else None, "text"),
         )
 
     @property

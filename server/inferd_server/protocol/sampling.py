@@ -8,7 +8,9 @@ from pydantic import BeforeValidator, Field
 
 from inferd.errors import RequestError
 from inferd.params import SamplingParams
+from inferd.structured_outputs import StructuredOutputs
 from inferd_server.protocol.base import Body, ModelName, Text, TokenId, TokenIds
+from inferd_server.protocol.structure import ResponseFormat, StructuredBody, of_body, of_format
 
 Penalty = Annotated[float, Field(ge=-2, le=2, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -87,6 +89,8 @@ class SamplingBody(Body):
     cache_salt: Annotated[Text | None, Field(min_length=1, max_length=256)] = None
     priority: Annotated[int | None, Field(ge=-(2**31), le=2**31 - 1)] = None
     return_token_ids: bool | None = None
+    response_format: ResponseFormat | None = None
+    structured_outputs: StructuredBody | None = None
     user: Annotated[str | None, Field(max_length=1024)] = None
 
     @property
@@ -116,6 +120,19 @@ class SamplingBody(Body):
         if self.stream and self.prompt_logprobs is not None:
             raise RequestError("prompt_logprobs needs stream: false", "prompt_logprobs")
 
+    @property
+    def structure_field(self) -> str:
+        """Which field says what the output must be, for errors."""
+        return "response_format" if self.structured_outputs is None else "structured_outputs"
+
+    def _structure(self) -> StructuredOutputs | None:
+        form = of_format(self.response_format, "response_format")
+        if self.structured_outputs is None:
+            return form
+        if form is not None:
+            raise RequestError("give response_format or structured_outputs", "structured_outputs")
+        return of_body(self.structured_outputs)
+
     def sampling_params(
         self,
         defaults: dict[str, Any],
@@ -132,6 +149,7 @@ class SamplingBody(Body):
             **chosen,
             stop=[self.stop] if isinstance(self.stop, str) else self.stop,
             logit_bias=bias or None,
+            structured_outputs=self._structure(),
             max_tokens=max_tokens,
             logprobs=logprobs,
             prompt_logprobs=prompt_logprobs,

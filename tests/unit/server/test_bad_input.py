@@ -33,6 +33,26 @@ async def still_serves(client: httpx.AsyncClient) -> None:
     assert reply.json()["choices"][0]["message"]["content"] == "Hello!"
 
 
+STRUCTURES: list[Any] = [
+    {},
+    {"regex": "a", "json_object": True},
+    {"regex": ""},
+    {"regex": "a" * 2**18},
+    {"json": {"description": "a" * 2**18}},
+    {"json": 7},
+    {"choice": []},
+    {"choice": [""]},
+    {"choice": ["a"] * 1025},
+    "a",
+]
+FORMATS: list[Any] = [
+    {"type": "json_schema"},
+    {"type": "json_schema", "json_schema": {"name": "a"}},
+    {"type": "json_schema", "json_schema": {"schema": {"description": "a" * 2**18}}},
+    {"type": "xml"},
+    {},
+    "json",
+]
 SAMPLING: list[tuple[dict[str, Any], str]] = [
     *[({"n": n}, "n") for n in (0, -1, 129, 10**9, 1.5, "2", True)],
     *[({"temperature": t}, "temperature") for t in (-0.1, 2.01, "1", True, [], 10**400)],
@@ -64,7 +84,9 @@ SAMPLING: list[tuple[dict[str, Any], str]] = [
     ({"model": ""}, "model"),
     ({"model": 7}, "model"),
     ({"model": None}, "model"),
-    ({"structured_outputs": {"regex": "a"}}, "structured_outputs"),
+    *[({"structured_outputs": v}, "structured_outputs") for v in STRUCTURES],
+    *[({"response_format": v}, "response_format") for v in FORMATS],
+    ({"guided_json": {"type": "object"}}, "guided_json"),
     ({"use_beam_search": True}, "use_beam_search"),
 ]
 CHAT: list[tuple[dict[str, Any], str]] = [
@@ -89,7 +111,6 @@ CHAT: list[tuple[dict[str, Any], str]] = [
     ({"tool_choice": "required"}, "tool_choice"),
     ({"tool_choice": {"type": "function", "function": {"name": "f"}}}, "tool_choice"),
     ({"functions": [{"name": "f"}]}, "functions"),
-    ({"response_format": {"type": "json_object"}}, "response_format"),
     ({"chat_template": "{{ messages }}"}, "chat_template"),
     ({"chat_template_kwargs": {"tokenize": True}}, "chat_template_kwargs"),
     ({"chat_template_kwargs": {"add_generation_prompt": 5}}, "chat_template_kwargs"),

@@ -260,7 +260,7 @@ async def test_what_is_refused_before_it_begins(client: httpx.AsyncClient, engin
         ({"input": [{"type": "item_reference", "id": "x"}]}, "input[0]"),
         ({"input": [{"role": "user", "content": [{"type": "input_image"}]}]}, "input[0].message"),
         ({"input": "a" * 600}, "input"),
-        ({"text": {"format": {"type": "json_object"}}}, "text"),
+        ({"text": {"format": {"type": "json_schema"}}}, "text"),
         ({"tools": [{"type": "function"}]}, "tools"),
         ({"tools": [{"type": "function", "name": "f", "strict": True}]}, "tools[0].strict"),
         ({"tool_choice": "required"}, "tool_choice"),

@@ -1,0 +1,93 @@
+"""What an output must be, in the words of each dialect."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from pydantic import Field
+
+from inferd.errors import RequestError
+from inferd.structured_outputs import MAX_CHOICES, MAX_GRAMMAR_CHARS, StructuredOutputs
+from inferd_server.protocol.base import Body, Label, Text
+
+Schema = dict[str, Any]
+Source = Annotated[Text, Field(min_length=1, max_length=MAX_GRAMMAR_CHARS)]
+Choices = Annotated[
+    list[Annotated[Text, Field(min_length=1, max_length=4096)]],
+    Field(fail_fast=True, min_length=1, max_length=MAX_CHOICES),
+]
+
+
+class JsonSchema(Body):
+    """Always enforced, whatever `strict` says."""
+
+    name: Label | None = None
+    schema_: Annotated[Schema, Field(alias="schema")]
+    strict: bool | None = None
+
+
+class ResponseFormat(Body):
+    """Of chat and completions."""
+
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: JsonSchema | None = None
+
+
+class TextFormat(Body):
+    """Of /v1/responses and, as the format of output_config, of Anthropic's messages."""
+
+    type: Literal["text", "json_object", "json_schema"]
+    name: Label | None = None
+    schema_: Annotated[Schema | None, Field(alias="schema")] = None
+    strict: bool | None = None
+
+
+class StructuredBody(Body):
+    """Just one of them."""
+
+    json_: Annotated[Schema | Source | None, Field(alias="json")] = None
+    regex: Source | None = None
+    choice: Choices | None = None
+    grammar: Source | None = None
+    json_object: bool | None = None
+
+
+def of_body(body: StructuredBody) -> StructuredOutputs:
+    """Raises RequestError unless it is just one."""
+    schema = body.json_
+    return _made(
+        "structured_outputs",
+        json=schema if isinstance(schema, str | None) else _text(schema),
+        regex=body.regex,
+        choice=None if body.choice is None else tuple(body.choice),
+        grammar=body.grammar,
+        json_object=bool(body.json_object),
+    )
+
+
+def of_format(form: TextFormat | ResponseFormat | None, field: str) -> StructuredOutputs | None:
+    """None for plain text. Raises RequestError for a format without its schema."""
+    if form is None or form.type == "text":
+        return None
+    if form.type == "json_object":
+        return _made(field, json_object=True)
+    if isinstance(form, ResponseFormat):
+        schema = form.json_schema.schema_ if form.json_schema else None
+    else:
+        schema = form.schema_
+    if schema is None:
+        raise RequestError(f"{field}: json_schema needs a schema", field)
+    return _made(field, json=_text(schema))
+
+
+def _text(schema: Schema) -> str:
+    return msgspec.json.encode(schema).decode()
+
+
+def _made(field: str, **chosen: Any) -> StructuredOutputs:
+    try:
+        return StructuredOutputs(**chosen)
+    except RequestError as error:
+        text = str(error).removeprefix("structured_outputs: ")
+        raise RequestError(f"{field}: {text}", field) from None
