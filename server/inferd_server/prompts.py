@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 from inferd.errors import ContextTooLong, RequestError
 from inferd.params import SamplingParams
 from inferd_server.conversation import Conversation
 from inferd_server.generation import Generation
 from inferd_server.service import Service
+
+if TYPE_CHECKING:
+    from inferd.loading.tokenizer import Tokenizer
 
 MOST_CHARS_PER_TOKEN = 64  # far above any tokenizer's mean; refuses a text before it is tokenized
 INLINE_CHARS = 8192  # about 4 ms of tokenizing; more goes to a thread, without the GIL
@@ -53,18 +57,7 @@ async def render(service: Service, conversation: Conversation) -> str:
     A template is a program of the model's, which may loop: it never runs on the event loop.
     """
     tokenizer = service.tokenizer
-    if not tokenizer.has_chat_template:
-        raise RequestError(
-            "this model has no chat template; use /v1/completions",
-            conversation.field,
-            "no_chat_template",
-        )
-    if conversation.tools and not tokenizer.takes_tools:
-        raise RequestError(
-            "this model's chat template takes no tools; send the request without them",
-            "tools",
-            "unsupported_parameter",
-        )
+    _check_template(tokenizer, conversation)
 
     def work() -> str:
         return tokenizer.apply_chat_template(
@@ -80,6 +73,22 @@ async def render(service: Service, conversation: Conversation) -> str:
     except RequestError as error:
         error.param = conversation.field
         raise
+
+
+def _check_template(tokenizer: Tokenizer, conversation: Conversation) -> None:
+    """Raises RequestError for a model without a chat template, or with one that takes no tools."""
+    if not tokenizer.has_chat_template:
+        raise RequestError(
+            "this model has no chat template; use /v1/completions",
+            conversation.field,
+            "no_chat_template",
+        )
+    if conversation.tools and not tokenizer.takes_tools:
+        raise RequestError(
+            "this model's chat template takes no tools; send the request without them",
+            "tools",
+            "unsupported_parameter",
+        )
 
 
 async def conversation_ids(service: Service, conversation: Conversation) -> list[int]:
