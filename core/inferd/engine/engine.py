@@ -117,9 +117,12 @@ class Engine:
         self._executor.forward(plan)
         outputs: list[SequenceOutput] = []
         bound = self._grammars.bound(self._scheduler.in_flight[-1].sampling)
-        while bound and self._in_flight:
-            outputs += self._collect()
-        self._executor.sample(plan.step_id, *self._grammars.masks(bound))
+        if not bound:
+            self._executor.sample(plan.step_id)
+        else:
+            while self._in_flight:
+                outputs += self._collect()
+            self._executor.sample(plan.step_id, self._grammars.masks(bound))
         self._in_flight.append(plan.step_id)
         return outputs
 

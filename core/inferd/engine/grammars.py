@@ -153,14 +153,14 @@ class Grammars:
             for token_id in output.token_ids:
                 matchers[output.index].accept(token_id)
 
-    def masks(self, sequences: list[Sequence]) -> list[StepMasks]:
-        """What may follow in those that a grammar restricts; nothing where there are none."""
+    def masks(self, sequences: list[Sequence]) -> StepMasks | None:
+        """What may follow in each of them; those that have ended meanwhile are left out."""
         import numpy as np
 
         bound = self.bound(sequences)
         if not bound:
-            return []
+            return None
         words_NW = np.zeros((len(bound), self._num_words), dtype=np.int32)
         matchers = [self._matchers[seq.request.request_id][seq.index] for seq in bound]
         self._compiler.backend.fill(matchers, words_NW)
-        return [StepMasks([seq.row for seq in bound], words_NW.tobytes())]
+        return StepMasks([seq.row for seq in bound], words_NW.tobytes())
