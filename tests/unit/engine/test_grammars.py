@@ -115,6 +115,11 @@ class Made:
             )
         )
 
+    def wait(self) -> None:
+        """Until every grammar is compiled, so that all requests are queued by the next step."""
+        for _, future in self.engine._grammars._pending.values():
+            future.exception(10)
+
     def run(self) -> dict[str, list[SequenceOutput]]:
         found: dict[str, list[SequenceOutput]] = {}
         while self.engine.has_work:
@@ -188,6 +193,7 @@ def test_a_preempted_sequence_goes_on_where_it_was(run_ahead: bool) -> None:
     long = "twenty letters and more"[:19]
     for name in "abc":
         made.add(name, long)
+    made.wait()
     assert texts(made.run()) == {f"{name}/0": long for name in "abc"}
     assert made.engine.stats().num_preemptions
 
