@@ -40,7 +40,7 @@ class Request(msgspec.Struct, kw_only=True):
     arrival: float = 0.0  # monotonic seconds; set by the front end
 
 
-class Logprobs(msgspec.Struct, array_like=True):
+class Logprobs(msgspec.Struct, array_like=True, gc=False):
     """Raw log-probabilities at one position: the chosen token first, then the k most likely."""
 
     token_ids: list[int]
@@ -48,7 +48,7 @@ class Logprobs(msgspec.Struct, array_like=True):
     rank: int  # of the chosen token, 1 = most likely
 
 
-class SequenceOutput(msgspec.Struct, array_like=True):
+class SequenceOutput(msgspec.Struct, array_like=True, gc=False):
     """What one step adds to one sequence. Filled by the engine."""
 
     request_id: str

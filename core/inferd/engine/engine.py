@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING
@@ -39,7 +40,11 @@ class Engine:
         self._grammars: Grammars
 
     def start(self) -> WorkerInfo:
-        """Load the model and size the KV cache. Raises what loading raises."""
+        """Load the model and size the KV cache. Raises what loading raises.
+
+        What this process holds by then is left out of garbage collections until `stop`: one that
+        looked through the model would hold up a step.
+        """
         info = self._executor.start()
         policies = self._host.catalog.schedule_policies
         policy = policies.load(self.config.scheduler.scheduling_policy)
@@ -60,6 +65,8 @@ class Engine:
             partial(load_backend, self._host, self.config.model, info.vocab_size)
         )
         self._grammars = Grammars(self._compiler, info.vocab_size)
+        gc.collect()
+        gc.freeze()
         return info
 
     def add(self, request: Request) -> None:
@@ -152,6 +159,7 @@ class Engine:
         self._executor.stop()
         if self._compiler is not None:
             self._compiler.stop()
+        gc.unfreeze()
 
 
 def _failed(request: Request, index: int, error: InferdError) -> SequenceOutput:

@@ -7,8 +7,8 @@ import msgspec
 from inferd.types import FinishReason, Request
 
 
-class Logprob(msgspec.Struct):
-    """One candidate at one position."""
+class Logprob(msgspec.Struct, gc=False):
+    """One candidate at one position: so many that a collector of cycles would be kept busy."""
 
     logprob: float
     rank: int  # 1 = most likely

@@ -7,7 +7,6 @@ the whole process group, and running streams must finish first.
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 import sys
@@ -58,8 +57,6 @@ def serve(config: EngineConfig, socket: zmq.Socket[bytes], parent: int) -> int:
     try:
         engine = Engine(config, Host.of(config.plugins))
         loop = EngineLoop(engine, engine.start(), socket, parent)
-        gc.collect()
-        gc.freeze()  # the model and its plans are not looked through at every full collection
         loop.run()
         return 0
     except Exception as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 from fakes import HashExecutor, fake_host, next_token
 
@@ -101,3 +103,12 @@ def test_a_stop_token_ends_a_sequence_and_its_overshoot_is_dropped() -> None:
     stop = expected(prompt, 4)[-1]
     made.add(request("a", prompt, max_tokens=50, stop_token_ids=[stop]))
     assert run(made) == {"a/0": expected(prompt, 4)}
+
+
+def test_garbage_collections_leave_the_model_out_while_the_engine_lives() -> None:
+    made = engine(True)
+    assert gc.get_freeze_count() > 0
+    made.add(request("a", [1, 2, 3], max_tokens=5, logprobs=2))
+    assert not any(gc.is_tracked(output) for output in made.step()), "they hold no cycles"
+    made.stop()
+    assert gc.get_freeze_count() == 0
