@@ -13,9 +13,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from inferd.contracts.attention import AttentionBackend, KVSpec
+from inferd.contracts.attention import AttentionBackend, AttentionRequest, KVSpec
 from inferd.contracts.ops import Ops
 from inferd.contracts.quantization import QuantizationMethod
+from inferd.errors import UnsupportedModel
 from inferd.types import Batch
 
 KVCache = tuple[Tensor, Tensor]  # k, v of one layer: views [blocks, slots, kv heads, head size]
@@ -58,11 +59,39 @@ class CausalLM(nn.Module, ABC):
     packed: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     """Fused module -> checkpoint modules in order, e.g. qkv_proj -> (q_proj, k_proj, v_proj)."""
 
+    names: ClassVar[Mapping[str, str]] = {}
+    """Checkpoint's name -> module's, for one or more whole components of a tensor's name, e.g.
+    "transformer.h" -> "model.layers". Of several that fit at one place the longest counts."""
+
     ignored: ClassVar[tuple[str, ...]] = ("rotary_emb.inv_freq",)
     """Endings of checkpoint names that carry nothing to load."""
 
     def __init__(self, build: BuildContext) -> None:  # noqa: ARG002 - subclasses build from it
         super().__init__()
+
+    @classmethod
+    def attention_request(
+        cls, config: ModelConfig, platform: str, block_size: int
+    ) -> AttentionRequest:
+        """What its attention layers ask of a backend; by default as Llama's config.json says it.
+
+        Raises UnsupportedModel for numbers that are missing.
+        """
+        hf = config.hf
+        for key in ("hidden_size", "num_attention_heads"):
+            if type(hf.get(key)) is not int or hf[key] < 1:
+                raise UnsupportedModel(f"config.json: {key} is {hf.get(key)!r}, expected a number")
+        heads = hf["num_attention_heads"]
+        return AttentionRequest(
+            platform=platform,
+            num_heads=heads,
+            num_kv_heads=int(hf.get("num_key_value_heads") or heads),
+            head_dim=int(hf.get("head_dim") or hf["hidden_size"] // heads),
+            dtype=config.dtype,
+            block_size=block_size,
+            window=hf.get("sliding_window") if hf.get("use_sliding_window", True) else None,
+            soft_cap=hf.get("attn_logit_softcapping"),
+        )
 
     @abstractmethod
     def kv_specs(self) -> list[KVSpec]:

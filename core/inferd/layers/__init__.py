@@ -2,21 +2,61 @@
 
 from __future__ import annotations
 
-from inferd.layers.activation import ActAndMul
+from inferd.layers.activation import ActAndMul, Activation
 from inferd.layers.attention import Attention
+from inferd.layers.blocks import (
+    Block,
+    ParallelBlock,
+    Parts,
+    PostNormBlock,
+    PreNormBlock,
+    SandwichBlock,
+    TwoNormParallelBlock,
+)
+from inferd.layers.decoder import GATE_UP, QKV, Decoder, DecoderLM
 from inferd.layers.embedding import Embedding, LMHead
+from inferd.layers.fields import Fields
+from inferd.layers.head_order import head_order
 from inferd.layers.layer import Layer
 from inferd.layers.linear import LinearLayer
-from inferd.layers.norm import RMSNorm
-from inferd.layers.rotary import Rotary
+from inferd.layers.mlp import MLP, GatedMLP
+from inferd.layers.norm import LayerNorm, RMSNorm
+from inferd.layers.rope_scaling import rotated_size
+from inferd.layers.rotary import NoRotary, Rotary
+from inferd.layers.self_attention import NormedAttention, QKNormAttention, SelfAttention
+from inferd.layers.shape import LAYER_TYPES, DecoderShape
 
 __all__ = [
+    "GATE_UP",
+    "LAYER_TYPES",
+    "MLP",
+    "QKV",
     "ActAndMul",
+    "Activation",
     "Attention",
+    "Block",
+    "Decoder",
+    "DecoderLM",
+    "DecoderShape",
     "Embedding",
+    "Fields",
+    "GatedMLP",
     "LMHead",
     "Layer",
+    "LayerNorm",
     "LinearLayer",
+    "NoRotary",
+    "NormedAttention",
+    "ParallelBlock",
+    "Parts",
+    "PostNormBlock",
+    "PreNormBlock",
+    "QKNormAttention",
     "RMSNorm",
     "Rotary",
+    "SandwichBlock",
+    "SelfAttention",
+    "TwoNormParallelBlock",
+    "head_order",
+    "rotated_size",
 ]

@@ -44,7 +44,10 @@ class Embedding(Layer):
 
 
 class LMHead(Layer):
-    """Logits as the product gives them. With `tied` it packs the embedding's weight for that."""
+    """Logits as the product gives them. With `tied` it packs the embedding's weight for that.
+
+    A bias is loaded in either case.
+    """
 
     def __init__(
         self,
@@ -53,31 +56,43 @@ class LMHead(Layer):
         build: BuildContext,
         *,
         tied: Embedding | None = None,
+        bias: bool = False,
     ) -> None:
         super().__init__()
         self._shape = (vocab_size, hidden_size)
         self._build = build
         self._tied = [tied] if tied is not None else []  # in a list: not a submodule of the head
-        self._weight_VD: Tensor | None = None
+        self._takes = ("weight", "bias") if bias else ("weight",)
+        self._values: dict[str, Tensor] = {}
         self._linear: Linear
 
     def forward(self, hidden_ND: Tensor) -> Tensor:
         return self._linear(hidden_ND)
 
     def load_weight(self, suffix: str, part: int, tensor: RawTensor) -> None:  # noqa: ARG002
-        check_suffix(suffix, tensor)
-        if not self._tied:  # a tied checkpoint may store the shared weight twice
-            value = unpack_checked(tensor, self._shape, self._build.config.dtype)
-            self._weight_VD = value.to(self._build.device)
+        check_suffix(suffix, tensor, self._takes)
+        if suffix == "weight" and self._tied:  # a tied checkpoint may store it twice
+            return
+        shape = self._shape if suffix == "weight" else self._shape[:1]
+        value = unpack_checked(tensor, shape, self._build.config.dtype)
+        self._values[suffix] = value.to(self._build.device)
 
     def expected(self) -> dict[tuple[str, int], tuple[int, ...]]:
-        return {} if self._tied else {("weight", 0): self._shape}
+        shapes = {("weight", 0): self._shape, ("bias", 0): self._shape[:1]}
+        return {(suffix, 0): shapes[suffix, 0] for suffix in self._needed()}
 
     def missing(self) -> list[str]:
-        return [] if self._tied or self._weight_VD is not None else ["weight"]
+        """A tied head also waits for its embedding: it packs that weight."""
+        own = [suffix for suffix in self._needed() if suffix not in self._values]
+        return [
+            *own,
+            *(f"{word} of the embedding" for tied in self._tied for word in tied.missing()),
+        ]
 
     def finish(self) -> None:
-        weight_VD = self._tied[0].weight_VD if self._tied else self._weight_VD
-        assert weight_VD is not None
-        self._linear = self._build.ops.linear["dense"](weight_VD, None)
-        self._weight_VD = None
+        weight_VD = self._tied[0].weight_VD if self._tied else self._values["weight"]
+        self._linear = self._build.ops.linear["dense"](weight_VD, self._values.get("bias"))
+        self._values = {}
+
+    def _needed(self) -> list[str]:
+        return [suffix for suffix in self._takes if suffix != "weight" or not self._tied]

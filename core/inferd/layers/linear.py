@@ -14,10 +14,14 @@ from inferd.contracts.model import BuildContext
 from inferd.contracts.ops import Linear
 from inferd.contracts.quantization import LinearMethod, LinearSpec
 from inferd.layers.layer import Layer
+from inferd.layers.weight import reordered
 
 
 class LinearLayer(Layer):
-    """Several checkpoint matrices fused along N (q, k, v; gate, up), or a single one."""
+    """Several checkpoint matrices fused along N (q, k, v; gate, up), or a single one.
+
+    `order` has for each of them which of its rows each row is, None where they stay as they are.
+    """
 
     def __init__(
         self,
@@ -27,6 +31,7 @@ class LinearLayer(Layer):
         build: BuildContext,
         *,
         bias: bool = False,
+        order: Sequence[Tensor | None] = (),
     ) -> None:
         super().__init__()
         spec = LinearSpec(
@@ -38,12 +43,15 @@ class LinearLayer(Layer):
             device=build.device,
         )
         self._method: LinearMethod | None = build.quantization.create(spec, build.ops)
+        self._order = order
         self._linear: Linear
 
     def forward(self, x_TK: Tensor) -> Tensor:
         return self._linear(x_TK)
 
     def load_weight(self, suffix: str, part: int, tensor: RawTensor) -> None:
+        if part < len(self._order):
+            tensor = reordered(tensor, self._order[part])
         self._loading().load(suffix, part, tensor)
 
     def expected(self) -> dict[tuple[str, int], tuple[int, ...]]:

@@ -39,8 +39,18 @@ class Rope:
     served: int  # positions it will see
 
     @classmethod
-    def read(cls, hf: Mapping[str, Any], head_dim: int, served: int) -> Self:
-        """Raises UnsupportedModel for a value of a wrong type."""
+    def read(
+        cls,
+        hf: Mapping[str, Any],
+        head_dim: int,
+        served: int,
+        rotated: int | None = None,
+        theta: float = 10000.0,
+    ) -> Self:
+        """`rotated` of the elements of a head, all unless said; `theta` where `hf` has none.
+
+        Raises UnsupportedModel for a value of a wrong type.
+        """
         found = hf.get("rope_scaling") or hf.get("rope_parameters") or {}
         if not isinstance(found, Mapping):
             raise UnsupportedModel(f"config.json: rope_scaling is {found!r}, expected an object")
@@ -49,13 +59,13 @@ class Rope:
         original = original or found.get("original_max_position_embeddings") or trained
         return cls(
             kind=str(found.get("rope_type") or found.get("type") or "default"),
-            theta=_number("rope_theta", found.get("rope_theta") or hf.get("rope_theta") or 10000.0),
+            theta=_number("rope_theta", found.get("rope_theta") or hf.get("rope_theta") or theta),
             partial=_number(
                 "partial_rotary_factor",
                 found.get("partial_rotary_factor") or hf.get("partial_rotary_factor") or 1.0,
             ),
             parameters=found,
-            size=head_dim,
+            size=head_dim if rotated is None else rotated,
             trained=_number("max_position_embeddings", trained),
             original=_number("original_max_position_embeddings", original),
             served=served,
@@ -65,6 +75,23 @@ class Rope:
         """A parameter; raises UnsupportedModel where it is wrong, or missing with no default."""
         value = self.parameters.get(name)
         return _number(name, default if value is None else value, f" for rope_type {self.kind!r}")
+
+
+def rotated_size(hf: Mapping[str, Any], head_dim: int, default: float) -> int:
+    """Elements of a head that partial_rotary_factor, or `default`, lets rotate.
+
+    Raises UnsupportedModel for a factor that is no share, or leaves half a pair.
+    """
+    found = hf.get("rope_scaling") or hf.get("rope_parameters")
+    inner = found.get("partial_rotary_factor") if isinstance(found, Mapping) else None
+    factor = inner or hf.get("partial_rotary_factor") or default
+    size = int(head_dim * _number("partial_rotary_factor", factor))
+    if not 0 < size <= head_dim or size % 2 or head_dim % 2:
+        raise UnsupportedModel(
+            f"config.json: partial_rotary_factor {factor:g} rotates {size} of {head_dim} elements; "
+            "heads are rotated by pairs"
+        )
+    return size
 
 
 def _number(name: str, value: object, purpose: str = "") -> float:

@@ -15,7 +15,6 @@ from inferd.errors import PluginError, UnsupportedModel, UsageError
 from inferd.plugin import Registry
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-COUNTS = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads")
 LENGTHS = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length")
 STRETCHING = ("linear", "dynamic", "yarn")  # rope types whose factor lengthens the context
 UNSAID_LENGTH = 2048
@@ -58,15 +57,15 @@ def resolve_model_config(
     architectures = hf.get("architectures")
     if not isinstance(architectures, list) or not architectures:
         raise UnsupportedModel("config.json names no architecture (key 'architectures')")
-    for key in COUNTS:
-        if type(hf.get(key)) is not int or hf[key] < 1:
-            raise UnsupportedModel(f"config.json: {key} is {hf.get(key)!r}, expected a number")
+    vocab_size = hf.get("vocab_size")
+    if type(vocab_size) is not int or vocab_size < 1:
+        raise UnsupportedModel(f"config.json: vocab_size is {vocab_size!r}, expected a number")
     return ModelConfig(
         architecture=str(architectures[0]),
         hf=hf,
         dtype=_dtype(hf, options, preferred_dtype),
         max_model_len=_max_model_len(hf, options),
-        vocab_size=hf["vocab_size"],
+        vocab_size=vocab_size,
     )
 
 

@@ -15,6 +15,7 @@ from inferd.contracts.loader import RawTensor, WeightLoader
 from inferd.contracts.model import CausalLM
 from inferd.contracts.weights import TakesWeights
 from inferd.errors import CheckpointError
+from inferd.loading.name_map import NameMap
 
 DUMMY_SCALE = 0.02
 MOST_LINES = 8  # of an error, for each of missing and unexpected
@@ -92,6 +93,7 @@ class _Targets:
         self.num_weights = 0
         self._given: set[tuple[str, str, int]] = set()
         self._packed = model.packed
+        self._names = NameMap(model.names)
         self._ignored = model.ignored
         self._parts = {
             part: (fused, place)
@@ -101,7 +103,7 @@ class _Targets:
         self._unexpected: list[str] = []
 
     def give(self, tensor: RawTensor) -> None:
-        path, _, suffix = tensor.name.rpartition(".")
+        path, _, suffix = self._names.ours(tensor.name).rpartition(".")
         parent, _, leaf = path.rpartition(".")
         fused, part = self._parts.get(leaf, (leaf, 0))
         module = f"{parent}.{fused}" if parent else fused
@@ -149,7 +151,7 @@ class _Targets:
     def _stored_name(self, module: str, suffix: str, part: int) -> str:
         parent, _, leaf = module.rpartition(".")
         leaf = self._packed[leaf][part] if leaf in self._packed else leaf
-        return f"{parent}.{leaf}.{suffix}" if parent else f"{leaf}.{suffix}"
+        return self._names.theirs(f"{parent}.{leaf}.{suffix}" if parent else f"{leaf}.{suffix}")
 
 
 def _grouped(word: str, names: list[str]) -> str:

@@ -43,7 +43,7 @@ def choose_all(
     ops, providers = choose_ops(
         host, OpRequest(platform.name, platform.architecture, model_config.dtype)
     )
-    request = attention_request(platform.name, model_config, config.cache.block_size)
+    request = attention_request(host, platform.name, model_config, config.cache.block_size)
     backend = choose(
         host.catalog.attention,
         lambda kind: kind.supports(request),
@@ -66,19 +66,13 @@ def choose_platform(config: EngineConfig, host: Host) -> Platform:
     return host.catalog.platforms.make(platform)
 
 
-def attention_request(platform: str, config: ModelConfig, block_size: int) -> AttentionRequest:
-    hf = config.hf
-    heads = int(hf["num_attention_heads"])
-    return AttentionRequest(
-        platform=platform,
-        num_heads=heads,
-        num_kv_heads=int(hf.get("num_key_value_heads") or heads),
-        head_dim=int(hf.get("head_dim") or hf["hidden_size"] // heads),
-        dtype=config.dtype,
-        block_size=block_size,
-        window=hf.get("sliding_window") if hf.get("use_sliding_window", True) else None,
-        soft_cap=hf.get("attn_logit_softcapping"),
-    )
+def attention_request(
+    host: Host, platform: str, config: ModelConfig, block_size: int
+) -> AttentionRequest:
+    """What the model's family asks; where no plugin implements it, what most would."""
+    models, name = host.catalog.models, config.architecture
+    family = models.load(name) if name in models else CausalLM
+    return family.attention_request(config, platform, block_size)
 
 
 def choose_ops(host: Host, request: OpRequest) -> tuple[Ops, dict[str, OpProvider]]:

@@ -40,11 +40,11 @@ class _Subject:
     def __init__(self, host: Host, config: EngineConfig) -> None:
         self.catalog = host.catalog
         self.config = config
-        self._host = host
+        self.host = host
 
     @cached_property
     def platform(self) -> Platform:
-        return choose_platform(self.config, self._host)
+        return choose_platform(self.config, self.host)
 
     @cached_property
     def path(self) -> Path:
@@ -87,7 +87,7 @@ def _ops(subject: _Subject) -> Found:
 
 def _attention(subject: _Subject) -> Found:
     request = attention_request(
-        subject.platform.name, subject.model, subject.config.cache.block_size
+        subject.host, subject.platform.name, subject.model, subject.config.cache.block_size
     )
     return candidates(subject.catalog.attention, lambda kind: kind.supports(request))
 

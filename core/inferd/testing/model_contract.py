@@ -34,6 +34,8 @@ class ModelContract(ModelFields):
             variants = {"base": {}, "tied": {"tie_word_embeddings": True}}   # on top of `config`
             cannot = {"partial_rotary_factor"}       # fields of which other values are refused
             mutations = {"partial_rotary_factor": 0.5}
+            inert = {"k_proj.bias"}  # fields that transformers reads and endings of tensors'
+                                     # names, on which no logit depends
 
     Each field that the model reads needs a value that is not transformers' default in some
     variant, and changing it must break parity; `mutations` names another value where doubling,
@@ -103,7 +105,8 @@ class ModelContract(ModelFields):
             tensors = (*oracle.tensors[:place], turned, *oracle.tensors[place + 1 :])
             changed = replace(oracle, tensors=tensors, logits_RTV=torch.stack([*own.values()]))
             found = distance(load(self.implementation(), changed), changed)
-            assert found > DIFFERENT, f"{tensor.name} changes nothing"
+            counts = not tensor.name.endswith(tuple(self.inert))
+            assert (found > DIFFERENT) == counts, f"{tensor.name} changes {found:.1e}"
 
     def test_dummy_weights_give_finite_logits(self, variant: str) -> None:
         oracle = self.oracle(variant)

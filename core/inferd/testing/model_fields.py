@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from inferd.errors import InferdError, UnsupportedModel
 from inferd.layers.rope_scaling import Rope, frequencies
-from inferd.testing.fields import ABSENT, Recorded, alterations, is_object, value_at, with_value
+from inferd.testing.fields import (
+    ABSENT,
+    Recorded,
+    alterations,
+    is_object,
+    paths,
+    value_at,
+    with_value,
+)
 from inferd.testing.model_variants import ModelVariants
 from inferd.testing.parity import DIFFERENT, distance, load
 
 INERT = frozenset(  # what transformers' models read and an engine need not
     {
-        *("_name_or_path", "attention_dropout", "initializer_range", "is_encoder_decoder"),
+        *("_name_or_path", "initializer_range", "init_std", "is_encoder_decoder", "use_cache"),
         *("output_attentions", "output_hidden_states", "pad_token_id", "return_dict"),
     }
 )
+DROPPING = ("dropout", "pdrop", "layerdrop")  # endings of fields that count in training only
 NONSENSE: tuple[Any, ...] = ("nonsense", -1, 0, 1.5, [], ["nonsense"], {}, {"nonsense": 1}, True)
 
 
@@ -58,7 +67,9 @@ class ModelFields(ModelVariants):
         ours = {path.partition(".")[0] for path in set[str]().union(*self.reads.values())}
         if "rope_scaling" in ours:  # the older spelling
             ours.add("rope_parameters")
-        forgotten = theirs - INERT - ours
+        forgotten = {
+            name for name in theirs - INERT - set(self.inert) - ours if not name.endswith(DROPPING)
+        }
         assert not forgotten, f"transformers reads {', '.join(sorted(forgotten))}, this does not"
 
     def test_nonsense_is_refused_or_harmless(self, variant: str) -> None:
@@ -98,9 +109,12 @@ class ModelFields(ModelVariants):
 
     def _read_by_rotary(self, variant: str) -> set[str]:
         config, seen = self.oracle(variant).config, set[str]()
-        size = config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"]
-        frequencies(Rope.read(Recorded(config, seen), size, self.length))
-        return seen
+        for hf in _ropes(Recorded(config, seen)):
+            size = _head_size(config)
+            rotated = int(size * Rope.read(hf, size, self.length).partial)
+            frequencies(Rope.read(hf, size, self.length, rotated))
+        partial = {path for path, _ in paths(config) if path.endswith("partial_rotary_factor")}
+        return seen - partial
 
     def _is_telling(self, variant: str, field: str) -> bool:
         oracle = self.oracle(variant)
@@ -130,3 +144,18 @@ class ModelFields(ModelVariants):
             return [self.mutations[field]]
         value = value_at(config, field)
         return [] if value is ABSENT else alterations(value)
+
+
+def _head_size(config: Mapping[str, Any]) -> int:
+    """Any, where a configuration has names of its own: it is asked what is read, not the result."""
+    hidden, heads = config.get("hidden_size", 64), config.get("num_attention_heads", 1)
+    return int(config.get("head_dim") or hidden // heads)
+
+
+def _ropes(hf: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """`hf`, and as each kind of layer sees it where they rotate differently."""
+    yield hf
+    kinds = hf.get("rope_parameters") or {}
+    for kind in kinds:
+        if isinstance(kinds[kind], Mapping):
+            yield {**hf, "rope_parameters": kinds[kind]}

@@ -22,6 +22,7 @@ class ModelVariants(OneThread, PluginContract):
     config: ClassVar[Mapping[str, Any]]
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {"base": {}}
     mutations: ClassVar[Mapping[str, Any]] = {}
+    inert: ClassVar[Collection[str]] = frozenset()
     cannot: ClassVar[Collection[str]] = frozenset()
     platform: ClassVar[str] = "cpu"
     length: ClassVar[int] = 96  # tokens of a prompt: more than any window and original length

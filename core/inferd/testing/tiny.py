@@ -40,6 +40,8 @@ BASE: dict[str, Any] = {
     "eos_token_id": 257,
     "pad_token_id": 258,
 }
+QUERIES_AND_KEYS = ("q_proj", "k_proj", "qkv_proj", "query_key_value", "c_attn", "wqkv")
+VOCABULARY = ("embed_tokens", "lm_head", "wte", "embed_in", "embed_out", "word_embeddings")
 FAMILIES: dict[str, dict[str, Any]] = {
     "LlamaForCausalLM": {"model_type": "llama", "attention_bias": True, "mlp_bias": True},
     "MistralForCausalLM": {"model_type": "mistral", "sliding_window": 24},
@@ -88,18 +90,18 @@ def write_weights(path: Path, shapes: Mapping[str, tuple[int, ...]], *, seed: in
 def draw(name: str, shape: tuple[int, ...], seed: int) -> Tensor:
     """One tensor, whatever else is drawn: norms from 0.5 to 2, matrices that keep the variance."""
     generator = torch.Generator().manual_seed(zlib.crc32(name.encode()) + seed)
-    if "norm" in name:
+    if name.endswith("bias"):
+        return torch.randn(shape, generator=generator) * 0.5
+    if "norm" in name or len(shape) == 1:
         return torch.rand(shape, generator=generator) * 1.5 + 0.5
     noise = torch.randn(shape, generator=generator)
-    if name.endswith("bias"):
-        return noise * 0.5
     return noise * (_gain(name) / math.sqrt(shape[-1]))
 
 
 def _gain(name: str) -> float:
-    if any(word in name for word in ("q_proj", "k_proj", "qkv_proj")):
+    if any(word in name for word in QUERIES_AND_KEYS):
         return 1.3  # scores then spread by about two: attention has favourites
-    if "embed_tokens" in name or "lm_head" in name:
+    if any(word in name for word in VOCABULARY):
         return 2.0
     return 1.0
 

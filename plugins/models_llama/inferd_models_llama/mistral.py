@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .config import LlamaShape
-from .llama import LlamaForCausalLM
+from inferd.layers import DecoderLM, DecoderShape, Fields
 
 
-class MistralForCausalLM(LlamaForCausalLM):
-    def read_shape(self, hf: Mapping[str, Any]) -> LlamaShape:
-        shape = LlamaShape.read(hf, kv_heads=8)
-        return shape.with_window(hf, [True] * shape.num_layers)
+class MistralForCausalLM(DecoderLM):
+    @classmethod
+    def read_shape(cls, hf: Mapping[str, Any]) -> DecoderShape:
+        fields = Fields(hf, num_key_value_heads=8)
+        shape = DecoderShape.read(fields)
+        return shape.with_window(fields, [True] * shape.num_layers)

@@ -7,21 +7,22 @@ from dataclasses import replace
 import pytest
 import torch
 
-from inferd.layers import Embedding
+from inferd.layers import Embedding, Parts, PreNormBlock, QKNormAttention
 from inferd.testing import ModelContract
 from inferd.testing.one_thread import OneThread
 from inferd.testing.parity import DIFFERENT, WAYS, distance, load
 from inferd.testing.tiny import FAMILIES
-from inferd_models_llama.llama import LlamaBlock, LlamaForCausalLM, LlamaModel
+from inferd_models_llama.llama import LlamaForCausalLM
 from inferd_models_llama.mistral import MistralForCausalLM
-from inferd_models_llama.qwen3 import Qwen3Attention, Qwen3Block, Qwen3ForCausalLM, Qwen3Model
+from inferd_models_llama.qwen3 import Qwen3ForCausalLM
 
 
 def shaped(base, change):
     """A family that reads its configuration as `change` makes of the right shape."""
 
     class Wrong(base):
-        def read_shape(self, hf):
+        @classmethod
+        def read_shape(cls, hf):
             return change(super().read_shape(hf), hf)
 
     return Wrong
@@ -37,21 +38,23 @@ def fixed_theta(base):
 
 
 class SwappedNorms(LlamaForCausalLM):
-    class model_class(LlamaModel):
-        class block(LlamaBlock):
-            def forward(self, x, residual, batch, cache):
-                x, residual = self.post_attention_layernorm(x, residual)
-                x = self.self_attn(x, batch, cache)
-                x, residual = self.input_layernorm(x, residual)
-                return self.mlp(x), residual
+    class Block(PreNormBlock):
+        def forward(self, x, residual, batch, cache):
+            x, residual = self.post_attention_layernorm(x, residual)
+            x = self.self_attn(x, batch, cache)
+            x, residual = self.input_layernorm(x, residual)
+            return self.mlp(x), residual
+
+    parts = Parts(block=Block)
 
 
 class ResidualOfTheNorm(LlamaForCausalLM):
-    class model_class(LlamaModel):
-        class block(LlamaBlock):
-            def forward(self, x, residual, batch, cache):
-                out, residual = super().forward(x, residual, batch, cache)
-                return out, residual * 1.01
+    class Block(PreNormBlock):
+        def forward(self, x, residual, batch, cache):
+            out, residual = super().forward(x, residual, batch, cache)
+            return out, residual * 1.01
+
+    parts = Parts(block=Block)
 
 
 class PositionsFromZero(LlamaForCausalLM):
@@ -68,11 +71,11 @@ class OneGroupForAll(Qwen3ForCausalLM):
 
 
 class NoQKNorm(Qwen3ForCausalLM):
-    class model_class(Qwen3Model):
-        class block(Qwen3Block):
-            class attention(Qwen3Attention):
-                def forward(self, x, batch, cache):
-                    return self.o_proj(self.attn(self.qkv_proj(x), batch, cache))
+    class Attention(QKNormAttention):
+        def forward(self, x, batch, cache):
+            return self.o_proj(self.attn(self.qkv_proj(x), batch, cache))
+
+    parts = Parts(attention=Attention)
 
 
 def contract(kind, family="LlamaForCausalLM", off=(), **attributes):
@@ -146,7 +149,8 @@ class TestFields(OneThread):
 
     def test_an_unforeseen_error_is_reported(self):
         class Careless(LlamaForCausalLM):
-            def read_shape(self, hf):
+            @classmethod
+            def read_shape(cls, hf):
                 return super().read_shape({**hf, "rms_norm_eps": float(hf["rms_norm_eps"])})
 
         with pytest.raises(AssertionError, match="rms_norm_eps = 'nonsense' raises ValueError"):
@@ -165,7 +169,7 @@ class TestOthers(OneThread):
                 super().__init__(build)
                 self.model.layers[0].mlp.act.forward = lambda x: x.chunk(2, -1)[0]
 
-        with pytest.raises(AssertionError, match=r"up_proj.* changes nothing"):
+        with pytest.raises(AssertionError, match=r"up_proj.* changes 0"):
             contract(Wrong).test_every_tensor_counts("base")
 
     def test_heads_of_another_size_fit_the_weights_and_not_the_logits(self):

@@ -25,6 +25,7 @@ from inferd.runner.choices import choose_all, choose_platform
 TARGETS = """
 from inferd.builtin.cpu import CpuPlatform
 from inferd.config.base import Options
+from inferd.contracts.model import CausalLM
 from inferd.contracts.verdict import YES
 
 class Bits(Options):
@@ -40,6 +41,7 @@ class Taker:
     supports = classmethod(lambda cls, *request: YES)
     detect = classmethod(lambda cls: YES)
     matches = classmethod(lambda cls, path: YES)
+    attention_request = CausalLM.attention_request
     seen = []
 
     def __init__(self, *args, options=None):

@@ -18,11 +18,12 @@ CONFIG = {
     "max_position_embeddings": 128,
 }
 CANDIDATES = """
+from inferd.contracts.model import CausalLM
 from inferd.contracts.verdict import YES, no
 from inferd.errors import UnsupportedModel
 
 class Yes:
-    pass
+    attention_request = CausalLM.attention_request
 
 class Here:
     supports = classmethod(lambda cls, *request: YES)

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from inferd.errors import CheckpointError
-from inferd.layers import Embedding, LinearLayer, LMHead, RMSNorm
+from inferd.layers import Embedding, LayerNorm, LinearLayer, LMHead, RMSNorm
 
 
 def load_all(module, raw, name="m"):
@@ -55,6 +55,7 @@ def test_embedding_and_an_untied_head(build, raw):
 def test_a_tied_head_uses_the_embedding_and_ignores_a_second_copy(build, raw):
     embedding = Embedding(10, 4, build())
     head = LMHead(10, 4, build(), tied=embedding)
+    assert head.missing() == ["weight of the embedding"]
     weight = load_all(embedding, raw)["weight", 0]
     assert head.expected() == {}
     assert head.missing() == []
@@ -63,6 +64,41 @@ def test_a_tied_head_uses_the_embedding_and_ignores_a_second_copy(build, raw):
     hidden = torch.randn(2, 4)
     torch.testing.assert_close(head(hidden), hidden @ weight.T)
     assert not list(head.children())
+
+
+def test_a_tied_head_may_have_a_bias_which_may_come_first(build, raw):
+    embedding = Embedding(10, 4, build())
+    head = LMHead(10, 4, build(), tied=embedding, bias=True)
+    bias = raw("h.bias", 10)
+    head.load_weight("bias", 0, bias)
+    assert head.missing() == ["weight of the embedding"]
+    weight = load_all(embedding, raw)["weight", 0]
+    head.finish()
+    hidden = torch.randn(2, 4)
+    torch.testing.assert_close(head(hidden), hidden @ weight.T + bias.data)
+
+
+def test_a_layer_norm_adds_the_residual_and_may_have_its_elements_in_another_order(build, raw):
+    order = torch.tensor([3, 1, 0, 2])
+    norm = LayerNorm(4, 1e-3, build(), order=order)
+    assert norm.missing() == ["weight", "bias"]
+    given = load_all(norm, raw)
+    x, residual = torch.randn(3, 4), torch.randn(3, 4)
+    normed, carried = norm(x, residual)
+    expected = F.layer_norm(x + residual, (4,), eps=1e-3)
+    expected = expected * given["weight", 0][order] + given["bias", 0][order]
+    torch.testing.assert_close(normed, expected)
+    torch.testing.assert_close(carried, x + residual)
+
+
+def test_rows_are_loaded_in_the_order_that_is_asked_for(build, raw):
+    order = torch.tensor([2, 0, 1])
+    layer = LinearLayer("qkv", 4, [3, 2], build(), bias=True, order=[order, None])
+    given = load_all(layer, raw)
+    x = torch.randn(3, 4)
+    first = F.linear(x, given["weight", 0][order], given["bias", 0][order])
+    second = F.linear(x, given["weight", 1], given["bias", 1])
+    torch.testing.assert_close(layer(x), torch.cat((first, second), -1))
 
 
 def test_logits_stay_in_the_heads_dtype(build, raw):

@@ -1,0 +1,108 @@
+"""Self-attention of a decoder layer, with its projections.
+
+Shape suffixes: T tokens, D hidden, H query heads, G KV heads, E head size, X = H + 2 G.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from inferd.contracts.attention import KVSpec
+from inferd.contracts.model import BuildContext, KVCache
+from inferd.layers.attention import Attention
+from inferd.layers.head_order import head_order, qkv_order
+from inferd.layers.layer import Layer
+from inferd.layers.linear import LinearLayer
+from inferd.layers.norm import RMSNorm
+from inferd.layers.shape import DecoderShape
+from inferd.types import Batch
+
+
+class SelfAttention(Layer):
+    """A family that does something to q and k before the rotation overrides `project`."""
+
+    linear: ClassVar[type[LinearLayer]] = LinearLayer
+
+    def __init__(self, shape: DecoderShape, layer: int, build: BuildContext) -> None:
+        super().__init__()
+        name = f"model.layers.{layer}.self_attn"
+        self.sizes = sizes = shape.qkv_sizes
+        self.qkv_proj = self.linear(
+            f"{name}.qkv_proj",
+            shape.hidden_size,
+            sizes if shape.stored == "apart" else [sum(sizes)],
+            build,
+            bias=shape.qkv_bias,
+            order=qkv_order(shape),
+        )
+        self.o_proj = self.linear(
+            f"{name}.o_proj", sizes[0], [shape.hidden_size], build, bias=shape.o_bias
+        )
+        window = shape.windows[layer]
+        spec = KVSpec(
+            num_kv_heads=shape.num_kv_heads,
+            head_dim=shape.head_dim,
+            dtype=build.config.dtype,
+            kind="full" if window is None else "window",
+            window=window,
+        )
+        self.attn = Attention(
+            shape.num_heads,
+            spec,
+            build,
+            scale=self.scale(shape, layer),
+            soft_cap=shape.soft_cap,
+        )
+
+    def scale(self, shape: DecoderShape, layer: int) -> float | None:  # noqa: ARG002
+        """Of the scores of this layer; None: 1 / sqrt(head_dim)."""
+        return shape.scale
+
+    def project(self, x_TD: Tensor) -> Tensor:
+        """q, k and v [T, X * E]."""
+        qkv: Tensor = self.qkv_proj(x_TD)
+        return qkv
+
+    def forward(self, x_TD: Tensor, batch: Batch, cache: KVCache) -> Tensor:
+        out_TD: Tensor = self.o_proj(self.attn(self.project(x_TD), batch, cache))
+        return out_TD
+
+
+class QKNormAttention(SelfAttention):
+    """With RMS norms on the heads of q and k before the rotation (QK-norm)."""
+
+    norm = RMSNorm
+
+    def __init__(self, shape: DecoderShape, layer: int, build: BuildContext) -> None:
+        super().__init__(shape, layer, build)
+        assert head_order(shape) is None, "the norms' weights would need the heads' order"
+        self.q_norm = self.norm(shape.head_dim, shape.norm_eps, build)
+        self.k_norm = self.norm(shape.head_dim, shape.norm_eps, build)
+
+    def forward(self, x_TD: Tensor, batch: Batch, cache: KVCache) -> Tensor:
+        norms = (self.q_norm.weight, self.k_norm.weight, self.q_norm.eps)
+        out_TD: Tensor = self.o_proj(self.attn(self.project(x_TD), batch, cache, *norms))
+        return out_TD
+
+
+class NormedAttention(SelfAttention):
+    """With norms on q and k that the rotation's op does not have.
+
+    A family makes `q_norm` and `k_norm`, each over as many elements as `widths` has for it: a
+    head's, or those of all heads.
+    """
+
+    q_norm: Layer
+    k_norm: Layer
+    widths: tuple[int, int]
+
+    def project(self, x_TD: Tensor) -> Tensor:
+        q, k, v = self.qkv_proj(x_TD).split(self.sizes, dim=-1)
+        q, k = (
+            norm(x.unflatten(-1, (-1, width)).contiguous())[0].flatten(1)
+            for norm, x, width in zip((self.q_norm, self.k_norm), (q, k), self.widths, strict=True)
+        )
+        return torch.cat((q, k, v), dim=-1)
