@@ -14,6 +14,7 @@ PLUGINS = {
     "ops_triton": "ops_triton",
     "grammar_llguidance": "grammar_llguidance",
     "hw_rocm": "hw_rocm",
+    "models_gemma": "models_gemma",
 }
 NEED_A_MODEL = (  # they run one, and core has none of its own
     "cli/test_bench_html.py",
