@@ -14,6 +14,8 @@ PLUGINS = {
     "ops_triton": "ops_triton",
     "grammar_llguidance": "grammar_llguidance",
     "hw_rocm": "hw_rocm",
+    "models_gpt": "models_gpt",
+    "models_phi": "models_phi",
     "models_gemma": "models_gemma",
 }
 NEED_A_MODEL = (  # they run one, and core has none of its own

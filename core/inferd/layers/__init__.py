@@ -21,7 +21,7 @@ from inferd.layers.layer import Layer
 from inferd.layers.linear import LinearLayer
 from inferd.layers.mlp import MLP, GatedMLP
 from inferd.layers.norm import LayerNorm, RMSNorm
-from inferd.layers.rope_scaling import rotated_size
+from inferd.layers.rope_scaling import rope_of_kind, rotated_size
 from inferd.layers.rotary import NoRotary, Rotary
 from inferd.layers.self_attention import NormedAttention, QKNormAttention, SelfAttention
 from inferd.layers.shape import LAYER_TYPES, DecoderShape
@@ -58,5 +58,6 @@ __all__ = [
     "SelfAttention",
     "TwoNormParallelBlock",
     "head_order",
+    "rope_of_kind",
     "rotated_size",
 ]

@@ -73,6 +73,12 @@ class LayerNorm(Layer):
         self._values: dict[str, Tensor | None] = {"weight": None, "bias": None}
         self._dtype, self._device = build.config.dtype, build.device
 
+    @property
+    def weight(self) -> Tensor:
+        value = self._values["weight"]
+        assert value is not None, "it has no weight, or none was loaded"
+        return value
+
     def forward(self, x_TD: Tensor, residual_TD: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(normed, residual): the residual is x itself where none came in."""
         if residual_TD is not None:

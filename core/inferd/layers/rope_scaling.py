@@ -94,6 +94,22 @@ def rotated_size(hf: Mapping[str, Any], head_dim: int, default: float) -> int:
     return size
 
 
+def rope_of_kind(
+    hf: Mapping[str, Any], kind: str, theta: float, older: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """What is said of the rotation of one kind of layers, in the form that `Rope.read` takes.
+
+    transformers 5 writes `rope_parameters` by kind; `older` is what the spelling before it says,
+    `theta` what holds where neither says any.
+    """
+    length = {"max_position_embeddings": hf.get("max_position_embeddings"), "rope_theta": theta}
+    by_kind = hf.get("rope_parameters")
+    said = by_kind.get(kind) if isinstance(by_kind, Mapping) else None
+    if isinstance(said, Mapping):
+        return {**length, "rope_parameters": said}
+    return {**length, **older}
+
+
 def _number(name: str, value: object, purpose: str = "") -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
         raise UnsupportedModel(

@@ -91,18 +91,18 @@ class QKNormAttention(SelfAttention):
 class NormedAttention(SelfAttention):
     """With norms on q and k that the rotation's op does not have.
 
-    A family makes `q_norm` and `k_norm`, each over as many elements as `widths` has for it: a
-    head's, or those of all heads.
+    A family makes `q_norm` and `k_norm`; `normed` is for each of them the shape that it norms: one
+    head, each head by weights of its own, or all heads as one.
     """
 
     q_norm: Layer
     k_norm: Layer
-    widths: tuple[int, int]
+    normed: tuple[tuple[int, ...], tuple[int, ...]]
 
     def project(self, x_TD: Tensor) -> Tensor:
         q, k, v = self.qkv_proj(x_TD).split(self.sizes, dim=-1)
         q, k = (
-            norm(x.unflatten(-1, (-1, width)).contiguous())[0].flatten(1)
-            for norm, x, width in zip((self.q_norm, self.k_norm), (q, k), self.widths, strict=True)
+            norm(x.reshape(-1, *shape))[0].view(len(x_TD), -1)
+            for norm, x, shape in zip((self.q_norm, self.k_norm), (q, k), self.normed, strict=True)
         )
         return torch.cat((q, k, v), dim=-1)

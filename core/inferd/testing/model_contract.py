@@ -39,7 +39,8 @@ class ModelContract(ModelFields):
 
     Each field that the model reads needs a value that is not transformers' default in some
     variant, and changing it must break parity; `mutations` names another value where doubling,
-    halving, negating or leaving it out does not do. A None in `config` leaves a field out.
+    halving, negating or leaving it out does not do. A None in `config` leaves a field out, a NULL
+    (model_variants) sets it to null.
     """
 
     def test_the_oracle_can_tell(self, variant: str) -> None:
@@ -49,7 +50,7 @@ class ModelContract(ModelFields):
         assert oracle.favourites >= LEAST_FAVOURITES, (
             f"attention is even: the largest weight is {oracle.favourites:.1f} times the mean"
         )
-        window = oracle.config.get("sliding_window", 0)
+        window = oracle.config.get("sliding_window") or 0
         assert window < self.length, f"prompts have {self.length} tokens, the window {window}"
         for tensor in oracle.tensors:
             assert tensor.data.std() > 0, f"{tensor.name} is the same everywhere"

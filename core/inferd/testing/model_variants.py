@@ -14,6 +14,8 @@ from inferd.testing.oracle import Oracle, ask
 from inferd.testing.plugin_contract import PluginContract, implementation
 from inferd.testing.tiny import BASE
 
+NULL = object()  # in `config` or a variant: the field is there, and null
+
 
 class ModelVariants(OneThread, PluginContract):
     """The attributes of ModelContract; each test that takes `variant` runs once per variant."""
@@ -38,7 +40,8 @@ class ModelVariants(OneThread, PluginContract):
 
     def oracle(self, variant: str) -> Oracle:
         merged = {**BASE, **self.config, **self.variants[variant]}
-        config = {name: value for name, value in merged.items() if value is not None}
+        present = {name: value for name, value in merged.items() if value is not None}
+        config = {name: None if value is NULL else value for name, value in present.items()}
         return ask(self.architecture, config | {"architectures": [self.architecture]}, self.length)
 
     def build(self, variant: str, hf: Mapping[str, Any]) -> BuildContext:

@@ -17,6 +17,7 @@ from inferd.layers import (
     QKNormAttention,
     Rotary,
     SandwichBlock,
+    rope_of_kind,
 )
 
 from .gemma import GemmaDecoder, GemmaNorm, gemma_fields
@@ -27,16 +28,14 @@ PATTERN = 6  # layers from one that sees everything to the next
 
 
 def rope_of(hf: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
-    """What the rotary layer reads, for one kind of layers and from either spelling."""
-    lengths = {"max_position_embeddings": hf.get("max_position_embeddings")}
-    by_kind = hf.get("rope_parameters")
-    if isinstance(by_kind, Mapping) and isinstance(by_kind.get(kind), Mapping):
-        default = GLOBAL_THETA if kind == "full_attention" else LOCAL_THETA
-        return {**lengths, "rope_theta": default, "rope_parameters": by_kind[kind]}
     if kind == "sliding_attention":
-        return {**lengths, "rope_theta": hf.get("rope_local_base_freq", LOCAL_THETA)}
-    theta = hf.get("rope_theta", GLOBAL_THETA)
-    return {**lengths, "rope_theta": theta, "rope_scaling": hf.get("rope_scaling")}
+        theta = hf.get("rope_local_base_freq", LOCAL_THETA)
+        return rope_of_kind(hf, kind, LOCAL_THETA, {"rope_theta": theta})
+    older = {
+        "rope_theta": hf.get("rope_theta", GLOBAL_THETA),
+        "rope_scaling": hf.get("rope_scaling"),
+    }
+    return rope_of_kind(hf, kind, GLOBAL_THETA, older)
 
 
 class Gemma3Attention(QKNormAttention):
