@@ -1,0 +1,1 @@
+"""inferd plugin: the Cohere family: Command-R, R+, R7B and A."""
