@@ -1,0 +1,1 @@
+"""inferd plugin: the GLM-4 family, dense."""
