@@ -1,0 +1,1 @@
+"""inferd plugin: the Nemotron family, dense."""
