@@ -1,0 +1,18 @@
+"""Registers SmolLM3."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from inferd.plugin import Registry, hookimpl
+
+if TYPE_CHECKING:
+    from inferd.contracts.model import CausalLM
+
+
+@hookimpl
+def inferd_register_models(registry: Registry[CausalLM]) -> None:
+    """Architecture names as checkpoints spell them."""
+    registry.add(
+        "SmolLM3ForCausalLM", "inferd_models_smollm3.smollm3:SmolLM3ForCausalLM", summary="SmolLM3"
+    )
