@@ -36,6 +36,7 @@ class Bucket:
     count: int
     pages: Tensor  # [G * C * pages per row] rows of the flat cache
     mask_X1L: Tensor  # X = G * C; 0 where a key is visible, -inf elsewhere
+    distance_CL: Tensor  # of keys from the row's end: -1 is the query itself
 
 
 @dataclass(slots=True)
@@ -59,9 +60,10 @@ class TorchPlan:
 
 
 class TorchAttention(AttentionBackend):
-    """Any head size, dtype and window; no kernels of its own."""
+    """Any head size, dtype, window, soft cap and ALiBi; no kernels of its own."""
 
     name = "torch"
+    alibi = True
 
     @classmethod
     def supports(cls, request: AttentionRequest) -> Verdict:  # noqa: ARG003
@@ -136,11 +138,16 @@ def _attend(
     count, _, size = q_XQE.shape
     k_XLE = k_flat.index_select(0, bucket.pages).view(count, -1, size)
     v_XLE = v_flat.index_select(0, bucket.pages).view(count, -1, size)
+    bias = bucket.mask_X1L
+    if params.alibi_slopes_H is not None:
+        slopes_G1Q1 = params.alibi_slopes_H.view(params.spec.num_kv_heads, 1, -1, 1)
+        alibi = (slopes_G1Q1 * (bucket.distance_CL + 1).unsqueeze(1)).flatten(0, 1)
+        bias = bias + alibi.to(bias.dtype)
     if params.soft_cap is None:
-        scores = torch.baddbmm(bucket.mask_X1L, q_XQE, k_XLE.transpose(1, 2), alpha=params.scale)
+        scores = torch.baddbmm(bias, q_XQE, k_XLE.transpose(1, 2), alpha=params.scale)
     else:
         scores = torch.bmm(q_XQE, k_XLE.transpose(1, 2)) * (params.scale / params.soft_cap)
-        scores = scores.tanh_().mul_(params.soft_cap).add_(bucket.mask_X1L)
+        scores = scores.tanh_().mul_(params.soft_cap).add_(bias)
     return torch.bmm(torch.softmax(scores, -1), v_XLE)
 
 
@@ -151,32 +158,49 @@ def _long(
     k_GLE = k_flat.index_select(0, row.pages).view(kv_heads, -1, size)[:, : row.context]
     v_GLE = v_flat.index_select(0, row.pages).view(kv_heads, -1, size)[:, : row.context]
     q_HTE = q_THE.transpose(0, 1)
+    mask = row.mask_TL
+    if params.alibi_slopes_H is not None:
+        mask = _alibi(params.alibi_slopes_H, row, q_THE.dtype)
     if params.soft_cap is not None:
-        return _capped(q_HTE, k_GLE, v_GLE, row, params).transpose(0, 1)
+        return _capped(q_HTE, k_GLE, v_GLE, row, mask, params).transpose(0, 1)
     out_1HTE = F.scaled_dot_product_attention(
         q_HTE.unsqueeze(0),
         k_GLE.unsqueeze(0),
         v_GLE.unsqueeze(0),
-        attn_mask=row.mask_TL,
-        is_causal=row.mask_TL is None,
+        attn_mask=mask,
+        is_causal=mask is None,
         scale=params.scale,
         enable_gqa=True,
     )
     return out_1HTE[0].transpose(0, 1)
 
 
+def _alibi(slopes_H: Tensor, row: LongQuery, dtype: torch.dtype) -> Tensor:
+    """[H, T, L], with what a query may not see at -inf."""
+    key_L = torch.arange(row.context, device=slopes_H.device)
+    distance_TL = key_L - key_L[row.context - row.count :].unsqueeze(1)
+    bias_HTL = slopes_H.view(-1, 1, 1) * distance_TL
+    if row.mask_TL is None:
+        return bias_HTL.masked_fill(distance_TL > 0, -math.inf).to(dtype)
+    return bias_HTL.to(dtype) + row.mask_TL
+
+
 def _capped(
-    q_HTE: Tensor, k_GLE: Tensor, v_GLE: Tensor, row: LongQuery, params: AttentionParams
+    q_HTE: Tensor,
+    k_GLE: Tensor,
+    v_GLE: Tensor,
+    row: LongQuery,
+    mask: Tensor | None,
+    params: AttentionParams,
 ) -> Tensor:
     assert params.soft_cap is not None
     repeats = params.num_heads // params.spec.num_kv_heads
     k_HLE, v_HLE = (t.repeat_interleave(repeats, 0) for t in (k_GLE, v_GLE))
     scores = torch.bmm(q_HTE, k_HLE.transpose(1, 2)) * (params.scale / params.soft_cap)
     scores = scores.tanh_().mul_(params.soft_cap)
-    mask_TL = row.mask_TL
-    if mask_TL is None:
-        mask_TL = _causal_mask(row.count, row.context, row.context, None, scores.dtype)
-    return torch.bmm(torch.softmax(scores + mask_TL, -1), v_HLE)
+    if mask is None:
+        mask = _causal_mask(row.count, row.context, row.context, None, scores.dtype)
+    return torch.bmm(torch.softmax(scores + mask, -1), v_HLE)
 
 
 def _causal_mask(
@@ -265,14 +289,14 @@ class _Planner:
         columns_CP.clamp_(max=self._tables_RB.shape[1] - 1)
         pages_CP = self._tables_RB[self._index(rows).unsqueeze(1), columns_CP]
         keys_L = torch.arange(pages * self._size, device=self._device)
-        keys_CL = firsts_C1 * self._size + keys_L
-        hidden_CL = keys_CL >= contexts_C1
+        distance_CL = firsts_C1 * self._size + keys_L - contexts_C1
+        hidden_CL = distance_CL >= 0
         if self._spec.window is not None:
-            hidden_CL |= keys_CL < contexts_C1 - self._spec.window
+            hidden_CL |= distance_CL < -self._spec.window
         mask_CL = torch.zeros(hidden_CL.shape, dtype=self._spec.dtype, device=self._device)
         mask_CL.masked_fill_(hidden_CL, -math.inf)
         mask_X1L = mask_CL.repeat(self._spec.num_kv_heads, 1).unsqueeze(1)
-        return Bucket(first, len(rows), self._flat_pages(pages_CP), mask_X1L)
+        return Bucket(first, len(rows), self._flat_pages(pages_CP), mask_X1L, distance_CL)
 
     def _long(self, row: int, first: int) -> LongQuery:
         queries, context = self._batch.query_lens[row], self._batch.context_lens[row]

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from inferd.contracts.verdict import Verdict
+from inferd.contracts.verdict import Verdict, no
 
 if TYPE_CHECKING:
     import torch
@@ -45,6 +45,7 @@ class AttentionRequest:
     block_size: int
     window: int | None = None
     soft_cap: float | None = None
+    alibi: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ class AttentionParams:
     spec: KVSpec
     group: int  # index of its KV group, set when the model is built
     soft_cap: float | None = None
+    alibi_slopes_H: Tensor | None = None  # float32: a score gets slope * (key - query) added
 
 
 class AttentionBackend(ABC):
@@ -68,6 +70,9 @@ class AttentionBackend(ABC):
     They then read lengths on the device alone: a recorded batch has no `query_lens`, and its
     `num_decodes` is a bound: a row below it with one token is a decode, all others are not.
     """
+
+    alibi: ClassVar[bool] = False
+    """Whether it heeds `alibi_slopes_H`; those that do not are never asked about such a model."""
 
     @classmethod
     @abstractmethod
@@ -96,3 +101,10 @@ class AttentionBackend(ABC):
 
         Returns [T, H, E] in the order of the queries.
         """
+
+
+def supports(kind: type[AttentionBackend], request: AttentionRequest) -> Verdict:
+    """The backend's answer, and no for what a backend that does not speak of it cannot have."""
+    if request.alibi and not kind.alibi:
+        return no("has no ALiBi")
+    return kind.supports(request)

@@ -5,8 +5,10 @@ Shape suffixes: T tokens, H query heads, G KV heads, E head size.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
+import torch
 from torch import Tensor
 
 from inferd.contracts.attention import AttentionParams, KVSpec
@@ -26,6 +28,7 @@ class Attention(Layer):
         *,
         scale: float | None = None,
         soft_cap: float | None = None,
+        alibi_slopes: Sequence[float] | None = None,
     ) -> None:
         super().__init__()
         self.spec = spec
@@ -38,6 +41,9 @@ class Attention(Layer):
             spec=spec,
             group=0,
             soft_cap=soft_cap,
+            alibi_slopes_H=None
+            if alibi_slopes is None
+            else torch.tensor(alibi_slopes, dtype=torch.float32, device=build.device),
         )
 
     def set_group(self, group: int) -> None:

@@ -105,6 +105,7 @@ class DecoderLM(CausalLM):
             block_size=block_size,
             window=next((window for window in shape.windows if window), None),
             soft_cap=shape.soft_cap,
+            alibi=shape.alibi_slopes is not None,
         )
 
     def kv_specs(self) -> list[KVSpec]:

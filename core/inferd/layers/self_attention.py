@@ -55,6 +55,7 @@ class SelfAttention(Layer):
             build,
             scale=self.scale(shape, layer),
             soft_cap=shape.soft_cap,
+            alibi_slopes=shape.alibi_slopes,
         )
 
     def scale(self, shape: DecoderShape, layer: int) -> float | None:  # noqa: ARG002

@@ -32,6 +32,7 @@ class DecoderShape:
     head_bias: bool = False  # of the output head
     scale: float | None = None  # of attention scores; None: 1 / sqrt(head_dim)
     soft_cap: float | None = None  # of attention scores
+    alibi_slopes: tuple[float, ...] | None = None  # per head: of scores with the distance
     embedding_scale: float = 1.0
     logit_scale: float = 1.0
     logit_cap: float | None = None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from inferd.config.engine import EngineConfig
-from inferd.contracts.attention import AttentionBackend, AttentionRequest
+from inferd.contracts.attention import AttentionBackend, AttentionRequest, supports
 from inferd.contracts.model import CausalLM, ModelConfig
 from inferd.contracts.ops import OpProvider, OpRequest, Ops
 from inferd.contracts.platform import Platform
@@ -46,7 +46,7 @@ def choose_all(
     request = attention_request(host, platform.name, model_config, config.cache.block_size)
     backend = choose(
         host.catalog.attention,
-        lambda kind: kind.supports(request),
+        lambda kind: supports(kind, request),
         wanted=config.plugins.attention_backend,
         flag="--attention-backend",
     )

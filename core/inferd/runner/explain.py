@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from inferd.config.engine import EngineConfig
+from inferd.contracts.attention import supports
 from inferd.contracts.loader import WeightLoader
 from inferd.contracts.model import ModelConfig
 from inferd.contracts.ops import OpRequest
@@ -89,7 +90,7 @@ def _attention(subject: _Subject) -> Found:
     request = attention_request(
         subject.host, subject.platform.name, subject.model, subject.config.cache.block_size
     )
-    return candidates(subject.catalog.attention, lambda kind: kind.supports(request))
+    return candidates(subject.catalog.attention, lambda kind: supports(kind, request))
 
 
 def _quantization(subject: _Subject) -> Found:

@@ -28,12 +28,13 @@ class AttentionCase:
     head_dim: int = 64
     window: int | None = None
     soft_cap: float | None = None
+    alibi: bool = False
     scale: float = 0.2
     rows: str = "mixed"
     shared: int = 0  # leading blocks that all rows have in common, as after a prefix hit
 
     def __str__(self) -> str:
-        named = ("window", "soft_cap", "shared")
+        named = ("window", "soft_cap", "alibi", "shared")
         extras = [f"{name}={value}" for name in named if (value := getattr(self, name))]
         heads = f"heads={self.heads}/{self.kv_heads}x{self.head_dim}"
         return " ".join([self.dtype, heads, f"block={self.block_size}", *extras, self.rows])
@@ -56,6 +57,7 @@ class AttentionCase:
             block_size=self.block_size,
             window=self.window,
             soft_cap=self.soft_cap,
+            alibi=self.alibi,
         )
 
 
@@ -78,3 +80,8 @@ def _cases() -> list[AttentionCase]:
 
 
 CASES = _cases()
+ALIBI_CASES = [
+    *(AttentionCase(alibi=True, rows=rows) for rows in ROWS),
+    AttentionCase(alibi=True, dtype="bfloat16"),
+    AttentionCase(alibi=True, window=24, soft_cap=20.0),
+]

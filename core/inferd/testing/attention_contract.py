@@ -17,7 +17,7 @@ from torch import Tensor
 from inferd.contracts.attention import AttentionBackend, AttentionParams
 from inferd.contracts.verdict import Verdict
 from inferd.testing import reference
-from inferd.testing.attention_cases import CASES, ROWS, AttentionCase
+from inferd.testing.attention_cases import ALIBI_CASES, CASES, ROWS, AttentionCase
 from inferd.testing.cannot import check_words, judge, require
 from inferd.testing.drive import kv_spec
 from inferd.testing.numbers import DTYPES, check_close
@@ -64,6 +64,11 @@ class AttentionContract(OneThread, PluginContract):
     def test_agrees_with_the_reference(self, case: AttentionCase) -> None:
         judge(case, case.words, self.cannot, lambda: self._attempt(case))
 
+    def test_agrees_with_the_reference_with_alibi(self) -> None:
+        """Asked of those that say they have it."""
+        for case in ALIBI_CASES if self.implementation().alibi else ():
+            self._attempt(case)
+
     def _attempt(self, case: AttentionCase) -> None:
         verdict = self.implementation().supports(case.request(self.platform))
         assert isinstance(verdict, Verdict), f"supports() returned {verdict!r}, not a Verdict"
@@ -94,7 +99,16 @@ class Step:
         for blocks in self._blocks[1:]:
             blocks[: case.shared] = self._blocks[0][: case.shared]
         self.spec = kv_spec(case.kv_heads, case.head_dim, case.window, self._dtype)
-        self.params = AttentionParams(case.heads, case.scale, self.spec, 1, case.soft_cap)
+        slopes_H = 2.0 ** -torch.arange(1, case.heads + 1) if case.alibi else None
+        self._slopes_H = slopes_H
+        self.params = AttentionParams(
+            num_heads=case.heads,
+            scale=case.scale,
+            spec=self.spec,
+            group=1,
+            soft_cap=case.soft_cap,
+            alibi_slopes_H=None if slopes_H is None else slopes_H.to(device),
+        )
         self.batch = self._batch()
 
     def queries(self, layer: int) -> Tensor:
@@ -134,7 +148,9 @@ class Step:
     def _expected_row(self, layer: int, row: int, q_THE: Tensor) -> Tensor:
         k_LGE, v_LGE = (t.cpu() for t in self.keys_and_values(layer, row))
         case = self._case
-        return reference.attention(q_THE, k_LGE, v_LGE, case.scale, case.window, case.soft_cap)
+        return reference.attention(
+            q_THE, k_LGE, v_LGE, case.scale, case.window, case.soft_cap, self._slopes_H
+        )
 
     def _first_seen(self, row: int) -> int:
         """The first position that a query of this step sees; blocks before it have been freed."""

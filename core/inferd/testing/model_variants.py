@@ -21,6 +21,7 @@ class ModelVariants(OneThread, PluginContract):
     """The attributes of ModelContract; each test that takes `variant` runs once per variant."""
 
     architecture: ClassVar[str]
+    oracle_architecture: ClassVar[str | None] = None  # transformers' class, where it has another
     config: ClassVar[Mapping[str, Any]]
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {"base": {}}
     mutations: ClassVar[Mapping[str, Any]] = {}
@@ -42,7 +43,8 @@ class ModelVariants(OneThread, PluginContract):
         merged = {**BASE, **self.config, **self.variants[variant]}
         present = {name: value for name, value in merged.items() if value is not None}
         config = {name: None if value is NULL else value for name, value in present.items()}
-        return ask(self.architecture, config | {"architectures": [self.architecture]}, self.length)
+        oracle = self.oracle_architecture or self.architecture
+        return ask(oracle, config | {"architectures": [self.architecture]}, self.length)
 
     def build(self, variant: str, hf: Mapping[str, Any]) -> BuildContext:
         """From `hf`, with what does not come from it as the variant has it."""

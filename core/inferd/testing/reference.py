@@ -20,6 +20,7 @@ def attention(
     scale: float,
     window: int | None = None,
     soft_cap: float | None = None,
+    alibi_slopes_H: Tensor | None = None,
 ) -> Tensor:
     """One sequence; the queries are the last T of its L tokens. [T, H, E]."""
     queries, keys = len(q_THE), len(k_LGE)
@@ -29,6 +30,8 @@ def attention(
     if soft_cap is not None:
         scores_HTL = torch.tanh(scores_HTL / soft_cap) * soft_cap
     at_T1, key_L = torch.arange(keys - queries, keys).unsqueeze(1), torch.arange(keys)
+    if alibi_slopes_H is not None:
+        scores_HTL += alibi_slopes_H.double().view(-1, 1, 1) * (key_L - at_T1)
     hidden_TL = key_L > at_T1
     if window is not None:
         hidden_TL |= key_L <= at_T1 - window
