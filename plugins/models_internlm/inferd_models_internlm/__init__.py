@@ -1,0 +1,1 @@
+"""inferd plugin: the InternLM family: InternLM 2, 2.5 and 3."""
