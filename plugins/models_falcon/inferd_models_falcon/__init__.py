@@ -1,0 +1,1 @@
+"""inferd plugin: the Falcon family."""
