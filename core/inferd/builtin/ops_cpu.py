@@ -16,6 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from inferd.builtin import ops_torch
+from inferd.builtin.experts import gathered_experts
 from inferd.contracts.ops import Linear, OpProvider, OpRequest
 from inferd.contracts.verdict import YES, Verdict, no
 
@@ -111,6 +113,9 @@ def make_linear(weight_NK: Tensor, bias_N: Tensor | None) -> Linear:
     return linear
 
 
+ACT_AND_MUL = {**ops_torch.ACT_AND_MUL, "silu": silu_and_mul}
+
+
 class CpuOps(OpProvider):
     """bfloat16 and float32; the rest comes from the reference."""
 
@@ -132,4 +137,5 @@ class CpuOps(OpProvider):
             "prepare_rope": prepare_rope,
             "rope_kv_write": rope_kv_write,
             "linear": {"dense": make_linear},
+            "experts": {"dense": gathered_experts(ACT_AND_MUL, make_linear)},
         }

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from inferd.builtin.experts import reference_experts
 from inferd.builtin.sampling import SAMPLING_OPS
 from inferd.contracts.ops import Linear, OpProvider, OpRequest, StepInputs
 from inferd.contracts.verdict import YES, Verdict
@@ -127,6 +128,9 @@ def make_linear(weight_NK: Tensor, bias_N: Tensor | None) -> Linear:
     return linear
 
 
+ACT_AND_MUL = {"silu": silu_and_mul, "gelu": gelu_and_mul, "gelu_tanh": gelu_tanh_and_mul}
+
+
 class TorchOps(OpProvider):
     """Offers everything."""
 
@@ -140,15 +144,12 @@ class TorchOps(OpProvider):
         return {
             "rms_norm": rms_norm,
             "add_rms_norm": add_rms_norm,
-            "act_and_mul": {
-                "silu": silu_and_mul,
-                "gelu": gelu_and_mul,
-                "gelu_tanh": gelu_tanh_and_mul,
-            },
+            "act_and_mul": ACT_AND_MUL,
             "embedding": embedding,
             "prepare_rope": prepare_rope,
             "rope_kv_write": rope_kv_write,
             "prepare_inputs": prepare_inputs,
             "linear": {"dense": make_linear},
+            "experts": {"dense": reference_experts(ACT_AND_MUL)},
             **SAMPLING_OPS,
         }

@@ -1,6 +1,6 @@
 """Dense weights, in the model's own dtype.
 
-Shape suffixes: K in features, N out features.
+Shape suffixes: K in features, N out features; M experts, D hidden, I inner.
 """
 
 from __future__ import annotations
@@ -12,10 +12,16 @@ import torch
 from torch import Tensor
 
 from inferd.contracts.loader import RawTensor
-from inferd.contracts.ops import Linear, Ops
-from inferd.contracts.quantization import LinearMethod, LinearSpec, QuantizationMethod
+from inferd.contracts.ops import Experts, Linear, Ops
+from inferd.contracts.quantization import (
+    ExpertsMethod,
+    ExpertsSpec,
+    LinearMethod,
+    LinearSpec,
+    QuantizationMethod,
+)
 from inferd.errors import CheckpointError
-from inferd.layers.weight import unpack_checked
+from inferd.layers.weight import check_suffix, unpack_checked
 
 
 class DenseWeights(LinearMethod):
@@ -64,6 +70,38 @@ class DenseWeights(LinearMethod):
         return make(self._tensors.pop("weight"), self._tensors.pop("bias", None))
 
 
+class DenseExperts(ExpertsMethod):
+    """All experts' matrices in two tensors, which the op packs and releases."""
+
+    def __init__(self, spec: ExpertsSpec, ops: Ops) -> None:
+        self._spec, self._ops = spec, ops
+        experts, hidden, inner = spec.num_experts, spec.hidden_size, spec.intermediate_size
+        options: dict[str, Any] = {"dtype": spec.dtype, "device": spec.device}
+        self._gate_up_MND: Tensor | None = torch.empty(experts, 2 * inner, hidden, **options)
+        self._down_MDI: Tensor | None = torch.empty(experts, hidden, inner, **options)
+
+    def expected(self, part: int) -> dict[str, tuple[int, ...]]:
+        hidden, inner = self._spec.hidden_size, self._spec.intermediate_size
+        return {"weight": (hidden, inner) if part == 2 else (inner, hidden)}
+
+    def load(self, suffix: str, expert: int, part: int, tensor: RawTensor) -> None:
+        check_suffix(suffix, tensor)
+        assert self._gate_up_MND is not None
+        assert self._down_MDI is not None
+        value = unpack_checked(tensor, self.expected(part)["weight"], self._spec.dtype)
+        if part == 2:
+            self._down_MDI[expert].copy_(value)
+        else:
+            self._gate_up_MND[expert].chunk(2)[part].copy_(value)
+
+    def finish(self) -> Experts:
+        gate_up, down = self._gate_up_MND, self._down_MDI
+        self._gate_up_MND = self._down_MDI = None
+        assert gate_up is not None
+        assert down is not None
+        return self._ops.experts["dense"](gate_up, down, self._spec.activation)
+
+
 class Unquantized(QuantizationMethod):
     """What a checkpoint without a quantization_config has."""
 
@@ -75,3 +113,6 @@ class Unquantized(QuantizationMethod):
 
     def create(self, spec: LinearSpec, ops: Ops) -> LinearMethod:
         return DenseWeights(spec, ops)
+
+    def create_experts(self, spec: ExpertsSpec, ops: Ops) -> ExpertsMethod:
+        return DenseExperts(spec, ops)

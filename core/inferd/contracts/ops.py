@@ -2,7 +2,8 @@
 
 Shape suffixes: T tokens, D hidden, H query heads, G KV heads, E head size, I intermediate,
 N out features, K in features, P positions, V vocabulary, B blocks, S slots per block, R rows of a
-step, L tokens of history, X rows of the request table.
+step, L tokens of history, X rows of the request table; of a mixture of experts, M experts and C of
+them chosen for a token.
 """
 
 from __future__ import annotations
@@ -114,6 +115,21 @@ class MakeLinear(Protocol):
     def __call__(self, weight_NK: Tensor, bias_N: Tensor | None) -> Linear: ...
 
 
+class Experts(Protocol):
+    """Each token's chosen experts, by their weights: sum of weight * down(act(gate x) * up x)."""
+
+    def __call__(self, x_TD: Tensor, chosen_TC: Tensor, weights_TC: Tensor) -> Tensor: ...
+
+
+class MakeExperts(Protocol):
+    """Pack all experts of a layer once; their weights may be released.
+
+    `activation` is a key of `Ops.act_and_mul`. A token's chosen experts are all different.
+    """
+
+    def __call__(self, gate_up_MND: Tensor, down_MDI: Tensor, activation: str) -> Experts: ...
+
+
 @dataclass(frozen=True, slots=True)
 class OpRequest:
     """What a provider is asked to support."""
@@ -135,6 +151,7 @@ class Ops:
     rope_kv_write: RopeKvWrite
     prepare_inputs: PrepareInputs
     linear: Mapping[str, MakeLinear]  # by weight format: dense, later w4_g, w8, fp8_row, ...
+    experts: Mapping[str, MakeExperts]  # by weight format, as linear
     argmax: Argmax
     draw: Draw
     draw_filtered: DrawFiltered

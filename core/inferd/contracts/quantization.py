@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from inferd.contracts.ops import Linear, Ops
+from inferd.contracts.ops import Experts, Linear, Ops
 from inferd.contracts.verdict import Verdict
+from inferd.errors import UnsupportedModel
 
 if TYPE_CHECKING:
     import torch
@@ -29,6 +30,19 @@ class LinearSpec:
     in_features: int
     out_features: tuple[int, ...]  # per part
     bias: bool
+    dtype: torch.dtype
+    device: torch.device
+
+
+@dataclass(frozen=True, slots=True)
+class ExpertsSpec:
+    """All experts of one layer, each a gated MLP without biases."""
+
+    name: str
+    num_experts: int
+    hidden_size: int
+    intermediate_size: int  # of one expert
+    activation: str  # a key of Ops.act_and_mul
     dtype: torch.dtype
     device: torch.device
 
@@ -56,6 +70,28 @@ class LinearMethod(ABC):
         """Repack and return the callable; what is no longer needed is released."""
 
 
+class ExpertsMethod(ABC):
+    """The weights of all experts of one layer, from loading to the callable.
+
+    `part` of an expert is 0 for its gate, 1 for up, 2 for down.
+    """
+
+    @abstractmethod
+    def load(self, suffix: str, expert: int, part: int, tensor: RawTensor) -> None:
+        """Take one checkpoint tensor of one part of one expert.
+
+        Raises CheckpointError when its shape is not the expected one.
+        """
+
+    @abstractmethod
+    def expected(self, part: int) -> dict[str, tuple[int, ...]]:
+        """Shape by suffix of all that a part of any expert takes."""
+
+    @abstractmethod
+    def finish(self) -> Experts:
+        """Repack and return the callable; what is no longer needed is released."""
+
+
 class QuantizationMethod(ABC):
     """Registered under the checkpoint's `quant_method`."""
 
@@ -72,3 +108,9 @@ class QuantizationMethod(ABC):
 
     @abstractmethod
     def create(self, spec: LinearSpec, ops: Ops) -> LinearMethod: ...
+
+    def create_experts(self, spec: ExpertsSpec, ops: Ops) -> ExpertsMethod:  # noqa: ARG002
+        """Raises UnsupportedModel where the method has none."""
+        raise UnsupportedModel(
+            f"quantization {self.name!r} has no experts, which {spec.name} needs"
+        )

@@ -20,6 +20,7 @@ from inferd.layers.head_order import head_order
 from inferd.layers.layer import Layer
 from inferd.layers.linear import LinearLayer
 from inferd.layers.mlp import MLP, GatedMLP
+from inferd.layers.moe import MoE, MoEShape
 from inferd.layers.norm import LayerNorm, RMSNorm
 from inferd.layers.rope_scaling import rope_of_kind, rotated_size
 from inferd.layers.rotary import NoRotary, Rotary
@@ -45,6 +46,8 @@ __all__ = [
     "Layer",
     "LayerNorm",
     "LinearLayer",
+    "MoE",
+    "MoEShape",
     "NoRotary",
     "NormedAttention",
     "ParallelBlock",

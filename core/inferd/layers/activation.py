@@ -38,6 +38,11 @@ ALONE: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
+def gated_name(hidden_act: str) -> str:
+    """The key of Ops.act_and_mul; raises UnsupportedModel for an unknown name."""
+    return str(_known(hidden_act, GATED))
+
+
 def _known(hidden_act: str, table: Mapping[str, Any]) -> Any:
     if hidden_act not in table:
         known = ", ".join(sorted(table))
@@ -50,7 +55,7 @@ class ActAndMul(Layer):
 
     def __init__(self, hidden_act: str, build: BuildContext) -> None:
         super().__init__()
-        self._op = build.ops.act_and_mul[_known(hidden_act, GATED)]
+        self._op = build.ops.act_and_mul[gated_name(hidden_act)]
 
     def forward(self, x_T2I: Tensor) -> Tensor:
         return self._op(x_T2I)

@@ -17,11 +17,13 @@ from inferd.layers.shape import DecoderShape
 
 
 class GatedMLP(Layer):
-    """down(act(gate(x)) * up(x))"""
+    """down(act(gate(x)) * up(x)); `place` is its own within the layer."""
 
-    def __init__(self, shape: DecoderShape, layer: int, build: BuildContext) -> None:
+    def __init__(
+        self, shape: DecoderShape, layer: int, build: BuildContext, place: str = "mlp"
+    ) -> None:
         super().__init__()
-        name = f"model.layers.{layer}.mlp"
+        name = f"model.layers.{layer}.{place}"
         hidden, inner, bias = shape.hidden_size, shape.intermediate_size, shape.mlp_bias
         sizes = [2 * inner] if shape.gate_up_fused else [inner, inner]
         self.gate_up_proj = LinearLayer(f"{name}.gate_up_proj", hidden, sizes, build, bias=bias)

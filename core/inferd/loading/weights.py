@@ -88,7 +88,8 @@ class _Targets:
             for name, module in model.named_modules()
             if isinstance(module, TakesWeights)
         }
-        self._waiting = [name for name, module in self.modules.items() if module.missing()]
+        # a dict for its order: a mixture of experts has thousands
+        self._waiting = {name: None for name, module in self.modules.items() if module.missing()}
         self._finished: set[str] = set()
         self.num_weights = 0
         self._given: set[tuple[str, str, int]] = set()
@@ -121,7 +122,7 @@ class _Targets:
         self.num_weights += math.prod(tensor.shape)
         self._given.add((name, suffix, part))
         if name in self._waiting and not module.missing():
-            self._waiting.remove(name)
+            del self._waiting[name]
             self._finish(name)
 
     def _finish(self, name: str) -> None:

@@ -25,7 +25,7 @@ EPS = 0.1  # large, so that one that is left out shows
 
 def offered(op: str, ops: Offer) -> bool:
     """Whether there is something to check."""
-    if op in ("linear", "act_and_mul"):
+    if op in ("linear", "act_and_mul", "experts"):
         return bool(set(ops.get(op, ())) & {"dense", "silu", "gelu", "gelu_tanh"})
     return ("rope_kv_write" if op.startswith("rope") else op) in ops
 
@@ -100,6 +100,21 @@ def linear(ops: Offer, dtype: str, device: torch.device) -> None:
                 check_close(what, apply(x_TK), expected_TN, dtype)
 
 
+def experts(ops: Offer, dtype: str, device: torch.device) -> None:
+    """Some experts are chosen by many tokens, the last one by none."""
+    draw = Draw(dtype, device)
+    gate_up_MND, down_MDI = draw(5, 2 * 40, 96, scale=0.1), draw(5, 96, 40, scale=0.16)
+    kept = gate_up_MND.cpu(), down_MDI.cpu()
+    apply = ops["experts"]["dense"](gate_up_MND, down_MDI, "silu")
+    for tokens in TOKENS:
+        x_TD = draw(tokens, 96)
+        chosen_TC = draw(tokens, 4, shift=0.5).float().argsort(1)[:, :2]
+        weights_TC = draw(tokens, 2, scale=0.2, shift=0.5)
+        expected_TD = reference.experts(x_TD.cpu(), chosen_TC.cpu(), weights_TC.cpu(), *kept)
+        found_TD = apply(x_TD, chosen_TC, weights_TC)
+        check_close(f"experts of {tokens} tokens", found_TD, expected_TD, dtype)
+
+
 def rope(ops: Offer, dtype: str, device: torch.device) -> None:
     _rope(ops, dtype, device, qk_norm=False)
 
@@ -165,6 +180,7 @@ CHECKS: dict[str, Check] = {
     "act_and_mul": act_and_mul,
     "embedding": embedding,
     "linear": linear,
+    "experts": experts,
     "rope": rope,
     "rope_with_qk_norm": rope_with_qk_norm,
     "prepare_inputs": prepare_inputs,

@@ -1,7 +1,7 @@
 """The formulas that implementations are held to, in float64 and without any cleverness.
 
 Shape suffixes: T queries, L keys, H query heads, G KV heads, E head size, F = E / 2, D hidden,
-I intermediate, N out features, K in features, X = H + 2 G.
+I intermediate, N out features, K in features, X = H + 2 G, M experts, C of them for a token.
 """
 
 from __future__ import annotations
@@ -80,3 +80,15 @@ def rope(
 def linear(x_TK: Tensor, weight_NK: Tensor, bias_N: Tensor | None) -> Tensor:
     out_TN = x_TK.double() @ weight_NK.double().T
     return out_TN if bias_N is None else out_TN + bias_N.double()
+
+
+def experts(
+    x_TD: Tensor, chosen_TC: Tensor, weights_TC: Tensor, gate_up_MND: Tensor, down_MDI: Tensor
+) -> Tensor:
+    """Gated by silu: each token's chosen experts, times their weights."""
+    out_TD = torch.zeros_like(x_TD, dtype=torch.float64)
+    for token, (chosen, weights) in enumerate(zip(chosen_TC.tolist(), weights_TC, strict=True)):
+        for expert, weight in zip(chosen, weights.double(), strict=True):
+            inner = act_and_mul("silu", linear(x_TD[token : token + 1], gate_up_MND[expert], None))
+            out_TD[token] += weight * linear(inner, down_MDI[expert], None)[0]
+    return out_TD

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from planted import failures
 
 from inferd.builtin import ops_torch as right
+from inferd.builtin.experts import reference_experts
 from inferd.contracts.ops import OpProvider
 from inferd.contracts.verdict import YES, no
 from inferd.testing import OpsContract
@@ -65,6 +66,11 @@ def linear_without_bias(weight, bias):
     return right.make_linear(weight, None)
 
 
+def experts_of_equal_weight(gate_up, down, activation):
+    make = reference_experts(right.ACT_AND_MUL)(gate_up, down, activation)
+    return lambda x, chosen, weights: make(x, chosen, torch.full_like(weights, 0.5))
+
+
 def provider(**ops):
     class Offered(OpProvider):
         name = "torch"
@@ -107,6 +113,7 @@ class Planted(OpsContract):
         ("act_and_mul", provider(act_and_mul={"gelu": gelu_with_tanh})),
         ("embedding", provider(embedding=lambda ids, weight: weight[ids - 1])),
         ("linear", provider(linear={"dense": linear_without_bias})),
+        ("experts", provider(experts={"dense": experts_of_equal_weight})),
         ("rope", rope(rope_kv_write=interleaved_rotation)),
         ("rope", rope(rope_kv_write=writes_a_neighbour_too)),
         ("rope", rope(prepare_rope=next_positions)),

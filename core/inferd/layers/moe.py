@@ -1,0 +1,116 @@
+"""A mixture of experts in place of an MLP.
+
+Shape suffixes: T tokens, D hidden, M experts, C of them chosen for a token.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from inferd.contracts.loader import RawTensor
+from inferd.contracts.model import BuildContext
+from inferd.contracts.ops import Experts
+from inferd.contracts.quantization import ExpertsMethod, ExpertsSpec
+from inferd.layers.activation import gated_name
+from inferd.layers.layer import Layer
+from inferd.layers.linear import LinearLayer
+from inferd.layers.shape import DecoderShape
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MoEShape(DecoderShape):
+    num_experts: int = 1
+    num_chosen: int = 1  # experts of a token
+    expert_size: int = 1  # inner size of an expert
+    renormalized: bool = False  # weights of the chosen experts sum to one
+
+
+class MoE(Layer):
+    """Softmax over all experts, the likeliest few for each token."""
+
+    def __init__(self, shape: MoEShape, layer: int, build: BuildContext) -> None:
+        super().__init__()
+        name = f"model.layers.{layer}.mlp"
+        self.gate = LinearLayer(f"{name}.gate", shape.hidden_size, [shape.num_experts], build)
+        self.experts = ExpertList(name, shape, build)
+        self._num_chosen, self._renormalized = shape.num_chosen, shape.renormalized
+
+    def forward(self, x_TD: Tensor) -> Tensor:
+        shares_TM = torch.softmax(self.gate(x_TD), dim=-1, dtype=torch.float32)
+        weights_TC, chosen_TC = shares_TM.topk(self._num_chosen, dim=-1)
+        if self._renormalized:
+            weights_TC = weights_TC / weights_TC.sum(-1, keepdim=True)
+        out_TD: Tensor = self.experts(x_TD, chosen_TC, weights_TC)
+        return out_TD
+
+
+class ExpertList(nn.ModuleList):
+    """The experts by number, as checkpoints have them; one op computes all of them."""
+
+    def __init__(self, name: str, shape: MoEShape, build: BuildContext) -> None:
+        spec = ExpertsSpec(
+            name=f"{name}.experts",
+            num_experts=shape.num_experts,
+            hidden_size=shape.hidden_size,
+            intermediate_size=shape.expert_size,
+            activation=gated_name(shape.hidden_act),
+            dtype=build.config.dtype,
+            device=build.device,
+        )
+        self._method: ExpertsMethod | None = build.quantization.create_experts(spec, build.ops)
+        self._op: Experts
+        self._loading = 2 * shape.num_experts
+        super().__init__(Expert(self, expert) for expert in range(shape.num_experts))
+
+    @property
+    def method(self) -> ExpertsMethod:
+        assert self._method is not None, "weights were finished before"
+        return self._method
+
+    def loaded_one(self) -> None:
+        """After the last one, all are repacked and the method is released."""
+        self._loading -= 1
+        if not self._loading:
+            self._op = self.method.finish()
+            self._method = None
+
+    def forward(self, x_TD: Tensor, chosen_TC: Tensor, weights_TC: Tensor) -> Tensor:
+        return self._op(x_TD, chosen_TC, weights_TC)
+
+
+class Expert(nn.Module):
+    def __init__(self, experts: ExpertList, place: int) -> None:
+        super().__init__()
+        self.gate_up_proj = ExpertWeights(experts, place, (0, 1))
+        self.down_proj = ExpertWeights(experts, place, (2,))
+
+
+class ExpertWeights(nn.Module):
+    """Where the loader finds some parts of one expert; they go to the method of all."""
+
+    def __init__(self, experts: ExpertList, place: int, parts: tuple[int, ...]) -> None:
+        super().__init__()
+        self._experts = [experts]  # in a list: not a submodule of its own part
+        self._place, self._parts = place, parts
+        self._missing = set(self.expected())
+
+    def load_weight(self, suffix: str, part: int, tensor: RawTensor) -> None:
+        self._experts[0].method.load(suffix, self._place, self._parts[part], tensor)
+        self._missing.discard((suffix, part))
+
+    def expected(self) -> dict[tuple[str, int], tuple[int, ...]]:
+        method = self._experts[0].method
+        return {
+            (suffix, place): shape
+            for place, part in enumerate(self._parts)
+            for suffix, shape in method.expected(part).items()
+        }
+
+    def missing(self) -> list[str]:
+        return [f"{suffix} of part {part}" for suffix, part in sorted(self._missing)]
+
+    def finish(self) -> None:
+        self._experts[0].loaded_one()
