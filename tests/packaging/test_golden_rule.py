@@ -14,6 +14,7 @@ PLUGINS = {
     "ops_triton": "ops_triton",
     "grammar_llguidance": "grammar_llguidance",
     "hw_rocm": "hw_rocm",
+    "models_mixtral": "models_mixtral",
     "models_falcon": "models_falcon",
     "models_bloom": "models_bloom",
     "models_internlm": "models_internlm",

@@ -1,0 +1,1 @@
+"""inferd plugin: mixtures of experts: Mixtral, Qwen2-MoE and Qwen3-MoE."""

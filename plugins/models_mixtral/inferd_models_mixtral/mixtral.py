@@ -1,0 +1,46 @@
+"""Mixtral: Llama with a mixture of experts for an MLP, and a window where there is one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from inferd.layers import DecoderLM, DecoderShape, Fields, MoE, MoEShape, Parts
+
+S = TypeVar("S", bound=MoEShape)
+
+
+def with_experts(shape: S, fields: Fields) -> S:
+    """Raises UnsupportedModel for more chosen experts than there are."""
+    experts, chosen = fields.count("num_experts"), fields.count("num_experts_per_tok")
+    if chosen > experts:
+        raise fields.unusable("num_experts_per_tok", chosen, f"at most num_experts, {experts}")
+    return replace(shape, num_experts=experts, num_chosen=chosen)
+
+
+class MixtralForCausalLM(DecoderLM):
+    names = {
+        "block_sparse_moe": "mlp",
+        "w1": "gate_proj",
+        "w3": "up_proj",
+        "w2": "down_proj",
+    }
+    parts = Parts(mlp=MoE)
+
+    @classmethod
+    def read_shape(cls, hf: Mapping[str, Any]) -> DecoderShape:
+        fields = Fields(
+            hf,
+            {"num_experts": "num_local_experts"},
+            rms_norm_eps=1e-5,
+            num_key_value_heads=8,
+            num_experts=8,
+            num_experts_per_tok=2,
+            sliding_window=None,
+        )
+        shape = with_experts(MoEShape.read(fields), fields)
+        shape = replace(
+            shape, expert_size=shape.intermediate_size, renormalized=True, theta=1_000_000.0
+        )
+        return shape.with_window(fields, [True] * shape.num_layers)
