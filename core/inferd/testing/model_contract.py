@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -18,6 +19,7 @@ from inferd.testing.fields import paths
 from inferd.testing.model_fields import ModelFields
 from inferd.testing.oracle import Held
 from inferd.testing.parity import DIFFERENT, SAME, WAYS, distance, feed, load
+from inferd.testing.served import check_greedy
 
 LEAST_SPREAD = 1.0  # standard deviation of logits: with less, differences drown
 LEAST_FAVOURITES = 3.0  # the largest attention weight, in units of a uniform one
@@ -84,6 +86,11 @@ class ModelContract(ModelFields):
             f"{self.architecture}, {variant}, {way}: logits differ by {found:.1e} standard "
             f"deviations from transformers', {SAME:g} is allowed"
         )
+
+    def test_greedy_tokens_through_the_engine(self, tmp_path: Path) -> None:
+        """Of the first variant: 64 steps in one batch, and again after a prefix-cache hit."""
+        architecture = self.oracle_architecture or self.architecture
+        check_greedy(tmp_path, architecture, self.oracle(next(iter(self.variants))))
 
     def test_every_tensor_is_needed_and_no_other(self, variant: str) -> None:
         """A missing, a renamed and a surplus tensor are errors."""

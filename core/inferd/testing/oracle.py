@@ -49,20 +49,15 @@ def ask(architecture: str, config: Mapping[str, Any], length: int, seed: int = 0
 
 @functools.cache
 def _ask(architecture: str, text: str, length: int, seed: int) -> Oracle:
-    import transformers
-
-    transformers.utils.logging.disable_progress_bar()
-    config = json.loads(text)
-    kind = transformers.CONFIG_MAPPING[config["model_type"]]
-    hf_config = kind.from_dict(json.loads(text), attn_implementation="eager")
-    defaults, fields_read = kind().to_dict(), set[str]()
+    config, fields_read = json.loads(text), set[str]()
+    hf_config = _configuration(text)
+    kind = type(hf_config)
+    defaults = kind().to_dict()
     generator = torch.Generator().manual_seed(seed)
     ids_RT = torch.randint(config["vocab_size"], (ROWS, length), generator=generator)
-    with torch.random.fork_rng(devices=[]), torch.inference_mode():
+    with torch.inference_mode():
         hf_config.__class__ = _spied(kind, defaults.keys() | config.keys(), fields_read)
-        model = getattr(transformers, architecture)(hf_config).float().eval()
-        for name, parameter in model.named_parameters():
-            parameter.copy_(draw(name, tuple(parameter.shape), seed))
+        model = _drawn(architecture, hf_config, seed)
         out = model(ids_RT, output_attentions=True, use_cache=False)
         hf_config.__class__ = kind
     return Oracle(
@@ -74,6 +69,40 @@ def _ask(architecture: str, text: str, length: int, seed: int) -> Oracle:
         favourites=_favourites(torch.stack(out.attentions)),
         fields_read=frozenset(fields_read),
     )
+
+
+def continued(
+    architecture: str, config: Mapping[str, Any], ids_RT: Tensor, count: int, seed: int = 0
+) -> tuple[Tensor, Tensor]:
+    """The `count` greedy tokens after `ids_RT`, and by how much each of them leads: [R, count]."""
+    model = _drawn(architecture, _configuration(json.dumps(config)), seed)
+    leads = []
+    with torch.inference_mode():
+        for _ in range(count):
+            logits_RV = model(ids_RT, use_cache=False).logits[:, -1]
+            best_R2, tokens_R2 = logits_RV.topk(2)
+            leads.append(best_R2[:, 0] - best_R2[:, 1])
+            ids_RT = torch.cat((ids_RT, tokens_R2[:, :1]), 1)
+    return ids_RT[:, -count:], torch.stack(leads, 1)
+
+
+def _configuration(text: str) -> Any:
+    import transformers
+
+    kind = transformers.CONFIG_MAPPING[json.loads(text)["model_type"]]
+    return kind.from_dict(json.loads(text), attn_implementation="eager")
+
+
+def _drawn(architecture: str, hf_config: Any, seed: int) -> Any:
+    """transformers' model with the weights of `tiny.draw`."""
+    import transformers
+
+    transformers.utils.logging.disable_progress_bar()
+    with torch.random.fork_rng(devices=[]), torch.inference_mode():
+        model = getattr(transformers, architecture)(hf_config).float().eval()
+        for name, parameter in model.named_parameters():
+            parameter.copy_(draw(name, tuple(parameter.shape), seed))
+    return model
 
 
 def _spied(kind: type[Any], fields: Collection[str], seen: set[str]) -> type[Any]:

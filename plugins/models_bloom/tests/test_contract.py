@@ -14,6 +14,7 @@ class TestBloom(ModelContract):
         "n_layer": 3,
         "n_head": 6,
         "layer_norm_epsilon": 1e-2,
+        "seq_length": 200,
         **dict.fromkeys(
             (
                 "num_hidden_layers",
