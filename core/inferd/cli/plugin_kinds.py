@@ -25,9 +25,9 @@ WRITTEN = {
         "model",
         "ForCausalLM",
         "inferd.contracts.model:CausalLM",
-        "a model family, as written Granite 3",
+        "a model family, as written AFM of Arcee",
         "Checkpoints choose it by their architecture.",
-        key="GraniteForCausalLM",
+        key="ArceeForCausalLM",
     ),
     "attention": Kind(
         "attention",
