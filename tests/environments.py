@@ -1,8 +1,8 @@
 """Wheels and virtual environments, made without network.
 
 Packages are built by the hatchling of the environment that runs the tests. A virtual environment
-starts empty but for a .pth file that leads to that environment's site-packages, so dependencies
-are there; .pth files inside of it are not followed, so an editable inferd is not.
+starts empty but for a .pth file that leads to links to what is installed in that environment, so
+dependencies are there, and inferd and its plugins are not.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Environment:
         venv.create(place, with_pip=False, symlinks=True)
         self.bin = place / "bin"
         (site,) = place.glob("lib/python*/site-packages")
-        (site / "dependencies.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
+        (site / "dependencies.pth").write_text(f"{_link_dependencies(place)}\n")
 
     def pip(self, *words: str) -> None:
         python = str(self.bin / "python")
@@ -38,6 +38,16 @@ class Environment:
         """Standard output of one of its programs, started outside of the repository."""
         first, *rest = command
         return run([str(self.bin / first), *rest], place=place or self.bin.parent, code=code)
+
+
+def _link_dependencies(place: Path) -> Path:
+    """Everything but what an editable install leaves: metadata of inferd's, and .pth files."""
+    links = place / "dependencies"
+    links.mkdir()
+    for found in Path(sysconfig.get_paths()["purelib"]).iterdir():
+        if not found.name.startswith("inferd") and found.suffix != ".pth":
+            (links / found.name).symlink_to(found)
+    return links
 
 
 def run(command: list[str], *, place: Path, code: int = 0) -> str:
