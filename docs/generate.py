@@ -1,4 +1,4 @@
-"""Writes docs/reference/hooks.md, cli.md and http.md from the code.
+"""Writes docs/reference/hooks.md, cli.md, http.md and models.md from the code.
 
 python docs/generate.py [--check]      --check: exit 1 when a page is not what would be written
 """
@@ -142,11 +142,41 @@ def _help(parser: argparse.ArgumentParser, action: argparse.Action) -> str:
     return str(text).replace("|", "\\|").replace("\n", " ")
 
 
+def models_page() -> str:
+    """Of the plugins of this repository; `make install` installs them all."""
+    lines = [
+        "# Models",
+        "",
+        "Checkpoints say in `architectures` of their config.json which of these they are. A",
+        "plugin's page says what it reads of a configuration, what it refuses and what differs.",
+        "Its tests hold every architecture to transformers in float32 on tiny random",
+        "checkpoints: the logits of whole, chunked, single-token and mixed steps to 1e-4 of",
+        "their standard deviation, greedy tokens through the engine before and after a hit of",
+        "the prefix cache. `inferd plugins why attention MODEL` says which attention a",
+        "checkpoint would run with here.",
+        "",
+        "| architecture | for example | plugin |",
+        "| --- | --- | --- |",
+    ]
+    for entry in Host(Selection.parse("all")).catalog.models:
+        package = entry.target.partition(".")[0]
+        if package.startswith("inferd_models_"):
+            folder = package.removeprefix("inferd_")
+            plugin = f"[{folder}](../../plugins/{folder}/README.md)"
+            lines.append(f"| `{entry.name}` | {entry.summary} | {plugin} |")
+    return "\n".join(lines) + "\n"
+
+
 def _sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}."
 
 
-PAGES = {"hooks.md": hooks_page, "cli.md": cli_page, "http.md": http_page}
+PAGES = {
+    "hooks.md": hooks_page,
+    "cli.md": cli_page,
+    "http.md": http_page,
+    "models.md": models_page,
+}
 
 
 def main() -> int:
