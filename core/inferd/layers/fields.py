@@ -8,17 +8,20 @@ from typing import Any
 
 from inferd.errors import UnsupportedModel
 
+Name = str | tuple[str, ...] | None
+
 
 class Fields:
     """A config.json under the names the layers use, with a family's own defaults.
 
-    `names` says what this family calls a field ("num_attention_heads" -> "n_head"; None: it has no
-    such field), `defaults` what transformers takes where the field is absent. Raises
-    UnsupportedModel, naming the field as the file does, for a value that cannot be used.
+    `names` says what this family calls a field ("num_attention_heads" -> "n_head"; of several
+    names the first that is there counts; none: it has no such field), `defaults` what transformers
+    takes where the field is absent. Raises UnsupportedModel, naming the field as the file does, for
+    a value that cannot be used.
     """
 
     def __init__(
-        self, hf: Mapping[str, Any], names: Mapping[str, str | None] | None = None, **defaults: Any
+        self, hf: Mapping[str, Any], names: Mapping[str, Name] | None = None, **defaults: Any
     ) -> None:
         self.hf = hf
         self._names = names or {}
@@ -26,8 +29,8 @@ class Fields:
 
     def get(self, key: str, default: Any = None) -> Any:
         """The value as it stands in the file, null included; else the family's, else `default`."""
-        name, default = self._names.get(key, key), self._defaults.get(key, default)
-        return default if name is None else self.hf.get(name, default)
+        default = self._defaults.get(key, default)
+        return next((self.hf[name] for name in self._spellings(key) if name in self.hf), default)
 
     def count(
         self, key: str, default: int | None = None, *, null: int | None = None, least: int = 1
@@ -82,4 +85,9 @@ class Fields:
         return UnsupportedModel(f"config.json: {self._name(key)} is {value!r}, expected {expected}")
 
     def _name(self, key: str) -> str:
-        return self._names.get(key) or key
+        spellings = self._spellings(key)
+        return next((name for name in spellings if name in self.hf), (*spellings, key)[0])
+
+    def _spellings(self, key: str) -> tuple[str, ...]:
+        names = self._names.get(key, key)
+        return (names,) if isinstance(names, str) else names or ()

@@ -26,9 +26,10 @@ from inferd.layers import (
 )
 from inferd.types import Batch
 
-FIELDS = {
-    "num_hidden_layers": "n_layer",
-    "num_attention_heads": "n_head",
+FIELDS: dict[str, str | tuple[str, ...] | None] = {
+    "hidden_size": ("n_embed", "hidden_size"),
+    "num_hidden_layers": ("n_layer", "num_hidden_layers"),
+    "num_attention_heads": ("n_head", "num_attention_heads"),
     "rms_norm_eps": "layer_norm_epsilon",
     "intermediate_size": None,
     "hidden_act": None,
@@ -80,12 +81,10 @@ class BloomForCausalLM(DecoderLM):
 
     @classmethod
     def read_shape(cls, hf: Mapping[str, Any]) -> DecoderShape:
-        # the first checkpoints call the hidden size n_embed
-        names = FIELDS | ({} if hf.get("n_embed") is None else {"hidden_size": "n_embed"})
         fields = Fields(
             hf,
-            names,
-            intermediate_size=4 * Fields(hf, names).count("hidden_size"),
+            FIELDS,
+            intermediate_size=4 * Fields(hf, FIELDS).count("hidden_size"),
             hidden_act="gelu_pytorch_tanh",
             rms_norm_eps=1e-5,
             tie_word_embeddings=True,

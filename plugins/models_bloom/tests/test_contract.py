@@ -31,7 +31,14 @@ class TestBloom(ModelContract):
     variants = {
         "untied": {},
         "tied, a power of two heads": {"tie_word_embeddings": None, "n_head": 4},
-        "older spelling": {"hidden_size": None, "n_embed": 96},
+        "the other names": {
+            "hidden_size": None,
+            "n_embed": 96,
+            "n_layer": None,
+            "num_hidden_layers": 3,
+            "n_head": None,
+            "num_attention_heads": 6,
+        },
     }
     cannot = {"apply_residual_connection_post_layernorm"}
     mutations = {"apply_residual_connection_post_layernorm": True}
