@@ -5,7 +5,8 @@ Shape suffixes: T tokens, D hidden, M experts, C of them chosen for a token.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,7 @@ from inferd.contracts.model import BuildContext
 from inferd.contracts.ops import Experts
 from inferd.contracts.quantization import ExpertsMethod, ExpertsSpec
 from inferd.layers.activation import gated_name
+from inferd.layers.fields import Fields
 from inferd.layers.layer import Layer
 from inferd.layers.linear import LinearLayer
 from inferd.layers.shape import DecoderShape
@@ -26,6 +28,13 @@ class MoEShape(DecoderShape):
     num_chosen: int = 1  # experts of a token
     expert_size: int = 1  # inner size of an expert
     renormalized: bool = False  # weights of the chosen experts sum to one
+
+    def with_experts(self, fields: Fields) -> Self:
+        """Raises UnsupportedModel for more experts for a token than there are."""
+        experts, chosen = fields.count("num_experts"), fields.count("num_experts_per_tok")
+        if chosen > experts:
+            raise fields.unusable("num_experts_per_tok", chosen, f"at most num_experts, {experts}")
+        return replace(self, num_experts=experts, num_chosen=chosen)
 
 
 class MoE(Layer):
@@ -51,6 +60,7 @@ class ExpertList(nn.ModuleList):
     """The experts by number, as checkpoints have them; one op computes all of them."""
 
     def __init__(self, name: str, shape: MoEShape, build: BuildContext) -> None:
+        super().__init__()
         spec = ExpertsSpec(
             name=f"{name}.experts",
             num_experts=shape.num_experts,
@@ -63,7 +73,7 @@ class ExpertList(nn.ModuleList):
         self._method: ExpertsMethod | None = build.quantization.create_experts(spec, build.ops)
         self._op: Experts
         self._loading = 2 * shape.num_experts
-        super().__init__(Expert(self, expert) for expert in range(shape.num_experts))
+        self.extend(Expert(self, expert) for expert in range(shape.num_experts))
 
     @property
     def method(self) -> ExpertsMethod:

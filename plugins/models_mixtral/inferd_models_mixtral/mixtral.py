@@ -4,19 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
 from inferd.layers import DecoderLM, DecoderShape, Fields, MoE, MoEShape, Parts
-
-S = TypeVar("S", bound=MoEShape)
-
-
-def with_experts(shape: S, fields: Fields) -> S:
-    """Raises UnsupportedModel for more chosen experts than there are."""
-    experts, chosen = fields.count("num_experts"), fields.count("num_experts_per_tok")
-    if chosen > experts:
-        raise fields.unusable("num_experts_per_tok", chosen, f"at most num_experts, {experts}")
-    return replace(shape, num_experts=experts, num_chosen=chosen)
 
 
 class MixtralForCausalLM(DecoderLM):
@@ -39,7 +29,7 @@ class MixtralForCausalLM(DecoderLM):
             num_experts_per_tok=2,
             sliding_window=None,
         )
-        shape = with_experts(MoEShape.read(fields), fields)
+        shape = MoEShape.read(fields).with_experts(fields)
         shape = replace(
             shape, expert_size=shape.intermediate_size, renormalized=True, theta=1_000_000.0
         )

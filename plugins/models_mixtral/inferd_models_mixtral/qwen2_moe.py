@@ -25,8 +25,6 @@ from inferd.layers import (
     Parts,
 )
 
-from .mixtral import with_experts
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QwenMoEShape(MoEShape):
@@ -55,7 +53,7 @@ def shared_or_dense(shape: QwenMoEShape, layer: int, build: BuildContext) -> Sha
 
 def qwen_moe_shape(fields: Fields) -> QwenMoEShape:
     """What Qwen2-MoE and Qwen3-MoE have in common."""
-    shape = with_experts(QwenMoEShape.read(fields), fields)
+    shape = QwenMoEShape.read(fields).with_experts(fields)
     step, dense = fields.count("decoder_sparse_step", 1), fields.get("mlp_only_layers") or []
     if not isinstance(dense, list) or not all(type(layer) is int for layer in dense):
         raise fields.unusable("mlp_only_layers", dense, "a list of layers' numbers")

@@ -1,4 +1,4 @@
-"""Registers the OLMo family: OLMo 1, 2 and 3."""
+"""Registers the OLMo family: OLMo 1, 2, 3 and OLMoE."""
 
 from __future__ import annotations
 
@@ -17,5 +17,6 @@ def inferd_register_models(registry: Registry[CausalLM]) -> None:
         ("OlmoForCausalLM", "olmo", "OLMo 1"),
         ("Olmo2ForCausalLM", "olmo2", "OLMo 2"),
         ("Olmo3ForCausalLM", "olmo3", "OLMo 3"),
+        ("OlmoeForCausalLM", "olmoe", "OLMoE"),
     ):
         registry.add(name, f"inferd_models_olmo.{module}:{name}", summary=summary)

@@ -48,3 +48,25 @@ class TestOlmo3(ModelContract):
             "hidden_act": "gelu",
         },
     }
+
+
+class TestOlmoe(ModelContract):
+    plugin = "models_olmo"
+    architecture = "OlmoeForCausalLM"
+    config = {
+        "model_type": "olmoe",
+        "head_dim": None,
+        "hidden_size": 96,
+        "attention_bias": True,
+        "num_experts": 6,
+        "num_experts_per_tok": 3,
+    }
+    variants = {
+        "clipped, gelu": {"clip_qkv": 1.5, "hidden_act": "gelu"},
+        "tied": {
+            "tie_word_embeddings": True,
+            "attention_bias": False,
+            "norm_topk_prob": True,
+        },
+    }
+    inert = {"output_router_logits", "router_aux_loss_coef", "head_dim"}
