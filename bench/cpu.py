@@ -25,7 +25,7 @@ from bench.peers.measure import PARTS
 from bench.peers.processes import convert, run_driver
 
 from inferd.cli.bench.report import table
-from inferd.loading.packaged import cache_dir
+from inferd.config.paths import cache_dir
 
 PEERS = ("vllm", "hf", "llama")
 QUIET_CORES = 0.1  # what others may use before a figure is called disturbed

@@ -28,7 +28,7 @@ from bench.gpu.vs_bars import compare, lines
 from bench.peers.machine import adopt_orphans
 
 from inferd.cli.bench.report import table
-from inferd.loading.packaged import cache_dir
+from inferd.config.paths import cache_dir
 
 ALL = (*SECTIONS, "startup", "served")
 TINY_TOKENS = 1 / 16  # of every length, for --shape tiny

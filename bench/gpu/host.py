@@ -25,7 +25,7 @@ from bench.gpu.workloads import Source
 
 from inferd import LLM, SamplingParams
 from inferd.cli.bench.report import pairs
-from inferd.loading.packaged import cache_dir
+from inferd.config.paths import cache_dir
 from inferd.memory.staging import Readback
 
 BATCH, MOST_MS = 512, 1.5  # the project's bar on the host's work per step

@@ -29,6 +29,7 @@ PLUGINS = {
     "models_gpt": "models_gpt",
     "models_phi": "models_phi",
     "models_gemma": "models_gemma",
+    "cpu_numba": "cpu_numba",
 }
 NEED_A_MODEL = (  # they run one, and core has none of its own
     "cli/test_bench_html.py",

@@ -30,7 +30,6 @@ def inferd_register_ops(registry: Registry[Any]) -> None:
         "cpu",
         "inferd.builtin.ops_cpu:CpuOps",
         summary="oneDNN with packed weights",
-        priority="tuned",
     )
 
 
@@ -46,7 +45,6 @@ def inferd_register_attention(registry: Registry[Any]) -> None:
         "cpu",
         "inferd.builtin.attention_cpu:CpuAttention",
         summary="decoding rows kept contiguous, prompts in blocks",
-        priority="tuned",
     )
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from inferd.cli.doctor_checks import Facts
+from inferd.config.paths import cache_dir
 from inferd.host.explain import candidates
 from inferd.host.host import Host
-from inferd.loading.packaged import cache_dir
 from inferd.loading.sources import ALIASES, list_cached
 
 

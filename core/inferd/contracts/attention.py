@@ -78,6 +78,12 @@ class AttentionBackend(ABC):
     @abstractmethod
     def supports(cls, request: AttentionRequest) -> Verdict: ...
 
+    def prepare(self, request: AttentionRequest) -> None:  # noqa: B027 - only compilers need it
+        """Once, before all that follows, with the request that `supports` said yes to.
+
+        What a backend compiles for the model it compiles here: requests would wait for it later.
+        """
+
     @abstractmethod
     def allocate(
         self, spec: KVSpec, num_blocks: int, block_size: int, device: torch.device

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from inferd.config.paths import cache_dir
 from inferd.errors import EnvironmentProblem, UsageError
 
 Progress = Callable[[str], None]
@@ -48,14 +49,6 @@ ALIASES = {
 PACKAGE = re.compile(  # a name begins with a letter or digit: never an option of pip, never ".."
     r"pkg:([A-Za-z0-9][A-Za-z0-9._-]*)==([A-Za-z0-9][A-Za-z0-9._+!-]*)#sha256=([0-9a-fA-F]{64})"
 )
-
-
-def cache_dir() -> Path:
-    """INFERD_CACHE, else inferd in the user's cache directory."""
-    base = os.environ.get("INFERD_CACHE")
-    if base:
-        return Path(base).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "inferd"
 
 
 def parse_package(model: str) -> tuple[str, Packaged]:

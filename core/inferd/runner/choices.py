@@ -51,6 +51,7 @@ def choose_all(
         flag="--attention-backend",
     )
     attention = host.catalog.attention.make(backend)
+    attention.prepare(request)
     quantization = _quantization(host, config, platform.name, model_config.hf)
     return Choices(platform, ops, providers, attention, quantization)
 

@@ -74,6 +74,7 @@ class AttentionContract(OneThread, PluginContract):
         assert isinstance(verdict, Verdict), f"supports() returned {verdict!r}, not a Verdict"
         require(verdict)
         backend, step = self._make(), Step(case, torch.device(self.device))
+        backend.prepare(case.request(self.platform))
         plan = backend.plan(step.batch, 1, step.spec, case.block_size)
         for layer in range(2):  # one plan serves all layers of a group
             k_BSGE, v_BSGE = step.fill(backend, layer)

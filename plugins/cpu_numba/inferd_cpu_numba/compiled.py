@@ -1,0 +1,108 @@
+"""Compiled: the functions that one model's attention needs, and who computes what in a step.
+
+Shape suffixes: R rows, B blocks of a row, I items.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from inferd.contracts.attention import AttentionRequest
+from inferd.types import Batch
+from inferd_cpu_numba import runtime
+
+ALONE = 1 << 18  # products of two numbers that take one thread 10 us: no others are woken for less
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The same for all layers of a group."""
+
+    threads: int
+    work: list[tuple[runtime.Call, int, int]]  # for each: address and number of its items
+    places: tuple[int, ...]  # the arguments that follow those
+    parts: Tensor | None  # room for what items of rows leave that were dealt in parts
+    kept: tuple[Tensor, ...]  # whose addresses are above
+
+
+class Compiled:
+    """Compiles when it is made."""
+
+    def __init__(self, request: AttentionRequest) -> None:
+        from inferd_cpu_numba.kernels import attend, deal, merge
+        from inferd_cpu_numba.kernels.items import ITEM_FIELDS
+        from inferd_cpu_numba.kernels.shape import ROWS, Shape
+
+        self.request, self._item, self._shares = request, 8 * ITEM_FIELDS, deal.SHARES
+        self._heads = request.num_kv_heads
+        per_head, bits = request.num_heads // self._heads, runtime.BITS[request.dtype]
+        self._queries = max(1, ROWS // per_head)
+        self._decodes, self._blocks = (
+            Shape.of(bits, self._heads, per_head, request.head_dim, request.block_size, queries)
+            for queries in (1, self._queries)
+        )
+        self._compiler = compiler = runtime.Compiler()
+        self._decode = self._prefill = compiler.call(
+            attend.make_attend(self._decodes), attend.ATTEND
+        )
+        if self._queries > 1:
+            self._prefill = compiler.call(attend.make_attend(self._blocks), attend.ATTEND)
+        self.merge = compiler.call(merge.make_merge(self._decodes), merge.MERGE)
+        self._deal = compiler.function(deal.DEAL, deal.deal)
+        self._scratch = torch.empty(0)
+
+    def plan(self, batch: Batch, table_RB: Tensor, window: int) -> Plan:
+        """`window` is 0 where there is none."""
+        threads = torch.get_num_threads()
+        most = batch.num_tokens + batch.num_rows + self._shares * threads
+        items_I = torch.empty(most * self._item, dtype=torch.uint8)
+        prefills, decodes, num_parts, keys = self._dealt(batch, window, threads, items_I)
+        work = []
+        if prefills:
+            work.append((self._prefill, items_I.data_ptr(), prefills * self._heads))
+        if decodes:
+            first = items_I.data_ptr() + prefills * self._item
+            work.append((self._decode, first, decodes * self._heads))
+        parts = None
+        if num_parts:
+            parts = torch.empty(num_parts * self._heads * self._decodes.part_floats)
+        scratch = self._room(threads)
+        places = (
+            table_RB.data_ptr(),
+            table_RB.stride(0),
+            window,
+            scratch.data_ptr(),
+            0 if parts is None else parts.data_ptr(),
+        )
+        if keys * self.request.num_heads * self.request.head_dim < ALONE:
+            threads = 1
+        return Plan(threads, work, places, parts, (table_RB, items_I, scratch))
+
+    def _dealt(self, batch: Batch, window: int, threads: int, items_I: Tensor) -> list[int]:
+        """Items of prompts, items of decoding rows, parts among them, keys in all."""
+        counts = np.empty(4, dtype=np.int64)
+        self._deal(
+            batch.contexts_R.data_ptr(),
+            batch.query_starts_R1.data_ptr(),
+            batch.num_rows,
+            batch.num_decodes,
+            window,
+            self.request.block_size,
+            self._queries,
+            self._heads,
+            threads,
+            items_I.data_ptr(),
+            counts.ctypes.data,
+        )
+        found: list[int] = counts.tolist()
+        return found
+
+    def _room(self, threads: int) -> Tensor:
+        """The same memory every time: fresh pages cost more than most work."""
+        if self._scratch.numel() < threads * self._blocks.scratch_floats:
+            self._scratch = torch.empty(threads * self._blocks.scratch_floats)
+        return self._scratch

@@ -1,0 +1,89 @@
+"""Keys of one chunk for one tile of queries: scores, softmax, weighted sums.
+
+`shape` is a shape.Shape as a tuple. Scores are [M, CHUNK] and become weights in place, sums are
+[M, E], each statistic is one vector of M numbers; M rows of a tile, E head size.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from inferd_cpu_numba.kernels import tile
+from inferd_cpu_numba.kernels.items import END, POSITION
+from inferd_cpu_numba.kernels.memory import get_i32, get_i64, set_f32
+from inferd_cpu_numba.kernels.shape import CHUNK
+from inferd_cpu_numba.kernels.vectors import LANES
+
+HIDDEN = np.float32(-1e30)
+
+
+@njit(inline="always")
+def score_page(scores, queries, keys, later, values, shape):
+    """Of one page; its values are fetched meanwhile, and the keys of a later one."""
+    bits, _, _, size, block, rows, _ = shape
+    step = block * (bits // 8)
+    for group in range(0, block, LANES):
+        at = group * (bits // 8)
+        even, odd = tile.zeros(rows, 1), tile.zeros(rows, 1)
+        for e in range(0, size, 2):
+            tile.prefetch(later + at)
+            tile.prefetch(values + at)
+            q = queries + e * rows * 4
+            even = tile.add_product(even, q, 1, keys + at, bits)
+            odd = tile.add_product(odd, q + rows * 4, 1, keys + at + step, bits)
+            at += 2 * step
+        tile.store(tile.add(even, odd), scores + group * 4, CHUNK, 32)
+
+
+@njit(inline="always")
+def hide(scores, item, first, end, window, shape):
+    """Scores of keys first to end that a query may not see: later ones, or before its window."""
+    _, _, per_head, _, _, rows, _ = shape
+    for row in range(rows):
+        seen_end = get_i64(item, POSITION) + row // per_head + 1
+        seen_first = seen_end - window if window > 0 else first
+        for key in range(first, min(seen_first, end)):
+            set_f32(scores, row * CHUNK + key - first, HIDDEN)
+        for key in range(max(min(seen_end, get_i64(item, END)), first), end):
+            set_f32(scores, row * CHUNK + key - first, HIDDEN)
+
+
+@njit(inline="always")
+def soften(scores, num, largest, weights, factors, shape):
+    """Scores to weights, in base 2; `factors`: what the sums so far are worth beside them."""
+    _, _, _, _, _, rows, _ = shape
+    top = tile.load(rows, 1, scores, CHUNK, 32)
+    for at in range(LANES, num, LANES):
+        top = tile.largest(top, tile.load(rows, 1, scores + at * 4, CHUNK, 32))
+    tile.row_maxima(top, factors)
+    before = tile.load_vector(largest)
+    after = tile.largest(before, tile.load_vector(factors))
+    tile.store_vector(after, largest)
+    total = tile.zeros(rows, 1)
+    for at in range(0, num, LANES):
+        part = tile.exp2_less(tile.load(rows, 1, scores + at * 4, CHUNK, 32), largest)
+        total = tile.add(total, part)
+        tile.store(part, scores + at * 4, CHUNK, 32)
+    tile.row_sums(total, factors)
+    kept = tile.exp2(tile.subtract(before, after))
+    earlier = tile.multiply(tile.load_vector(weights), kept)
+    tile.store_vector(tile.add(earlier, tile.load_vector(factors)), weights)
+    tile.store_vector(kept, factors)
+
+
+@njit(inline="always")
+def sum_values(sums, scores, factors, v, table, head, first, end, shape):
+    """sums * factors + weights * values of keys first to end, some vectors of a head at a time."""
+    bits, heads, _, size, block, rows, width = shape
+    for column in range(0, size, width * LANES):
+        total = tile.load(rows, width, sums + column * 4, size, 32)
+        total = tile.scale_rows(total, factors)
+        for page in range(first // block, (end + block - 1) // block):
+            place = (get_i32(table, page) * heads + head) * block
+            at = v + (place * size + column) * (bits // 8)
+            weights = scores + (page * block - first) * 4
+            for slot in range(min(block, end - page * block)):
+                row = at + slot * size * (bits // 8)
+                total = tile.add_product(total, weights + slot * 4, CHUNK, row, bits)
+        tile.store(total, sums + column * 4, size, 32)

@@ -1,0 +1,153 @@
+"""NumbaOps: the ops between a layer's matrices, each one call of compiled code.
+
+Matrices stay with the provider below: oneDNN's, packed. Shape suffixes as in inferd.contracts.ops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from inferd.contracts.ops import OpProvider, OpRequest
+from inferd.contracts.verdict import Verdict
+from inferd_cpu_numba import runtime
+
+FEW = 16  # tokens up to which one thread is done before another would have begun
+
+
+class NumbaOps(OpProvider):
+    """bfloat16 and float32."""
+
+    name = "numba"
+
+    def __init__(self) -> None:
+        self._compiler = runtime.Compiler()
+
+    @classmethod
+    def supports(cls, request: OpRequest) -> Verdict:
+        return runtime.supports(request.platform, request.dtype)
+
+    def ops(self, request: OpRequest) -> Mapping[str, object]:
+        """Compiles, the first time on a machine."""
+        from inferd_cpu_numba.kernels import activation, norm, rope
+        from inferd_cpu_numba.kernels.numbers import REASSOCIATED
+
+        bits, compiler = runtime.BITS[request.dtype], self._compiler
+
+        def call(body: Callable[[int], None], kinds: str) -> runtime.Call:
+            return compiler.call(body, kinds, fastmath=REASSOCIATED)
+
+        silu, gelu_tanh = (
+            Activation(call(activation.make_act_and_mul(bits, kind), activation.ACT_AND_MUL))
+            for kind in (activation.SILU, activation.GELU_TANH)
+        )
+        return {
+            "rms_norm": RmsNorm(call(norm.make_rms_norm(bits), norm.RMS_NORM)),
+            "add_rms_norm": AddRmsNorm(call(norm.make_add_rms_norm(bits), norm.ADD_RMS_NORM)),
+            "act_and_mul": {"silu": silu, "gelu_tanh": gelu_tanh},
+            "prepare_rope": prepare_rope,
+            "rope_kv_write": RopeKvWrite(call(rope.make_rope_kv_write(bits), rope.ROPE_KV_WRITE)),
+        }
+
+
+class Op:
+    def __init__(self, call: runtime.Call) -> None:
+        self._call = call
+
+
+def threads_for(tokens: int) -> int:
+    return 1 if tokens <= FEW else torch.get_num_threads()
+
+
+class RmsNorm(Op):
+    """Of [T, D], or of heads [T, H, E] with any strides but the last."""
+
+    def __call__(self, x_TD: Tensor, weight_D: Tensor, eps: float) -> Tensor:
+        out_TD = torch.empty(x_TD.shape, dtype=x_TD.dtype)
+        tokens, size = x_TD.shape[0], x_TD.shape[-1]
+        group, inner = (1, 0) if x_TD.dim() == 2 else (x_TD.shape[1], x_TD.stride(1))
+        self._call(
+            threads_for(tokens),
+            x_TD.data_ptr(),
+            weight_D.data_ptr(),
+            tokens * group,
+            size,
+            eps,
+            out_TD.data_ptr(),
+            group,
+            x_TD.stride(0),
+            inner,
+        )
+        return out_TD
+
+
+class AddRmsNorm(Op):
+    """The sum takes the residual's memory, its norm that of x."""
+
+    def __call__(
+        self, x_TD: Tensor, residual_TD: Tensor, weight_D: Tensor, eps: float
+    ) -> tuple[Tensor, Tensor]:
+        tokens, size = x_TD.shape
+        x, residual, weight = x_TD.data_ptr(), residual_TD.data_ptr(), weight_D.data_ptr()
+        self._call(threads_for(tokens), x, weight, tokens, size, eps, residual)
+        return x_TD, residual_TD
+
+
+class Activation(Op):
+    def __call__(self, x_T2I: Tensor) -> Tensor:
+        tokens, size = x_T2I.shape[0], x_T2I.shape[1] // 2
+        out_TI = torch.empty((tokens, size), dtype=x_T2I.dtype)
+        self._call(threads_for(tokens), x_T2I.data_ptr(), out_TI.data_ptr(), tokens, size)
+        return out_TI
+
+
+def prepare_rope(
+    positions_T: Tensor,
+    cos_sin_PE: Tensor,
+    dtype: torch.dtype,  # noqa: ARG001
+) -> tuple[Tensor, Tensor]:
+    """Angles are looked up where they are used."""
+    return positions_T, cos_sin_PE
+
+
+class RopeKvWrite(Op):
+    """q in place."""
+
+    def __call__(
+        self,
+        qkv_TXE: Tensor,
+        num_heads: int,
+        rope: Any,
+        k_cache_BSGE: Tensor,
+        v_cache_BSGE: Tensor,
+        slots_T: Tensor,
+        q_norm_E: Tensor | None,
+        k_norm_E: Tensor | None,
+        eps: float,
+    ) -> Tensor:
+        tokens, _, size = qkv_TXE.shape
+        _, block, kv_heads, _ = k_cache_BSGE.shape
+        positions_T, cos_sin_PE = rope
+        self._call(
+            threads_for(tokens),
+            qkv_TXE.data_ptr(),
+            tokens,
+            num_heads,
+            kv_heads,
+            size,
+            positions_T.data_ptr(),
+            cos_sin_PE.data_ptr(),
+            slots_T.data_ptr(),
+            block,
+            0 if q_norm_E is None else q_norm_E.data_ptr(),
+            0 if k_norm_E is None else k_norm_E.data_ptr(),
+            eps,
+            k_cache_BSGE.data_ptr(),
+            *k_cache_BSGE.stride(),
+            v_cache_BSGE.data_ptr(),
+            *v_cache_BSGE.stride(),
+        )
+        return qkv_TXE[:, :num_heads]
