@@ -1,7 +1,8 @@
 """NumbaAttention: a step's work is dealt out once and computed by compiled code in every layer.
 
-The cache of a layer lies as keys [B, G, E, S] and values [B, G, S, E]: sixteen keys of a page are
-one vector of a product, and so are sixteen numbers of a value.
+The cache of a layer lies as [B, G, 2]: keys [E, S], then values [S, E]. Sixteen keys of a page are
+one vector of a product, and so are sixteen numbers of a value; with pages of 16, heads of 64 and
+bfloat16 what a head needs of a block is one page of memory.
 
 Shape suffixes: T tokens, H query heads, G KV heads, E head size, B blocks, S slots per block.
 """
@@ -65,8 +66,9 @@ class NumbaAttention(AttentionBackend):
                 "the attention backend 'numba' wants KV heads of one number and size in all "
                 "layers; choose another with --attention-backend cpu"
             )
-        keys = _lazy_zeros((num_blocks, heads, size, block_size), spec.dtype)
-        values = _lazy_zeros((num_blocks, heads, block_size, size), spec.dtype)
+        pages = _lazy_zeros((num_blocks, heads, 2, size * block_size), spec.dtype)
+        keys = pages[:, :, 0].view(num_blocks, heads, size, block_size)
+        values = pages[:, :, 1].view(num_blocks, heads, block_size, size)
         return keys.permute(0, 3, 1, 2), values.permute(0, 2, 1, 3)
 
     def plan(

@@ -1,9 +1,10 @@
 """Attention of some queries of a row over its pages: decoding and prompts alike.
 
 The queries of an item and the query heads of one KV head are the rows of a tile, so that a key is
-read once for all of them. Keys lie as [B, G, E, S]: sixteen slots of a page are one vector, and
-scores are a sum of columns times rows. Values lie as [B, G, S, E], and their weighted sum is such a
-sum too. Keys go by chunks, with a softmax that is corrected when larger scores appear.
+read once for all of them. A page holds [B, G, 2]: a head's keys as [E, S], then its values as
+[S, E]. Sixteen slots of keys are one vector, and scores are a sum of columns times rows; so is the
+weighted sum of values. Keys go by chunks, with a softmax that is corrected when larger scores
+appear.
 
 G KV heads, E head size, B blocks, S slots per block, M rows of a tile.
 """
@@ -53,7 +54,7 @@ def attend_chunk(begin, item, head, scratch, a, shape):
     table = get_i64(a, TABLES) + get_i64(item, ROW) * get_i64(a, WIDTH) * 4
     end = min(begin + CHUNK, get_i64(item, END))
     first, pages = begin // block, (end + block - 1) // block
-    last, page = (get_i64(item, END) - 1) // block, block * size * (bits // 8)
+    last, page = (get_i64(item, END) - 1) // block, 2 * block * size * (bits // 8)
     for p in range(first, pages):
         at = (get_i32(table, p) * heads + head) * page
         later = (get_i32(table, min(p + AHEAD, last)) * heads + head) * page

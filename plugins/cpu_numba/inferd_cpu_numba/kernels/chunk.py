@@ -80,7 +80,7 @@ def sum_values(sums, scores, factors, v, table, head, first, end, shape):
         total = tile.load(rows, width, sums + column * 4, size, 32)
         total = tile.scale_rows(total, factors)
         for page in range(first // block, (end + block - 1) // block):
-            place = (get_i32(table, page) * heads + head) * block
+            place = (get_i32(table, page) * heads + head) * 2 * block
             at = v + (place * size + column) * (bits // 8)
             weights = scores + (page * block - first) * 4
             for slot in range(min(block, end - page * block)):

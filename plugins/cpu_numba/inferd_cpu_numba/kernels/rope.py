@@ -1,4 +1,4 @@
-"""QK-norm, rotation and KV write in one call. Items are tokens.
+"""QK-norm, rotation and KV write in one call.
 
 The rotation is in float32, with angles looked up here. Caches have any strides.
 """
@@ -10,7 +10,7 @@ from numba import njit
 
 from inferd_cpu_numba.kernels.memory import get_f32, get_f64, get_i64
 from inferd_cpu_numba.kernels.numbers import element, rounded, set_element
-from inferd_cpu_numba.kernels.parallel import FIRST, ITEM, Body, take
+from inferd_cpu_numba.kernels.parallel import FIRST, Body, rows_of
 
 QKV, COUNT, HEADS, KV_HEADS, SIZE, POSITIONS, ANGLES, SLOTS, BLOCK = range(FIRST, FIRST + 9)
 Q_NORM, K_NORM, EPS = range(FIRST + 9, FIRST + 12)
@@ -52,28 +52,30 @@ def put(cache, strides, a, slot, group, head, size, bits):
         set_element(cache, start + e * step, element(head, e, bits), bits)
 
 
+@njit(inline="always")
+def write_token(token, a, bits):
+    heads, kv_heads, size = get_i64(a, HEADS), get_i64(a, KV_HEADS), get_i64(a, SIZE)
+    eps, step = np.float32(get_f64(a, EPS)), size * (bits // 8)
+    row = get_i64(a, QKV) + token * (heads + 2 * kv_heads) * step
+    position, slot = get_i64(get_i64(a, POSITIONS), token), get_i64(get_i64(a, SLOTS), token)
+    angles = get_i64(a, ANGLES) + position * size * 4
+    for head in range(heads + kv_heads):
+        weight = get_i64(a, Q_NORM) if head < heads else get_i64(a, K_NORM)
+        if weight != 0:
+            normalise(row + head * step, weight, size, eps, bits)
+        rotate(row + head * step, angles, size, bits)
+    for group in range(kv_heads):
+        key = row + (heads + group) * step
+        put(get_i64(a, K), K_STRIDES, a, slot, group, key, size, bits)
+        put(get_i64(a, V), V_STRIDES, a, slot, group, key + kv_heads * step, size, bits)
+
+
 def make_rope_kv_write(bits: int) -> Body:
     def rope_kv_write(a):
-        heads, kv_heads, size = get_i64(a, HEADS), get_i64(a, KV_HEADS), get_i64(a, SIZE)
-        eps, step = np.float32(get_f64(a, EPS)), size * (bits // 8)
-        while True:
-            token = take(a + ITEM)
-            if token >= get_i64(a, COUNT):
-                return
-            row = get_i64(a, QKV) + token * (heads + 2 * kv_heads) * step
-            position, slot = (
-                get_i64(get_i64(a, POSITIONS), token),
-                get_i64(get_i64(a, SLOTS), token),
-            )
-            angles = get_i64(a, ANGLES) + position * size * 4
-            for head in range(heads + kv_heads):
-                weight = get_i64(a, Q_NORM) if head < heads else get_i64(a, K_NORM)
-                if weight != 0:
-                    normalise(row + head * step, weight, size, eps, bits)
-                rotate(row + head * step, angles, size, bits)
-            for group in range(kv_heads):
-                key = row + (heads + group) * step
-                put(get_i64(a, K), K_STRIDES, a, slot, group, key, size, bits)
-                put(get_i64(a, V), V_STRIDES, a, slot, group, key + kv_heads * step, size, bits)
+        tokens = rows_of(a, get_i64(a, COUNT))
+        while len(tokens):
+            for token in tokens:
+                write_token(token, a, bits)
+            tokens = rows_of(a, get_i64(a, COUNT))
 
     return rope_kv_write

@@ -1,0 +1,88 @@
+"""Compiling: for whom, when, and where it is kept."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+import torch
+
+from inferd.contracts.attention import AttentionRequest
+from inferd.contracts.ops import OpRequest
+from inferd_cpu_numba import runtime
+from inferd_cpu_numba.attention import NumbaAttention
+from inferd_cpu_numba.ops import NumbaOps
+
+OP = """
+import torch
+from inferd.contracts.ops import OpRequest
+from inferd_cpu_numba.ops import NumbaOps
+ops = NumbaOps().ops(OpRequest("cpu", "any", torch.float32))
+print(ops["act_and_mul"]["silu"](torch.ones(1, 32)).sum().item())
+"""
+
+
+def run(code: str, **environment: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.strip()
+
+
+def test_nothing_imports_numba_before_it_is_chosen():
+    modules = "inferd_cpu_numba.plugin, inferd_cpu_numba.attention, inferd_cpu_numba.ops"
+    assert run(f"import sys, {modules}; print('numba' in sys.modules)") == "False"
+
+
+def test_a_second_process_finds_what_the_first_compiled(tmp_path):
+    first = run(OP, INFERD_CACHE=str(tmp_path))
+    kept = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nb?")}
+    assert len(kept) >= 10
+    assert run(OP, INFERD_CACHE=str(tmp_path)) == first
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nb?")} == kept
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(tmp_path):
+    (tmp_path / "file").write_text("")
+    assert float(run(OP, INFERD_CACHE=str(tmp_path / "file"))) == pytest.approx(11.697, abs=0.01)
+
+
+def test_numbas_own_cache_directory_is_left_alone(tmp_path, monkeypatch):
+    from numba import config
+
+    before = config.CACHE_DIR
+    with runtime._kept_in(tmp_path) as keep:
+        assert keep
+        assert str(tmp_path) == config.CACHE_DIR
+    assert before == config.CACHE_DIR
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"platform": "cuda"}, "made for CPUs, this is cuda"),
+        ({"dtype": torch.float16}, "not torch.float16"),
+        ({"soft_cap": 30.0}, "no soft cap"),
+        ({"head_dim": 72}, "sizes of heads in sixteens, not 72"),
+        ({"block_size": 8}, "sizes of blocks in sixteens, not 8"),
+        ({"num_heads": 17, "num_kv_heads": 1}, "up to 16 query heads"),
+    ],
+)
+def test_attention_says_why_not(change, reason):
+    fits = AttentionRequest("cpu", 8, 2, 64, torch.float32, 16)
+    assert NumbaAttention.supports(fits)
+    assert reason in NumbaAttention.supports(replace(fits, **change)).reason
+
+
+def test_without_an_openmp_to_share_both_say_no(monkeypatch):
+    monkeypatch.setattr(runtime, "_launcher", lambda: None)
+    verdict = NumbaOps.supports(OpRequest("cpu", "any", torch.float32))
+    assert not verdict
+    assert "GOMP_parallel" in verdict.reason

@@ -1,0 +1,73 @@
+"""What the contract, which computes on one thread, does not see: work that is dealt to several."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+import torch
+
+from inferd.testing.attention_cases import ROWS, AttentionCase
+from inferd.testing.attention_contract import Step
+from inferd.testing.numbers import check_close
+from inferd_cpu_numba.attention import NumbaAttention
+
+ONE_LONG = AttentionCase(heads=9, kv_heads=3, rows="one long")
+CASES = [
+    ONE_LONG,
+    replace(ONE_LONG, dtype="bfloat16"),
+    replace(ONE_LONG, window=700),
+    replace(ONE_LONG, heads=2, kv_heads=2, rows="long among short"),
+    replace(ONE_LONG, rows="long"),
+    replace(ONE_LONG, rows="many"),
+]
+
+
+@pytest.fixture(autouse=True)
+def more_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ROWS, "one long", [(1, 2000)])
+    monkeypatch.setitem(ROWS, "long among short", [(1, 9), (1, 1500), (1, 40), (20, 60)])
+
+
+@pytest.fixture
+def threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield
+    torch.set_num_threads(before)
+
+
+def attend(case: AttentionCase):
+    backend, step = NumbaAttention(), Step(case, torch.device("cpu"))
+    backend.prepare(case.request("cpu"))
+    k_BSGE, v_BSGE = step.fill(backend, 0)
+    plan = backend.plan(step.batch, 1, step.spec, case.block_size)
+    found_THE = backend.forward(step.queries(0), k_BSGE, v_BSGE, plan, step.params)
+    return plan, found_THE, step.expected(0)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_three_threads_give_what_the_formula_gives(threads, case):
+    plan, found_THE, expected_THE = attend(case)
+    assert plan.threads == 3
+    check_close(case, found_THE, expected_THE, case.dtype)
+
+
+@pytest.mark.parametrize(
+    ("rows", "split"), [("one long", True), ("long among short", True), ("many", False)]
+)
+def test_only_rows_that_would_keep_one_thread_are_dealt_in_parts(threads, rows, split):
+    plan, _, _ = attend(replace(ONE_LONG, rows=rows))
+    assert (plan.parts is not None) == split
+
+
+def test_one_thread_deals_no_parts():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        plan, _, _ = attend(ONE_LONG)
+    finally:
+        torch.set_num_threads(before)
+    assert plan.threads == 1
+    assert plan.parts is None
