@@ -1,6 +1,7 @@
-"""NumbaOps: the ops between a layer's matrices, each one call of compiled code.
+"""NumbaOps: the ops of a layer, each one call of compiled code.
 
-Matrices stay with the provider below: oneDNN's, packed. Shape suffixes as in inferd.contracts.ops.
+Matrices in float32, and on CPUs without products of bfloat16 pairs, stay with the provider below.
+Shape suffixes as in inferd.contracts.ops.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from torch import Tensor
 from inferd.contracts.ops import OpProvider, OpRequest
 from inferd.contracts.verdict import Verdict
 from inferd_cpu_numba import runtime
+from inferd_cpu_numba.linear import MakeLinear, supports_pairs
 
 FEW = 16  # tokens up to which one thread is done before another would have begun
 
@@ -32,7 +34,7 @@ class NumbaOps(OpProvider):
 
     def ops(self, request: OpRequest) -> Mapping[str, object]:
         """Compiles, the first time on a machine."""
-        from inferd_cpu_numba.kernels import activation, norm, rope
+        from inferd_cpu_numba.kernels import activation, linear, norm, rope
         from inferd_cpu_numba.kernels.numbers import REASSOCIATED
 
         bits, compiler = runtime.BITS[request.dtype], self._compiler
@@ -44,13 +46,17 @@ class NumbaOps(OpProvider):
             Activation(call(activation.make_act_and_mul(bits, kind), activation.ACT_AND_MUL))
             for kind in (activation.SILU, activation.GELU_TANH)
         )
-        return {
+        offered: dict[str, object] = {
             "rms_norm": RmsNorm(call(norm.make_rms_norm(bits), norm.RMS_NORM)),
             "add_rms_norm": AddRmsNorm(call(norm.make_add_rms_norm(bits), norm.ADD_RMS_NORM)),
             "act_and_mul": {"silu": silu, "gelu_tanh": gelu_tanh},
             "prepare_rope": prepare_rope,
             "rope_kv_write": RopeKvWrite(call(rope.make_rope_kv_write(bits), rope.ROPE_KV_WRITE)),
         }
+        if bits == 16 and supports_pairs():
+            packed = compiler.call(linear.make_linear(), linear.LINEAR)
+            offered["linear"] = {"dense": MakeLinear(packed)}
+        return offered
 
 
 class Op:

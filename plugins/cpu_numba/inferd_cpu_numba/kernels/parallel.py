@@ -18,7 +18,7 @@ from inferd_cpu_numba.kernels.vectors import I32, I64
 
 Body = Callable[[int], None]  # before it is compiled
 ITEM, THREAD = 0, 8  # the counters, in bytes
-PIECE = 8  # rows; a counter takes 0.1 us from one core to another
+PIECE = 16  # rows: two threads at work in one page of a cache would write the same lines
 FIRST = 2  # place of the first argument after them
 RUN = types.void(*[types.int64] * 4)
 

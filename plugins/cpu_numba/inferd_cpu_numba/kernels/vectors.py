@@ -62,7 +62,7 @@ def _narrow(b, vector):
 
 
 def fma(b, x, y, z):
-    return b.call(_intrinsic(b, "llvm.fma.v16f32", VEC, [VEC] * 3), [x, y, z])
+    return b.call(declared(b, "llvm.fma.v16f32", VEC, [VEC] * 3), [x, y, z])
 
 
 def largest(b, x, y):
@@ -72,7 +72,7 @@ def largest(b, x, y):
 def exp2(b, x):
     """2 ** x; 2 ** -126 below that."""
     x = largest(b, x, constant(VEC, LEAST))
-    whole = b.call(_intrinsic(b, "llvm.roundeven.v16f32", VEC, [VEC]), [x])
+    whole = b.call(declared(b, "llvm.roundeven.v16f32", VEC, [VEC]), [x])
     part, power = b.fsub(x, whole), constant(VEC, EXP2[0])
     for factor in EXP2[1:]:
         power = fma(b, power, part, constant(VEC, factor))
@@ -81,21 +81,21 @@ def exp2(b, x):
 
 
 def lanes_sum(b, x):
-    reduce = _intrinsic(b, "llvm.vector.reduce.fadd.v16f32", F32, [F32, VEC])
+    reduce = declared(b, "llvm.vector.reduce.fadd.v16f32", F32, [F32, VEC])
     return b.call(reduce, [ir.Constant(F32, -0.0), x], fastmath=("reassoc",))
 
 
 def lanes_largest(b, x):
-    reduce = _intrinsic(b, "llvm.vector.reduce.fmax.v16f32", F32, [VEC])
+    reduce = declared(b, "llvm.vector.reduce.fmax.v16f32", F32, [VEC])
     return b.call(reduce, [x], fastmath=("nnan",))
 
 
 def prefetch(b, address):
     """The line, for reading, into L2."""
     where = b.inttoptr(address, ir.IntType(8).as_pointer())
-    call = _intrinsic(b, "llvm.prefetch.p0", ir.VoidType(), [where.type, I32, I32, I32])
+    call = declared(b, "llvm.prefetch.p0", ir.VoidType(), [where.type, I32, I32, I32])
     b.call(call, [where, *(ir.Constant(I32, value) for value in (0, 2, 1))])
 
 
-def _intrinsic(b, name, result, arguments):
+def declared(b, name, result, arguments):
     return cgutils.get_or_insert_function(b.module, ir.FunctionType(result, arguments), name)

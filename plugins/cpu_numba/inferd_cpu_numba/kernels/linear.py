@@ -1,0 +1,144 @@
+"""x times a weight in bfloat16, on CPUs that multiply pairs of it (AVX-512 BF16).
+
+A weight is packed in panels of 32 outputs, [panels, K / 2, 32, 2]: one load brings two inputs'
+factors for sixteen outputs, and an instruction multiplies and adds both. A tile is up to twelve
+rows of x times a panel, and its sums stay in registers over all of K, in the same order for any
+number of rows. Items are panels, for one block of rows after the other: a block of x stays in L2.
+"""
+
+from __future__ import annotations
+
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
+
+from inferd_cpu_numba.kernels import tile, vectors
+from inferd_cpu_numba.kernels.memory import get_f32, get_i64
+from inferd_cpu_numba.kernels.numbers import set_element
+from inferd_cpu_numba.kernels.parallel import FIRST, ITEM, Body, take
+from inferd_cpu_numba.kernels.vectors import I32, I64, INT, LANES, VEC
+
+PANEL = 2 * LANES  # outputs
+ROWS, FEWER = 12, 4
+LINE = 64  # bytes that memory is fetched in
+# X_STRIDE: bytes of a row; BLOCK: rows; SPARE: room for a tile in float32
+X, X_STRIDE, WEIGHT, BIAS, OUT, SPARE, COUNT, OUTPUTS, INPUTS, BLOCK = range(FIRST, FIRST + 10)
+LINEAR = "10q"
+
+
+class BFloat(ir.Type):
+    """LLVM's bfloat, which llvmlite has no name for."""
+
+    def _to_string(self):
+        return "bfloat"
+
+    def __eq__(self, other):
+        return isinstance(other, BFloat)
+
+    def __hash__(self):
+        return hash(BFloat)
+
+
+PAIRS = ir.VectorType(BFloat(), 2 * LANES)
+
+
+@intrinsic(prefer_literal=True)
+def add_pairs(_, sums, x, stride, weight):
+    """sums[r] + two inputs of row r times their factors."""
+
+    def build(context, b, signature, args):
+        name = "llvm.x86.avx512bf16.dpbf16ps.512"
+        dot = vectors.declared(b, name, VEC, [VEC, PAIRS, PAIRS])
+        factors = [_factors(b, args[3], column) for column in range(sums.columns)]
+        total = args[0]
+        for place, row, column in sums.cells:
+            if column == 0:
+                inputs = _inputs(b, b.add(args[1], b.mul(args[2], ir.Constant(I64, row))))
+            cell = b.call(dot, [b.extract_value(total, place), inputs, factors[column]])
+            total = b.insert_value(total, cell, place)
+        return total
+
+    return sums(sums, types.int64, types.int64, types.int64), build
+
+
+def _factors(b, address, column):
+    place = vectors.pointer(b, address, I32, column * LANES)
+    found = b.load(b.bitcast(place, INT.as_pointer()))
+    found.align = 4
+    return b.bitcast(found, PAIRS)
+
+
+def _inputs(b, address):
+    """A row's pair of inputs, for all outputs."""
+    pair = b.load(vectors.pointer(b, address, I32))
+    pair.align = 2
+    one = b.insert_element(ir.Constant(INT, ir.Undefined), pair, ir.Constant(I32, 0))
+    return b.bitcast(b.shuffle_vector(one, one, vectors.constant(INT, 0)), PAIRS)
+
+
+@intrinsic(prefer_literal=True)
+def store_rows(_, sums, address, stride):
+    """As bfloat16; `stride` in bytes."""
+
+    def build(context, b, signature, args):
+        for place, row, column in sums.cells:
+            at = b.add(args[1], b.mul(args[2], ir.Constant(I64, row)))
+            vectors.store(b, b.extract_value(args[0], place), at, 16, column * LANES)
+        return context.get_dummy_value()
+
+    return types.none(sums, types.int64, types.int64), build
+
+
+@njit(inline="always")
+def multiply(rows, row, panel, later, a):
+    """A tile of `rows` from `row` on; the weights of the panel `later` are fetched meanwhile."""
+    stride, outputs, inputs = get_i64(a, X_STRIDE), get_i64(a, OUTPUTS), get_i64(a, INPUTS)
+    x = get_i64(a, X) + row * stride
+    weight, ahead = (
+        get_i64(a, WEIGHT) + panel * inputs * PANEL * 2,
+        (later - panel) * inputs * PANEL * 2,
+    )
+    sums = tile.load(rows, 2, get_i64(a, BIAS) + panel * PANEL * 4, 0, 32)
+    for k in range(inputs // 2):
+        tile.prefetch(weight + ahead + k * PANEL * 4)
+        tile.prefetch(weight + ahead + k * PANEL * 4 + LINE)
+        sums = add_pairs(sums, x + k * 4, stride, weight + k * PANEL * 4)
+    out = get_i64(a, OUT) + (row * outputs + panel * PANEL) * 2
+    there = outputs - panel * PANEL
+    if there >= PANEL:
+        store_rows(sums, out, outputs * 2)
+    else:
+        tile.store(sums, get_i64(a, SPARE), PANEL, 32)
+        for r in range(rows):
+            for n in range(there):
+                value = get_f32(get_i64(a, SPARE), r * PANEL + n)
+                set_element(out, r * outputs + n, value, 16)
+
+
+def make_linear() -> Body:
+    """Of a contiguous result [COUNT, OUTPUTS]."""
+
+    def linear(a):
+        panels, size = (get_i64(a, OUTPUTS) + PANEL - 1) // PANEL, get_i64(a, BLOCK)
+        items = (get_i64(a, COUNT) + size - 1) // size * panels
+        item = take(a + ITEM)
+        while item < items:
+            following = take(a + ITEM)  # known early, so that its weights can be fetched
+            row, panel, later = (
+                item // panels * size,
+                item % panels,
+                min(following, items - 1) % panels,
+            )
+            end = min(row + size, get_i64(a, COUNT))
+            while row + ROWS <= end:
+                multiply(ROWS, row, panel, later, a)
+                row, later = row + ROWS, panel
+            while row + FEWER <= end:
+                multiply(FEWER, row, panel, later, a)
+                row, later = row + FEWER, panel
+            while row < end:
+                multiply(1, row, panel, later, a)
+                row, later = row + 1, panel
+            item = following
+
+    return linear

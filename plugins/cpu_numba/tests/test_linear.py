@@ -1,0 +1,57 @@
+"""The matrix kernel at every number of rows and outputs that its loops treat apart."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from inferd.contracts.ops import OpRequest
+from inferd.testing.numbers import check_close
+from inferd_cpu_numba import linear
+from inferd_cpu_numba.ops import NumbaOps
+
+
+@pytest.fixture(scope="module")
+def make():
+    """None where another provider multiplies: the machine decides, `supports_pairs` is tested."""
+    offered = NumbaOps().ops(OpRequest("cpu", "any", torch.bfloat16))
+    return offered["linear"]["dense"] if "linear" in offered else None
+
+
+def drawn(*shape: int) -> torch.Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(sum(shape))).bfloat16()
+
+
+@pytest.mark.parametrize("outputs", [32, 70, 96])
+def test_any_number_of_rows(make, outputs, monkeypatch):
+    if make is None:
+        return
+    monkeypatch.setattr(linear, "BLOCK_BYTES", 2 * 48 * 24)  # two tiles: rows come in blocks
+    weight_NK, bias_N = drawn(outputs, 48), drawn(outputs)
+    apply = make(weight_NK, bias_N)
+    for rows in (*range(1, 20), 24, 25, 61):
+        x_TK = drawn(rows, 48)
+        expected_TN = x_TK.double() @ weight_NK.double().T + bias_N.double()
+        check_close(f"{rows} rows, {outputs} outputs", apply(x_TK), expected_TN, "bfloat16")
+
+
+def test_a_rows_result_does_not_depend_on_the_others(make):
+    if make is None:
+        return
+    apply, x_TK = make(drawn(64, 96), None), drawn(29, 96)
+    together = apply(x_TK)
+    alone = torch.cat([apply(x_TK[row : row + 1]) for row in range(29)])
+    assert torch.equal(together, alone)
+
+
+@pytest.mark.parametrize(
+    ("features", "expected"),
+    [
+        ({"avx512bf16": True}, True),
+        ({"avx512bf16": True, "amx-bf16": True}, False),
+        ({"avx2": True}, False),
+    ],
+)
+def test_matrices_go_to_amx_where_there_is_one(monkeypatch, features, expected):
+    monkeypatch.setattr("llvmlite.binding.get_host_cpu_features", lambda: features)
+    assert linear.supports_pairs() is expected
