@@ -21,6 +21,7 @@ from inferd.errors import UnsupportedModel
 from inferd.types import Batch
 from inferd_cpu_numba import runtime
 from inferd_cpu_numba.compiled import Compiled, Plan
+from inferd_cpu_numba.pages import Pages
 
 LANES = 16
 MOST_PER_HEAD = 16  # query heads of a KV head
@@ -34,6 +35,7 @@ class NumbaAttention(AttentionBackend):
 
     def __init__(self) -> None:
         self._compiled: Compiled
+        self._pages = Pages()
 
     @classmethod
     def supports(cls, request: AttentionRequest) -> Verdict:
@@ -67,6 +69,7 @@ class NumbaAttention(AttentionBackend):
                 "layers; choose another with --attention-backend cpu"
             )
         pages = _lazy_zeros((num_blocks, heads, 2, size * block_size), spec.dtype)
+        self._pages.fetch(pages)
         keys = pages[:, :, 0].view(num_blocks, heads, size, block_size)
         values = pages[:, :, 1].view(num_blocks, heads, block_size, size)
         return keys.permute(0, 3, 1, 2), values.permute(0, 2, 1, 3)

@@ -1,0 +1,38 @@
+"""Pages of the KV cache, taken from the system before a request needs them.
+
+Memory that is written for the first time is fetched page by page, which takes 5 to 9 us each in a
+virtual machine (2 cores of an AMD EPYC, 2026-11-26): 27 ms of a prompt of 512 tokens of SmolLM2.
+The blocks that are handed out first are fetched at once, in a thread, while the server starts.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from torch import Tensor
+
+PAGE = 4096
+POPULATE_WRITE = 23  # MADV_POPULATE_WRITE, Linux 5.14 and newer
+SHARE = 8  # a part of the cache stays as it is: a machine has other uses for its memory
+MOST_BYTES = 16 << 20  # of a layer
+
+
+class Pages:
+    """One thread, in the order of the calls. Nothing happens where the system has no such call."""
+
+    def __init__(self) -> None:
+        self._madvise = getattr(ctypes.CDLL(None), "madvise", None)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="inferd-pages")
+
+    def fetch(self, memory: Tensor) -> Future[int]:
+        """The first pages of a layer's cache; the future has the number of their bytes."""
+        return self._thread.submit(self._populate, memory)
+
+    def _populate(self, memory: Tensor) -> int:
+        start = -(-memory.data_ptr() // PAGE) * PAGE
+        size = min(memory.nbytes // SHARE, MOST_BYTES) // PAGE * PAGE
+        if self._madvise is None or not size:
+            return 0
+        failed = self._madvise(ctypes.c_void_p(start), ctypes.c_size_t(size), POPULATE_WRITE)
+        return 0 if failed else size

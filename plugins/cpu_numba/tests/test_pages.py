@@ -1,0 +1,46 @@
+"""The first pages of a cache are there before they are written, and no others."""
+
+from __future__ import annotations
+
+import ctypes
+
+import numpy as np
+import pytest
+import torch
+
+from inferd_cpu_numba import pages
+
+
+def resident(memory: torch.Tensor) -> list[bool]:
+    """For each whole page, whether the system has given it (mincore)."""
+    start = -(-memory.data_ptr() // pages.PAGE) * pages.PAGE
+    count = (memory.data_ptr() + memory.nbytes - start) // pages.PAGE
+    there = (ctypes.c_ubyte * count)()
+    size = ctypes.c_size_t(count * pages.PAGE)
+    assert ctypes.CDLL(None).mincore(ctypes.c_void_p(start), size, there) == 0
+    return [bool(page & 1) for page in there]
+
+
+def untouched(size: int) -> torch.Tensor:
+    return torch.from_numpy(np.zeros(size, dtype=np.uint8))
+
+
+def test_an_eighth_is_fetched_and_stays_zero() -> None:
+    memory = untouched(64 << 20)
+    fetched = pages.Pages().fetch(memory).result(timeout=30)
+    there = resident(memory)
+    assert fetched == 8 << 20
+    assert all(there[: fetched // pages.PAGE])
+    assert sum(there) < len(there) // 2
+    assert not memory[:fetched].any()
+
+
+def test_a_layer_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pages, "MOST_BYTES", 64 << 10)
+    assert pages.Pages().fetch(untouched(8 << 20)).result(timeout=30) == 64 << 10
+
+
+def test_a_system_without_the_call_is_left_alone() -> None:
+    made = pages.Pages()
+    made._madvise = None
+    assert made.fetch(untouched(8 << 20)).result(timeout=30) == 0
