@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -32,3 +33,17 @@ def test_nothing_heavy_is_imported(start, tmp_path):
     modules = set(json.loads(done.stdout.splitlines()[-1]))
     assert "inferd" in modules
     assert not HEAVY & modules
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [({}, "10000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, "None")],
+)
+def test_threads_that_wait_for_work_sleep_soon(given: dict[str, str], expected: str) -> None:
+    """Unless the user has said what they do."""
+    own = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
+    env = {name: value for name, value in os.environ.items() if name not in own} | given
+    code = "import inferd, os; print(os.environ.get('GOMP_SPINCOUNT'))"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == expected
