@@ -35,7 +35,7 @@ class Taker:
     architecture = "test"
     device = None
     needs_host = False
-    prepare = synchronize = lambda self: None
+    prepare = synchronize = lambda self, *request: None
     preferred_dtype = lambda self, stored: stored
     name = "mine"
     supports = classmethod(lambda cls, *request: YES)
