@@ -143,7 +143,7 @@ def tiny(tmp_path_factory):
 
 def test_a_real_step_is_measured_and_its_linears_are_found(tiny, capsys):
     sizes = ["--batch-size", "1", "3", "--input-len", "40", "--num-iters", "2"]
-    words = ["--model", str(tiny), "--plugins", "no:cpu_numba", *sizes]  # torch's calls are counted
+    words = ["--model", str(tiny), "--dtype", "float32", *sizes]  # whose linears are torch's
     assert main(["bench", "step", *words, "--ops", "--json"]) == 0
     values = json.loads(capsys.readouterr().out)
     assert values["num_layers"] == 3
