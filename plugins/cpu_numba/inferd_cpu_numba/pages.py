@@ -16,6 +16,7 @@ PAGE = 4096
 POPULATE_WRITE = 23  # MADV_POPULATE_WRITE, Linux 5.14 and newer
 SHARE = 8  # a part of the cache stays as it is: a machine has other uses for its memory
 MOST_BYTES = 16 << 20  # of a layer
+PIECE = 1 << 17  # bytes: meanwhile no other thread of the process may map memory
 
 
 class Pages:
@@ -32,7 +33,10 @@ class Pages:
     def _populate(self, memory: Tensor) -> int:
         start = -(-memory.data_ptr() // PAGE) * PAGE
         size = min(memory.nbytes // SHARE, MOST_BYTES) // PAGE * PAGE
-        if self._madvise is None or not size:
+        if self._madvise is None:
             return 0
-        failed = self._madvise(ctypes.c_void_p(start), ctypes.c_size_t(size), POPULATE_WRITE)
-        return 0 if failed else size
+        for done in range(0, size, PIECE):
+            piece = ctypes.c_size_t(min(PIECE, size - done))
+            if self._madvise(ctypes.c_void_p(start + done), piece, POPULATE_WRITE):
+                return done
+        return size
