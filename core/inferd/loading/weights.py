@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,7 +22,6 @@ MOST_LINES = 8  # of an error, for each of missing and unexpected
 
 @dataclass(frozen=True, slots=True)
 class LoadReport:
-    seconds: float
     num_weights: int  # values, however many bits each is stored in
 
 
@@ -35,7 +33,6 @@ def load_weights(
     `progress` is called with the bytes done. Raises CheckpointError naming the checkpoint and what
     is missing, unexpected or misshapen.
     """
-    started = time.monotonic()
     targets = _Targets(model)
     done = 0
     try:
@@ -47,7 +44,7 @@ def load_weights(
         targets.finish()
     except CheckpointError as error:
         raise CheckpointError(_at(loader, str(error))) from None
-    return LoadReport(time.monotonic() - started, targets.num_weights)
+    return LoadReport(targets.num_weights)
 
 
 def _at(loader: WeightLoader, message: str) -> str:
@@ -61,7 +58,6 @@ def draw_weights(model: CausalLM, seed: int, device: torch.device) -> LoadReport
 
     They are drawn on `device`, so that 8 billion take a second where there is a GPU.
     """
-    started = time.monotonic()
     generator = torch.Generator(device).manual_seed(seed)
     targets = _Targets(model)
     for name, module in targets.modules.items():
@@ -70,7 +66,7 @@ def draw_weights(model: CausalLM, seed: int, device: torch.device) -> LoadReport
             raw = RawTensor(f"{name}.{suffix}", shape, "float32", value)
             targets.load(name, suffix, part, raw)
     targets.finish()
-    return LoadReport(time.monotonic() - started, targets.num_weights)
+    return LoadReport(targets.num_weights)
 
 
 def _draw(suffix: str, shape: tuple[int, ...], generator: torch.Generator) -> torch.Tensor:

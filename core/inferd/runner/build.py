@@ -113,7 +113,6 @@ def summary(built: Built) -> dict[str, Any]:
         "dtype": str(built.config.dtype).removeprefix("torch."),
         "weight_bytes": built.report.num_weights * built.config.dtype.itemsize,
         "kv_bytes": cache.num_bytes,
-        "load_seconds": round(built.report.seconds, 3),
         "start_seconds": built.phases.seconds,
         "ops": list(choices.op_providers),
         "attention": choices.attention.name,

@@ -47,7 +47,6 @@ def test_every_weight_arrives(tmp_path: Path, config: dict[str, Any]) -> None:
     report = load_weights(model, loader, seen.append)
     assert seen == sorted(seen)
     assert seen[-1] == loader.num_bytes == report.num_weights * 4
-    assert report.seconds > 0
 
 
 def test_modules_are_repacked_as_soon_as_they_are_complete(
