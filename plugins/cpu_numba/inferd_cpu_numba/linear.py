@@ -30,13 +30,12 @@ class MakeLinear:
 
     def __init__(self, call: runtime.Call) -> None:
         self._call = call
-        self._spare = torch.empty(LARGEST_TILE * PANEL)
 
     def __call__(self, weight_NK: Tensor, bias_N: Tensor | None) -> ops.Linear:
         outputs, inputs = weight_NK.shape
         if inputs % 2:  # no model has such a layer
             return lambda x_TK: F.linear(x_TK, weight_NK, bias_N)
-        call, spare = self._call, self._spare
+        call = self._call
         packed, bias = pack(weight_NK), padded_bias(bias_N, outputs)
         block = max(1, BLOCK_BYTES // (2 * inputs * LARGEST_TILE)) * LARGEST_TILE
 
@@ -50,7 +49,6 @@ class MakeLinear:
                 packed.data_ptr(),
                 bias.data_ptr(),
                 out_TN.data_ptr(),
-                spare.data_ptr(),
                 tokens,
                 outputs,
                 inputs,

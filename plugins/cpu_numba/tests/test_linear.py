@@ -35,6 +35,15 @@ def test_any_number_of_rows(make, outputs, monkeypatch):
         check_close(f"{rows} rows, {outputs} outputs", apply(x_TK), expected_TN, "bfloat16")
 
 
+def test_threads_share_a_panel_that_is_not_full(make, monkeypatch):
+    if make is None:
+        return
+    monkeypatch.setattr(linear, "BLOCK_BYTES", 2 * 48 * 12)  # every item is of the one panel
+    weight_NK, x_TK = drawn(7, 48), drawn(6000, 48)
+    expected_TN = x_TK.double() @ weight_NK.double().T
+    check_close("6,000 rows", make(weight_NK, None)(x_TK), expected_TN, "bfloat16")
+
+
 def test_a_rows_result_does_not_depend_on_the_others(make):
     if make is None:
         return

@@ -13,17 +13,16 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 from inferd_cpu_numba.kernels import tile, vectors
-from inferd_cpu_numba.kernels.memory import get_f32, get_i64
-from inferd_cpu_numba.kernels.numbers import set_element
+from inferd_cpu_numba.kernels.memory import get_i64
 from inferd_cpu_numba.kernels.parallel import FIRST, ITEM, Body, take
 from inferd_cpu_numba.kernels.vectors import I32, I64, INT, LANES, VEC
 
 PANEL = 2 * LANES  # outputs
 ROWS, FEWER = 12, 4
 LINE = 64  # bytes that memory is fetched in
-# X_STRIDE: bytes of a row; BLOCK: rows; SPARE: room for a tile in float32
-X, X_STRIDE, WEIGHT, BIAS, OUT, SPARE, COUNT, OUTPUTS, INPUTS, BLOCK = range(FIRST, FIRST + 10)
-LINEAR = "10q"
+# X_STRIDE: bytes of a row; BLOCK: rows
+X, X_STRIDE, WEIGHT, BIAS, OUT, COUNT, OUTPUTS, INPUTS, BLOCK = range(FIRST, FIRST + 9)
+LINEAR = "9q"
 
 
 class BFloat(ir.Type):
@@ -77,16 +76,16 @@ def _inputs(b, address):
 
 
 @intrinsic(prefer_literal=True)
-def store_rows(_, sums, address, stride):
-    """As bfloat16; `stride` in bytes."""
+def store_rows(_, sums, address, stride, outputs):
+    """The first `outputs` of every row, as bfloat16; `stride` in bytes."""
 
     def build(context, b, signature, args):
         for place, row, column in sums.cells:
             at = b.add(args[1], b.mul(args[2], ir.Constant(I64, row)))
-            vectors.store(b, b.extract_value(args[0], place), at, 16, column * LANES)
+            vectors.store_first(b, b.extract_value(args[0], place), at, args[3], column * LANES)
         return context.get_dummy_value()
 
-    return types.none(sums, types.int64, types.int64), build
+    return types.none(sums, types.int64, types.int64, types.int64), build
 
 
 @njit(inline="always")
@@ -104,15 +103,7 @@ def multiply(rows, row, panel, later, a):
         tile.prefetch(weight + ahead + k * PANEL * 4 + LINE)
         sums = add_pairs(sums, x + k * 4, stride, weight + k * PANEL * 4)
     out = get_i64(a, OUT) + (row * outputs + panel * PANEL) * 2
-    there = outputs - panel * PANEL
-    if there >= PANEL:
-        store_rows(sums, out, outputs * 2)
-    else:
-        tile.store(sums, get_i64(a, SPARE), PANEL, 32)
-        for r in range(rows):
-            for n in range(there):
-                value = get_f32(get_i64(a, SPARE), r * PANEL + n)
-                set_element(out, r * outputs + n, value, 16)
+    store_rows(sums, out, outputs * 2, outputs - panel * PANEL)
 
 
 def make_linear() -> Body:

@@ -53,6 +53,19 @@ def store(b, vector, address, bits, offset=0):
     b.store(vector, target).align = bits // 8
 
 
+def store_first(b, vector, address, count, offset=0):
+    """The lanes whose place, counted from `offset`, is under the i64 `count`, as bfloat16."""
+    bits = ir.IntType(1)
+    places = ir.Constant(ir.VectorType(I64, LANES), list(range(offset, offset + LANES)))
+    one = b.insert_element(ir.Constant(places.type, ir.Undefined), count, ir.Constant(I32, 0))
+    counts = b.shuffle_vector(one, one, constant(INT, 0))
+    there = b.icmp_signed("<", places, counts)
+    target = b.bitcast(pointer(b, address, I16, offset), HALF.as_pointer())
+    kinds = [HALF, target.type, I32, ir.VectorType(bits, LANES)]
+    call = declared(b, "llvm.masked.store.v16i16.p0", ir.VoidType(), kinds)
+    b.call(call, [_narrow(b, vector), target, ir.Constant(I32, 2), there])
+
+
 def _narrow(b, vector):
     raw = b.bitcast(vector, INT)
     odd = b.and_(b.lshr(raw, constant(INT, 16)), constant(INT, 1))
