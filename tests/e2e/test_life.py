@@ -123,16 +123,21 @@ async def test_a_dead_engine_is_told_to_every_stream(start: Any) -> None:
         assert served.is_gone()
 
 
-async def test_an_engine_outlived_by_nothing(start: Any) -> None:
-    """The front end is killed: the engine process ends by itself."""
+async def test_an_engine_outlived_by_nothing(
+    start: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The front end is killed: the engine process ends by itself, and its socket's folder goes."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     with start() as served:
         served.event("ready")
+        assert list(tmp_path.glob("inferd-*/engine.sock"))
         served.process.kill()
         served.wait(10)
         end = time.monotonic() + 20
         while not served.is_gone() and time.monotonic() < end:
             await asyncio.sleep(0.1)
         assert served.is_gone()
+        assert not list(tmp_path.glob("inferd-*"))
 
 
 def test_a_port_in_use_is_said_at_once(start: Any) -> None:

@@ -106,7 +106,7 @@ class AsyncEngine:
         priority: int = 0,
         cache_salt: str = "",
     ) -> AsyncIterator[RequestOutput]:
-        """What is new, as it comes. Closing the iterator aborts the request.
+        """What is new since the last output was read. Closing the iterator aborts the request.
 
         Raises RequestError before the first output, EngineDead when the engine is gone.
         """
@@ -129,9 +129,7 @@ class AsyncEngine:
                 m.Add(msgspec.structs.replace(request, request_id=stream.engine_id))
             )
             while True:
-                news = await stream.queue.get()
-                if isinstance(news, InferdError):
-                    raise news
+                news = await stream.unread.get()
                 yield news
                 if news.finished:
                     return

@@ -34,7 +34,7 @@ class EngineClient:
         self._config = config
         self._folder: Path | None = None
         if address is None:
-            self._folder = Path(tempfile.mkdtemp(prefix="inferd-"))  # mode 0700
+            self._folder = Path(tempfile.mkdtemp(prefix=m.FOLDER_PREFIX))  # mode 0700
             address = f"ipc://{self._folder}/engine.sock"
         self.address = address
         self.name = f"f{secrets.token_hex(6)}"  # unique: the engine answers by it

@@ -34,6 +34,7 @@ class EngineLoop:
         self._unfinished: dict[str, int] = {}  # request id -> samples that have not finished
         self._last_seen: dict[bytes, float] = {}
         self._next_check = 0.0
+        self._told = b""  # what all front ends know, those without outputs too
         self._running = True
         self._handlers: dict[type[m.Message], Callable[[bytes, m.Message], object]] = {
             m.Hello: self._hello,
@@ -119,7 +120,7 @@ class EngineLoop:
             self._socket.send_multipart([identity, m.encode(m.Outputs(batch, stats))])
 
     def _check_peers(self) -> None:
-        """Once a second: the parent's life, and the heartbeat of every front end."""
+        """Once a second: the parent's life, the heartbeat of every front end, and news for it."""
         now = time.monotonic()
         if now < self._next_check:
             return
@@ -129,6 +130,15 @@ class EngineLoop:
         for identity, seen in list(self._last_seen.items()):
             if now - seen > SILENCE_S:
                 self._drop_front_end(identity)
+        self._tell_stats()
+
+    def _tell_stats(self) -> None:
+        """What changes without outputs, as an abort does, or with another front end's."""
+        news = m.encode(m.Outputs([], self._engine.stats()))
+        if news != self._told:
+            self._told = news
+            for identity in self._last_seen:
+                self._socket.send_multipart([identity, news])
 
     def _drop_front_end(self, identity: bytes) -> None:
         """Should it wake up, it learns that its streams are gone."""

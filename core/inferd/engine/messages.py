@@ -9,6 +9,8 @@ import msgspec
 from inferd.contracts.executor import WorkerInfo
 from inferd.types import Request, SequenceOutput, StepStats
 
+FOLDER_PREFIX = "inferd-"  # of the folder in which a front end puts the socket of its engine
+
 
 class Message(msgspec.Struct, array_like=True, tag=True):
     pass

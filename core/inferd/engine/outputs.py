@@ -36,8 +36,9 @@ class CompletionOutput(msgspec.Struct):
         self.token_ids += delta.token_ids
         if delta.logprobs and self.logprobs is not None:
             self.logprobs += delta.logprobs
-            chosen = [next(iter(entry.values())).logprob for entry in delta.logprobs]
-            self.cumulative_logprob = (self.cumulative_logprob or 0.0) + sum(chosen)
+            if self.cumulative_logprob is not None:
+                chosen = [next(iter(entry.values())).logprob for entry in delta.logprobs]
+                self.cumulative_logprob += sum(chosen)
         self.finish_reason = delta.finish_reason
         self.stop_reason = delta.stop_reason
         self.error = delta.error
@@ -71,9 +72,13 @@ class RequestOutput(msgspec.Struct):
         return cls(request.request_id, prompt, request.prompt_ids, samples, finished=False)
 
     def add(self, news: RequestOutput) -> None:
-        """What a stream brought."""
+        """What a stream brought; this may be an output of the same stream."""
+        mine = {output.index: output for output in self.outputs}
         for delta in news.outputs:
-            self.outputs[delta.index].add(delta)
+            if delta.index in mine:
+                mine[delta.index].add(delta)
+            else:
+                self.outputs.append(delta)
         self.finished = news.finished
         self.prompt_logprobs = news.prompt_logprobs or self.prompt_logprobs
         self.num_cached_tokens = news.num_cached_tokens

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import traceback
+from pathlib import Path
 
 import zmq
 
@@ -48,6 +49,16 @@ def main(address: str) -> int:
         return serve(config, socket, parent)
     finally:
         context.destroy()
+        if os.getppid() != parent:
+            _clear(address)
+
+
+def _clear(address: str) -> None:
+    """The front end that made the socket's folder is gone and can no longer remove it."""
+    path = Path(address.removeprefix("ipc://"))
+    path.unlink(missing_ok=True)
+    if path.parent.name.startswith(m.FOLDER_PREFIX):
+        path.parent.rmdir()
 
 
 def serve(config: EngineConfig, socket: zmq.Socket[bytes], parent: int) -> int:

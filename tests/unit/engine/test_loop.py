@@ -49,11 +49,11 @@ class Peer:
         for message in messages:
             self._socket.send(m.encode(message))
 
-    def hear(self, kind: type[Any]) -> Any:
-        """The next message of a kind; others are skipped."""
+    def hear(self, kind: type[Any], state: bool = False) -> Any:
+        """The next message of a kind; others are skipped, and those that tell the state alone."""
         while self._socket.poll(5000):
             message = m.decode_to_front_end(self._socket.recv())
-            if isinstance(message, kind):
+            if isinstance(message, kind) and state == (getattr(message, "outputs", None) == []):
                 return message
         raise AssertionError(f"no {kind.__name__} within five seconds")
 
@@ -104,6 +104,13 @@ def test_outputs_go_to_who_asked(running: Running) -> None:
         outputs = [output for _ in range(3) for output in peer.hear(m.Outputs).outputs]
         assert [output.request_id for output in outputs] == [name] * 3
         assert outputs[-1].finish_reason == "length"
+
+
+def test_a_front_end_without_outputs_hears_of_the_state(running: Running) -> None:
+    running.one.say(add("a", max_tokens=3))
+    while (stats := running.other.hear(m.Outputs, state=True).stats).num_tokens == 0:
+        continue
+    assert stats.num_blocks == 63
 
 
 def test_a_silent_front_end_loses_its_requests(

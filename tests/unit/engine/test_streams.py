@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
-from inferd.engine.streams import Stream, Streams
+from inferd.engine.outputs import RequestOutput
+from inferd.engine.streams import MAX_UNREAD, Stream, Streams
 from inferd.errors import EngineDead, RequestError
 from inferd.params import SamplingParams
 from inferd.types import Request, SequenceOutput
@@ -31,6 +34,10 @@ def opened(streams: Streams, name: str, **params: object) -> Stream:
     return streams.open(request, None, Broken())  # type: ignore[arg-type]
 
 
+def read(stream: Stream) -> RequestOutput:
+    return asyncio.run(asyncio.wait_for(stream.unread.get(), 1))
+
+
 def test_engine_ids_differ_between_front_ends_and_requests() -> None:
     one, other = Streams("one"), Streams("other")
     found = {opened(s, name).engine_id for s in (one, other) for name in "ab"}
@@ -41,7 +48,7 @@ def test_the_caller_sees_its_own_id() -> None:
     streams = Streams("f")
     stream = opened(streams, "mine")
     assert not streams.deliver(SequenceOutput(stream.engine_id, 0, [1]))
-    assert stream.queue.get_nowait().request_id == "mine"
+    assert read(stream).request_id == "mine"
 
 
 def test_an_id_is_free_again_once_its_stream_is_closed() -> None:
@@ -59,10 +66,10 @@ def test_a_text_that_cannot_be_read_fails_its_request_alone() -> None:
     bad, good = opened(streams, "a"), opened(streams, "b")
     streams.deliver(SequenceOutput(bad.engine_id, 0, [13]))
     streams.deliver(SequenceOutput(good.engine_id, 0, [1]))
-    error = bad.queue.get_nowait()
-    assert isinstance(error, RequestError)
-    assert (error.code, "no such token" in str(error)) == ("server_error", True)
-    assert good.queue.get_nowait().outputs[0].text == "x"
+    with pytest.raises(RequestError, match="no such token") as caught:
+        read(bad)
+    assert caught.value.code == "server_error"
+    assert read(good).outputs[0].text == "x"
 
 
 def test_a_stop_string_asks_for_an_abort_once() -> None:
@@ -79,5 +86,36 @@ def test_refusals_and_the_end() -> None:
     streams.refuse(one.engine_id, RequestError("no"))
     streams.refuse("unknown", RequestError("no"))
     streams.fail(EngineDead("gone"))
-    assert str(one.queue.get_nowait()) == "no"
-    assert [str(s.queue.get_nowait()) for s in (one, other)] == ["gone", "gone"]
+    with pytest.raises(RequestError, match="no"):
+        read(one)
+    for _ in range(2):
+        with pytest.raises(EngineDead, match="gone"):
+            read(other)
+
+
+def test_what_is_not_read_becomes_one_output_in_order() -> None:
+    streams = Streams("f")
+    stream = opened(streams, "a", n=2)
+    for token in (1, 2, 3, 4, 5):
+        for index in range(2):
+            streams.deliver(SequenceOutput(stream.engine_id, index, [20 * index + token]))
+    streams.fail(EngineDead("gone"))
+    found = read(stream)
+    assert [o.token_ids for o in found.outputs] == [[1, 2, 3, 4, 5], [21, 22, 23, 24, 25]]
+    assert [o.text for o in found.outputs] == ["x" * 5] * 2
+    with pytest.raises(EngineDead):
+        read(stream)
+
+
+def test_a_caller_that_never_reads_ends_its_stream() -> None:
+    streams = Streams("f")
+    stream = opened(streams, "a")
+    told = [
+        streams.deliver(SequenceOutput(stream.engine_id, 0, [1] * 1000))
+        for _ in range(MAX_UNREAD // 1000 + 2)
+    ]
+    assert told == [False] * (len(told) - 1) + [True]
+    assert len(read(stream).outputs[0].token_ids) == 1000 * (len(told) - 1)
+    with pytest.raises(RequestError, match="unread") as caught:
+        read(stream)
+    assert caught.value.code == "slow_reader"
