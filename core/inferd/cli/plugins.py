@@ -117,7 +117,7 @@ def _info(host: Host, args: argparse.Namespace) -> int:
         raise UsageError(
             f"plugin {args.name!r} is not installed; installed: {', '.join(host.installed)}"
         )
-    model = host.option_models().get(args.name) if args.name in host.loaded else None
+    model = host.option_model(args.name) if args.name in host.loaded else None
     options = [
         {
             "kind": "option",

@@ -117,15 +117,19 @@ class Host:
 
         Raises PluginError for one that cannot be imported.
         """
-        models = {name: load_model(name, self.plugin_module(name)) for name in sorted(self.loaded)}
+        models = {name: self.option_model(name) for name in sorted(self.loaded)}
         return {name: model for name, model in models.items() if model is not None}
+
+    def option_model(self, name: str) -> type[Options] | None:
+        """Of a loaded plugin; raises PluginError when it cannot be imported."""
+        return load_model(name, self.plugin_module(name))
 
     def options_of(self, name: str) -> Options | None:
         """A loaded plugin's options, checked; None for one without a model.
 
         Raises UsageError, naming the option, for a value that its model refuses.
         """
-        model = load_model(name, self.plugin_module(name))
+        model = self.option_model(name)
         given = self._options.get(name, {})
         if model is None:
             if given:
