@@ -75,7 +75,7 @@ def chosen(*words: str, **options) -> dict:
 def test_nothing_is_imported_before_flags_are_wanted(awq):
     host = Host(Selection.parse("all"))
     assert awq not in sys.modules
-    assert set(host.option_models()) == {"awq"}
+    assert "awq" in host.option_models()
     assert awq in sys.modules
 
 
