@@ -87,7 +87,10 @@ def cli_page() -> str:
         "# Command line",
         "",
         "Options of the engine can also be set as `INFERD_<NAME>` and in the section `[engine]` of",
-        "`inferd.toml`. Exit codes: 2 usage, 3 environment, 4 does not fit, 5 unusable model.",
+        "`inferd.toml`, server options as `INFERD_SERVE__<NAME>` and in `[serve]`;",
+        "`inferd config show --origin` says where values come from.",
+        "",
+        "Exit codes: 2 usage, 3 environment, 4 does not fit, 5 unusable model.",
     ]
     for name in host.catalog.commands.names:
         entry = host.catalog.commands.entry(name)

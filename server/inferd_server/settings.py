@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 from inferd.errors import UsageError
 
 if TYPE_CHECKING:
-    import argparse
+    from inferd_server.options import ServeOptions
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Immutable; made from flags by `from_args`."""
+    """Immutable; made from the options of `inferd serve` by `of`."""
 
     model: str = "smollm2"  # as the operator named it
     served_names: tuple[str, ...] = ("smollm2",)  # the first one is what metrics are labelled with
@@ -29,19 +29,16 @@ class Settings:
     max_body_bytes: int = 64 << 20
 
     @classmethod
-    def from_args(cls, args: argparse.Namespace) -> Settings:
-        """Raises UsageError for a bad port, drain timeout or key file."""
-        if not 0 <= args.port <= 65535:
-            raise UsageError(f"--port {args.port}: give a number from 0 (any free port) to 65535")
-        if not 0 <= args.drain_timeout <= 3600:
-            raise UsageError(f"--drain-timeout {args.drain_timeout}: give 0 to 3600 seconds")
+    def of(cls, model: str, options: ServeOptions) -> Settings:
+        """Raises UsageError for a bad key file."""
+        given = [key.get_secret_value() for key in options.api_key]
         return cls(
-            model=args.model,
-            served_names=tuple(args.served_model_name or default_names(args.model)),
-            api_keys=_keys(args.api_key or [], args.api_key_file),
-            host=args.host,
-            port=args.port,
-            drain_timeout_s=args.drain_timeout,
+            model=model,
+            served_names=tuple(options.served_model_name or default_names(model)),
+            api_keys=_keys(given, options.api_key_file),
+            host=options.host,
+            port=options.port,
+            drain_timeout_s=options.drain_timeout,
         )
 
     @property

@@ -86,6 +86,7 @@ def inferd_register_commands(registry: Registry[Any]) -> None:
         "chat": "talk with a model in the terminal",
         "models": "list, pull and show models",
         "plugins": "list, explain, check and create plugins",
+        "config": "show every option and where its value comes from",
         "bench": "measure throughput, latency, serving, starts, steps and kernels",
         "doctor": "check this machine and installation",
     }

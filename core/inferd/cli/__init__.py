@@ -13,6 +13,7 @@ from inferd import __version__
 from inferd.errors import InferdError, UsageError
 
 if TYPE_CHECKING:
+    from inferd.config.sources import Sources
     from inferd.host.host import Host
 
 EXAMPLES = """\
@@ -93,7 +94,7 @@ def _dispatch(words: list[str]) -> int:
 
 def _host(words: list[str]) -> Host:
     """--plugins decides which commands there are, so it is read before the command's own flags."""
-    from inferd.config.file import chosen_words, read_file
+    from inferd.config.sources import Sources
     from inferd.host.host import Host
     from inferd.host.selection import Selection
 
@@ -104,12 +105,25 @@ def _host(words: list[str]) -> Host:
         found, _ = scout.parse_known_args(words)
     except argparse.ArgumentError as error:
         raise UsageError(str(error)) from None
-    file = read_file(found.config)
-    chosen = chosen_words(found.plugins, file.get("engine", {}))
-    host = Host(Selection.parse(chosen or "all"), file.get("plugins"))
+    sources = Sources(found)
+    words_chosen = sources.plugin_words()
+    selection = Selection.parse(words_chosen.value if words_chosen else "all")
+    host = Host(selection, sources.section("plugins"))
+    _check_sections(host, sources)
     for name, reason in host.failures.items():
         print(f"inferd: plugin {name!r} is left out, it failed: {reason}", file=sys.stderr)
     return host
+
+
+def _check_sections(host: Host, sources: Sources) -> None:
+    """Raises UsageError for one that is neither the engine's, the plugins' nor a command's."""
+    commands = host.catalog.commands
+    for name in sources.content.keys() - {"engine", "plugins"}:
+        if name not in commands or commands.load(name).options is None:
+            from inferd.config.file import stranger
+
+            known = [word for word in commands.names if commands.load(word).options]
+            raise stranger(sources.path, name, known)
 
 
 def _overview(host: Host) -> str:

@@ -7,6 +7,9 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict
 
+SEVERAL = "several"
+"""In the annotation of a list: its flag takes several values at once, else it is repeated."""
+
 
 class Options(BaseModel):
     """Options of one concern. Immutable; an unknown name is an error."""

@@ -1,10 +1,10 @@
-"""inferd.toml: `[engine]` holds options of the engine, `[plugins.NAME]` those of a plugin."""
+"""inferd.toml: `[engine]` holds options of the engine, `[COMMAND]` those of a command, as
+`[serve]`, and `[plugins.NAME]` those of a plugin."""
 
 from __future__ import annotations
 
-import os
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -13,41 +13,33 @@ from inferd.errors import UsageError
 DEFAULT_FILE = Path("inferd.toml")
 
 
-def read_file(path: Path | None) -> dict[str, dict[str, Any]]:
-    """inferd.toml in the current directory unless `path` names another file; {} without one.
+def file_of(path: Path | None) -> Path | None:
+    """`path` if it is given, else inferd.toml in the current directory if there is one."""
+    return path or (DEFAULT_FILE if DEFAULT_FILE.exists() else None)
 
-    Raises UsageError for a file that cannot be read or has another section.
+
+def read_file(path: Path | None) -> dict[str, dict[str, Any]]:
+    """Sections by name; {} without a file.
+
+    Raises UsageError for a file that cannot be read, or in which something is no section.
     """
-    path = path or (DEFAULT_FILE if DEFAULT_FILE.exists() else None)
     if path is None:
         return {}
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:  # ValueError: no TOML, or no UTF-8
         raise UsageError(f"--config {path}: {error}") from None
-    stranger = _stranger(content)
-    if stranger:
-        raise UsageError(
-            f"{path}: {stranger} is no section; known: [engine], [plugins.NAME]\n"
-            '  plugins are selected by [engine] plugins = "awq,gptq"'
-        )
+    inner = content.get("plugins", {})
+    for name, section in [*content.items(), *(inner.items() if isinstance(inner, dict) else ())]:
+        if not isinstance(section, dict):
+            raise stranger(path, f"plugins.{name}" if name in inner else name)
     return content
 
 
-def _stranger(content: Mapping[str, Any]) -> str | None:
-    """The first thing that stands where a known section should."""
-    for name, section in content.items():
-        if name not in ("engine", "plugins") or not isinstance(section, dict):
-            return name
-    inner = content.get("plugins", {})
-    return next((f"plugins.{n}" for n, value in inner.items() if not isinstance(value, dict)), None)
-
-
-def chosen_words(flags: Sequence[str] | None, engine: Mapping[str, Any]) -> str | None:
-    """The text of `--plugins` that counts: flags, else INFERD_PLUGINS, else [engine] plugins."""
-    if flags:
-        return ",".join(flags)
-    words = os.environ.get("INFERD_PLUGINS", engine.get("plugins"))
-    if words is not None and not isinstance(words, str):
-        raise UsageError(f'[engine] plugins = {words!r}: write words, as in plugins = "awq,gptq"')
-    return words
+def stranger(path: Path | None, name: str, known: Collection[str] = ()) -> UsageError:
+    """The error for a `name` that is no section."""
+    sections = ["[engine]", *(f"[{each}]" for each in known if each not in ("engine", "plugins"))]
+    return UsageError(
+        f"{path}: {name} is no section; known: {', '.join(sections)}, [plugins.NAME]\n"
+        '  plugins are selected by [engine] plugins = "awq,gptq"'
+    )

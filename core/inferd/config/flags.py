@@ -1,29 +1,30 @@
 """Command-line flags derived from the option models, so that there is one source of names.
 
-A value comes from the first of: flag, INFERD_<NAME> in the environment, [engine] in inferd.toml (or
-the file of --config), default. For the option `bits` of the plugin `awq` these are --awq.bits,
-INFERD_AWQ__BITS and [plugins.awq].
+`inferd.config.sources` says where values come from.
 """
 
 from __future__ import annotations
 
 import argparse
 import difflib
-import os
 import types
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable
 from pathlib import Path
-from typing import Any, Literal, Protocol, Union, get_args, get_origin
+from typing import Any, Literal, Protocol, TypeVar, Union, get_args, get_origin
 
+from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from inferd.config.base import Options
+from inferd.config.base import SEVERAL, Options
 from inferd.config.engine import SECTIONS, EngineConfig
-from inferd.config.file import chosen_words, read_file
 from inferd.config.plugins import checked_options
+from inferd.config.sources import Sources
 from inferd.errors import UsageError
 
+Own = TypeVar("Own", bound=Options)
+
 SKIPPED = {"model", "plugin_options"}  # positional, or given per plugin
+ENGINE = [name for kind in SECTIONS.values() for name in kind.model_fields if name not in SKIPPED]
 
 
 class Plugins(Protocol):
@@ -46,22 +47,27 @@ def add_engine_flags(parser: argparse.ArgumentParser) -> None:
         "--config", type=Path, metavar="FILE", help="TOML file; default inferd.toml"
     )
     for section, kind in SECTIONS.items():
-        group = parser.add_argument_group(f"{section} options")
-        for name, field in kind.model_fields.items():
-            if name not in SKIPPED:
-                _add_flag(group, name, field)
+        add_flags(parser, f"{section} options", kind)
     plugins: Plugins | None = getattr(parser, "plugins", None)
     models = plugins.option_models() if plugins else {}
     parser.set_defaults(selected_plugins=plugins, option_models=models)
     for plugin, model in models.items():
-        group = parser.add_argument_group(f"options of the plugin {plugin}")
-        for name, field in model.model_fields.items():
-            _add_flag(group, name, field, prefix=f"{plugin}.")
+        add_flags(parser, f"options of the plugin {plugin}", model, prefix=f"{plugin}.")
 
 
-def _add_flag(group: Any, name: str, field: FieldInfo, prefix: str = "") -> None:
+def add_flags(
+    parser: argparse.ArgumentParser, title: str, model: type[Options], prefix: str = ""
+) -> None:
+    """A group of flags, one per option of `model`."""
+    group = parser.add_argument_group(title)
+    for name, field in model.model_fields.items():
+        if prefix or name not in SKIPPED:
+            _add_flag(group, name, field, prefix)
+
+
+def _add_flag(group: Any, name: str, field: FieldInfo, prefix: str) -> None:
     flag = f"--{prefix}{name.replace('_', '-')}"
-    default = "" if field.default in (None, {}) else f" (default: {field.default})"
+    default = "" if field.default in (None, {}, []) else f" (default: {field.default})"
     shown = (field.description or "").replace("%", "%%") + default
     options: dict[str, Any] = {"dest": prefix + name, "default": None, "help": shown}
     plain = _plain_type(field.annotation)
@@ -71,6 +77,10 @@ def _add_flag(group: Any, name: str, field: FieldInfo, prefix: str = "") -> None
         group.add_argument(flag, choices=get_args(plain), **options)
     elif prefix + name == "plugins":
         group.add_argument(flag, action="append", metavar="WORDS", **options)
+    elif get_origin(plain) is list:
+        several = "+" if SEVERAL in field.metadata else 1
+        word = name.rpartition("_")[2].upper()
+        group.add_argument(flag, action="extend", nargs=several, metavar=word, **options)
     else:
         group.add_argument(flag, metavar=plain.__name__.upper(), **options)
 
@@ -84,55 +94,63 @@ def _plain_type(annotation: Any) -> Any:
 
 def engine_config(args: argparse.Namespace, model: str) -> EngineConfig:
     """Raises UsageError for a bad value, naming the option."""
-    content = read_file(getattr(args, "config", None))
-    file = content.get("engine", {})
-    _check_names(file)
-    chosen: dict[str, Any] = {"plugin_options": _plugin_options(args, content)}
-    for kind in SECTIONS.values():
-        for name in kind.model_fields.keys() - SKIPPED:
-            value = _given(args, name, file)
-            if value is not None:
-                chosen[name] = value
+    sources = Sources(args)
+    _check_names("engine", sources.section("engine"), ENGINE)
+    chosen: dict[str, Any] = {"plugin_options": _plugin_options(args, sources)}
+    for name in ENGINE:
+        found = sources.plugin_words() if name == "plugins" else sources.find("engine", name)
+        if found is not None:
+            chosen[name] = found.value
     selected: Plugins | None = getattr(args, "selected_plugins", None)
     if selected is not None:
         chosen["plugins"] = selected.resolved
     return EngineConfig.of(model, **chosen)
 
 
-def _given(args: argparse.Namespace, name: str, file: Mapping[str, Any]) -> Any:
-    value = getattr(args, name, None)
-    if name == "plugins":
-        return chosen_words(value, file)
-    if value is not None:
-        return value
-    return os.environ.get(f"INFERD_{name.upper()}", file.get(name))
+def command_options(args: argparse.Namespace, section: str, model: type[Own]) -> Own:
+    """A command's own options. Raises UsageError for a bad value, naming where it stands."""
+    sources = Sources(args)
+    _check_names(section, sources.section(section), model.model_fields)
+    found = {name: sources.find(section, name) for name in model.model_fields}
+    chosen = {name: choice for name, choice in found.items() if choice is not None}
+    values = {name: _value(model, name, choice.value) for name, choice in chosen.items()}
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        origin = chosen[str(first["loc"][0])].origin
+        raise UsageError(f"{origin}: {first['msg']}, got {first['input']!r}") from None
 
 
-def _plugin_options(args: argparse.Namespace, content: Mapping[str, Any]) -> dict[str, Any]:
+def _value(model: type[Options], name: str, value: Any) -> Any:
+    """The environment gives lists as words."""
+    many = get_origin(_plain_type(model.model_fields[name].annotation)) is list
+    return value.split() if many and isinstance(value, str) else value
+
+
+def _plugin_options(args: argparse.Namespace, sources: Sources) -> dict[str, Any]:
     """Per plugin, what was given, checked by the plugin's model and as JSON has it."""
     models: dict[str, type[Options]] = getattr(args, "option_models", {})
-    sections: dict[str, Any] = content.get("plugins", {})
+    sections: dict[str, Any] = sources.section("plugins")
     options = {name: dict(section) for name, section in sections.items() if name not in models}
     for plugin, model in models.items():
-        given = dict(sections.get(plugin, {}))
+        section = f"plugins.{plugin}"
+        given = dict(sources.section(section))
         for name in model.model_fields:
-            value = getattr(args, f"{plugin}.{name}", None)
-            env = f"INFERD_{plugin}__{name}".upper().replace("-", "_")
-            value = os.environ.get(env) if value is None else value
-            if value is not None:
-                given[name] = value
+            found = sources.find(section, name)
+            if found is not None:
+                given[name] = found.value
         checked = checked_options(plugin, model, given)
         options[plugin] = checked.model_dump(mode="json", exclude_unset=True)
     return options
 
 
-def _check_names(file: Mapping[str, Any]) -> None:
-    """Raises UsageError for an option in [engine] that does not exist."""
-    known = {name for kind in SECTIONS.values() for name in kind.model_fields} - SKIPPED
-    for name in file:
+def _check_names(section: str, given: Iterable[str], known: Collection[str]) -> None:
+    """Raises UsageError for an option in the file that does not exist."""
+    for name in given:
         if name not in known:
             near = difflib.get_close_matches(name, known, 1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise UsageError(
-                f"[engine] has no option {name!r}{hint}\n  known: {', '.join(sorted(known))}"
+                f"[{section}] has no option {name!r}{hint}\n  known: {', '.join(sorted(known))}"
             )

@@ -10,6 +10,7 @@ from asgi import client_of
 from prometheus_client.parser import text_string_to_metric_families
 
 from inferd.errors import UsageError
+from inferd_server.options import ServeOptions
 from inferd_server.settings import Settings, default_names
 
 pytestmark = pytest.mark.anyio
@@ -202,20 +203,17 @@ def test_served_names(tmp_path: Any) -> None:
 
 
 def test_key_files(tmp_path: Any, monkeypatch: Any) -> None:
-    from argparse import Namespace
-
     file = tmp_path / "keys"
     file.write_text("a\n\n b \n")
     monkeypatch.setenv("INFERD_API_KEY", "env other")
-    given = {"model": "m", "host": "0.0.0.0", "port": 1, "drain_timeout": 1.0}
-    args = Namespace(**given, served_model_name=None, api_key=["flag"], api_key_file=file)
-    settings = Settings.from_args(args)
+    options = ServeOptions(host="0.0.0.0", api_key=["flag"], api_key_file=file)
+    settings = Settings.of("m", options)
     assert set(settings.api_keys) == {"a", "b", "env", "other", "flag"}
     assert "flag" not in repr(settings)
     assert not settings.is_open
     file.write_text("\n")
     with pytest.raises(UsageError, match="holds no key"):
-        Settings.from_args(args)
+        Settings.of("m", options)
 
 
 async def test_what_evaluation_harnesses_ask_of_the_tokenizer(client: httpx.AsyncClient) -> None:

@@ -1,0 +1,26 @@
+"""Options of `inferd serve` besides the engine's: flags, INFERD_SERVE__<NAME>, or [serve]."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, SecretStr
+
+from inferd.config.base import SEVERAL, Options
+
+
+class ServeOptions(Options):
+    host: Annotated[str, Field(description="address to listen on")] = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535, description="0: any free one")] = 8000
+    api_key: Annotated[
+        list[SecretStr], Field(description="repeatable; those of INFERD_API_KEY count too")
+    ] = []
+    api_key_file: Annotated[Path | None, Field(description="one key a line")] = None
+    served_model_name: Annotated[
+        list[str], SEVERAL, Field(description="default: short name, full id")
+    ] = []
+    drain_timeout: Annotated[
+        float,
+        Field(ge=0, le=3600, description="seconds that running requests get after SIGTERM"),
+    ] = 25.0
