@@ -97,6 +97,8 @@ def _screen(known: dict[str, Any], url: str, settings: Settings, seconds: float)
 def _model(known: dict[str, Any]) -> str:
     what, ops = known.get("model", "?"), ", ".join(known.get("ops", ())) or "?"
     weights = f"{_size(known.get('weight_bytes', 0))} of weights in {known.get('dtype', '?')}"
+    for name, how in known.get("weight_formats", {}).items():
+        weights += f", {name} {how}"
     place = f"on {known.get('device', '?')}; attention {known.get('attention', '?')}, ops {ops}"
     return f"  model     {what}, {weights} {place}"
 

@@ -21,7 +21,7 @@ from inferd.contracts.quantization import (
     QuantizationMethod,
 )
 from inferd.errors import CheckpointError
-from inferd.layers.weight import check_suffix, unpack_checked
+from inferd.layers.weight import check_suffix, reordered, unpack_checked
 
 
 class DenseWeights(LinearMethod):
@@ -54,6 +54,7 @@ class DenseWeights(LinearMethod):
             )
         rows = self._spec.out_features[part]
         start = sum(self._spec.out_features[:part])
+        tensor = reordered(tensor, self._spec.order(part))
         value = unpack_checked(tensor, self._shape(suffix, part), self._spec.dtype)
         self._tensors[suffix][start : start + rows].copy_(value)
         self._missing.discard((suffix, part))

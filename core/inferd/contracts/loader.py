@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -60,6 +60,10 @@ class WeightLoader(ABC):
     @abstractmethod
     def num_bytes(self) -> int:
         """Bytes of all tensors as stored, for progress and speed."""
+
+    def names(self) -> Collection[str] | None:
+        """Of all tensors, where they are known before one is read; else None."""
+        return None
 
     @abstractmethod
     def tensors(self) -> Iterator[RawTensor]:

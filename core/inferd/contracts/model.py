@@ -6,7 +6,7 @@ Shape suffixes: T tokens, N positions that need logits, D hidden, V vocabulary.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -51,6 +51,8 @@ class BuildContext:
     attention: AttentionBackend
     quantization: QuantizationMethod
     tp: Parallel = field(default_factory=Parallel)
+    stored_names: Callable[[str], tuple[str, ...]] = lambda module: (module,)
+    """The checkpoint's names for the parts of a module, which is named as in the model."""
 
 
 class CausalLM(nn.Module, ABC):

@@ -110,9 +110,13 @@ class PrepareInputs(Protocol):
 
 
 class MakeLinear(Protocol):
-    """Pack a weight once and return the function that applies it; the weight may be released."""
+    """Pack a weight once and return the function that applies it; the weight may be released.
 
-    def __call__(self, weight_NK: Tensor, bias_N: Tensor | None) -> Linear: ...
+    The weight is what its format says: a tensor [N, K] for `dense`, else a dataclass of
+    `inferd.contracts.weight_formats`, of any number of rows, columns and groups.
+    """
+
+    def __call__(self, weight: Any, bias_N: Tensor | None, /) -> Linear: ...
 
 
 class Experts(Protocol):
@@ -150,7 +154,7 @@ class Ops:
     prepare_rope: PrepareRope
     rope_kv_write: RopeKvWrite
     prepare_inputs: PrepareInputs
-    linear: Mapping[str, MakeLinear]  # by weight format: dense, later w4_g, w8, fp8_row, ...
+    linear: Mapping[str, MakeLinear]  # by weight format: dense, w4_g, ...
     experts: Mapping[str, MakeExperts]  # by weight format, as linear
     argmax: Argmax
     draw: Draw

@@ -1,14 +1,15 @@
 """QuantizationMethod: how a checkpoint stores linear weights. Contains no kernels.
 
-A method repacks what the loader yields into a documented layout and asks for an op by the name of
-that layout (`Ops.linear["dense"]`, later "w4_g", "w8", ...).
+A method repacks what the loader yields into a documented format (`inferd.contracts.weight_formats`)
+and asks for an op by that format's name: `Ops.linear["dense"]`, "w4_g", ... Most methods describe
+how one matrix is stored and leave the rest to `inferd.layers.packed`.
 Shape suffixes: T tokens, K in features, N out features.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -32,6 +33,16 @@ class LinearSpec:
     bias: bool
     dtype: torch.dtype
     device: torch.device
+    stored_names: tuple[str, ...] = ()
+    """The parts' names in the checkpoint, by which configurations tell them apart."""
+    orders: tuple[torch.Tensor | None, ...] = ()
+    """Which of its stored rows each row of a part is, [N]; None: as they are."""
+
+    def stored_name(self, part: int) -> str:
+        return self.stored_names[part] if self.stored_names else self.name
+
+    def order(self, part: int) -> torch.Tensor | None:
+        return self.orders[part] if self.orders else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +116,10 @@ class QuantizationMethod(ABC):
     @classmethod
     def supports(cls, platform: str, config: Mapping[str, Any]) -> Verdict:  # noqa: ARG003
         return Verdict(True)
+
+    def formats(self) -> Collection[str]:
+        """The keys of Ops.linear that it may ask for; a format without an op is dequantized."""
+        return ()
 
     @abstractmethod
     def create(self, spec: LinearSpec, ops: Ops) -> LinearMethod: ...

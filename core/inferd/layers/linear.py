@@ -14,7 +14,6 @@ from inferd.contracts.model import BuildContext
 from inferd.contracts.ops import Linear
 from inferd.contracts.quantization import LinearMethod, LinearSpec
 from inferd.layers.layer import Layer
-from inferd.layers.weight import reordered
 
 
 class LinearLayer(Layer):
@@ -41,17 +40,16 @@ class LinearLayer(Layer):
             bias=bias,
             dtype=build.config.dtype,
             device=build.device,
+            stored_names=build.stored_names(name),
+            orders=tuple(order),
         )
         self._method: LinearMethod | None = build.quantization.create(spec, build.ops)
-        self._order = order
         self._linear: Linear
 
     def forward(self, x_TK: Tensor) -> Tensor:
         return self._linear(x_TK)
 
     def load_weight(self, suffix: str, part: int, tensor: RawTensor) -> None:
-        if part < len(self._order):
-            tensor = reordered(tensor, self._order[part])
         self._loading().load(suffix, part, tensor)
 
     def expected(self) -> dict[tuple[str, int], tuple[int, ...]]:

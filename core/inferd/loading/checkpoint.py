@@ -74,7 +74,14 @@ def text_config(config: Mapping[str, Any]) -> dict[str, Any]:
     inner = config.get("text_config")
     if not isinstance(inner, Mapping):
         return dict(config)
-    shared = ("architectures", "dtype", "torch_dtype", "quantization_config", "tie_word_embeddings")
+    shared = (
+        "architectures",
+        "dtype",
+        "torch_dtype",
+        "quantization_config",
+        "compression_config",
+        "tie_word_embeddings",
+    )
     return {key: config[key] for key in shared if config.get(key) is not None} | dict(inner)
 
 

@@ -106,6 +106,9 @@ class SafetensorsLoader(WeightLoader):
     def num_bytes(self) -> int:
         return sum(t.end - t.start for tensors in self._files.values() for t in tensors)
 
+    def names(self) -> list[str]:
+        return [tensor.name for stored in self._files.values() for tensor in stored]
+
     def tensors(self) -> Iterator[RawTensor]:
         for file, stored in self._files.items():
             data = open_mapped(file)

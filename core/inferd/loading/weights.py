@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import torch
@@ -36,6 +36,7 @@ def load_weights(
     targets = _Targets(model)
     done = 0
     try:
+        targets.check_names(loader.names() or ())
         for tensor in loader.tensors():
             targets.give(tensor)
             done += tensor.data.numel() * tensor.data.element_size()
@@ -89,24 +90,26 @@ class _Targets:
         self._finished: set[str] = set()
         self.num_weights = 0
         self._given: set[tuple[str, str, int]] = set()
-        self._packed = model.packed
-        self._names = NameMap(model.names)
+        self._names = NameMap(model)
         self._ignored = model.ignored
-        self._parts = {
-            part: (fused, place)
-            for fused, parts in model.packed.items()
-            for place, part in enumerate(parts)
-        }
         self._unexpected: list[str] = []
 
+    def check_names(self, names: Collection[str]) -> None:
+        """Before anything is read, where the names are known."""
+        if not names:
+            return
+        places = {name: self._names.place(name) for name in names}
+        unexpected = [name for name, place in places.items() if self._is_unexpected(name, place[0])]
+        self._refuse(self._missing({(m, s, p) for m, s, p in places.values()}), unexpected)
+
+    def _is_unexpected(self, name: str, module: str) -> bool:
+        return module not in self.modules and not name.endswith(self._ignored)
+
     def give(self, tensor: RawTensor) -> None:
-        path, _, suffix = self._names.ours(tensor.name).rpartition(".")
-        parent, _, leaf = path.rpartition(".")
-        fused, part = self._parts.get(leaf, (leaf, 0))
-        module = f"{parent}.{fused}" if parent else fused
+        module, suffix, part = self._names.place(tensor.name)
         if module in self.modules:
             self.load(module, suffix, part, tensor)
-        elif not tensor.name.endswith(self._ignored):
+        elif self._is_unexpected(tensor.name, module):
             self._unexpected.append(tensor.name)
 
     def load(self, name: str, suffix: str, part: int, tensor: RawTensor) -> None:
@@ -127,28 +130,25 @@ class _Targets:
 
     def finish(self) -> None:
         """Check that all is there; then those that take nothing, like a head that is tied."""
-        missing = self._missing()
-        if missing or self._unexpected:
-            raise CheckpointError(
-                f"the checkpoint does not fit the model:{_grouped('missing', missing)}"
-                f"{_grouped('unexpected', self._unexpected)}"
-            )
+        self._refuse(self._missing(self._given), self._unexpected)
         for name in [name for name in self.modules if name not in self._finished]:
             self._finish(name)
 
-    def _missing(self) -> list[str]:
+    def _refuse(self, missing: list[str], unexpected: list[str]) -> None:
+        if missing or unexpected:
+            raise CheckpointError(
+                f"the checkpoint does not fit the model:{_grouped('missing', missing)}"
+                f"{_grouped('unexpected', unexpected)}"
+            )
+
+    def _missing(self, given: Collection[tuple[str, str, int]]) -> list[str]:
         """By the names that a checkpoint would use."""
         return [
-            self._stored_name(name, suffix, part)
+            self._names.stored(name, suffix, part)
             for name in self._waiting
             for suffix, part in self.modules[name].expected()
-            if (name, suffix, part) not in self._given
+            if (name, suffix, part) not in given
         ]
-
-    def _stored_name(self, module: str, suffix: str, part: int) -> str:
-        parent, _, leaf = module.rpartition(".")
-        leaf = self._packed[leaf][part] if leaf in self._packed else leaf
-        return self._names.theirs(f"{parent}.{leaf}.{suffix}" if parent else f"{leaf}.{suffix}")
 
 
 def _grouped(word: str, names: list[str]) -> str:

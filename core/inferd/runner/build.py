@@ -14,6 +14,7 @@ from inferd.contracts.loader import WeightLoader
 from inferd.contracts.model import BuildContext, CausalLM, ModelConfig
 from inferd.host.host import Host
 from inferd.loading.checkpoint import open_checkpoint, resolve_model_config
+from inferd.loading.name_map import NameMap
 from inferd.loading.sources import resolve
 from inferd.loading.weights import LoadReport, draw_weights, load_weights
 from inferd.memory.kv_cache import CacheSize, Demand, KVGroups, size_cache
@@ -47,14 +48,15 @@ def build(config: EngineConfig, host: Host) -> Built:
     loader = open_checkpoint(path, catalog.loaders, config.model.load_format)
     model_config = resolve_model_config(loader, config.model, platform.preferred_dtype)
     choices = choose_all(config, host, platform, model_config)
+    family = model_class(host, model_config.architecture)
     context = BuildContext(
         config=model_config,
         device=platform.device,
         ops=choices.ops,
         attention=choices.attention,
         quantization=choices.quantization,
+        stored_names=NameMap(family).parts,
     )
-    family = model_class(host, model_config.architecture)
     model = catalog.models.make(family, context).eval()
     groups = KVGroups.of(model.kv_specs())
     model.set_groups(groups.group_of)
@@ -117,5 +119,6 @@ def summary(built: Built) -> dict[str, Any]:
         "ops": list(choices.op_providers),
         "attention": choices.attention.name,
         "quantization": choices.quantization.name,
+        "weight_formats": choices.weight_formats,
         "max_model_len_shrunk_from": cache.shrunk_from,
     }

@@ -28,6 +28,14 @@ class Choices:
     attention: AttentionBackend
     quantization: QuantizationMethod
 
+    @property
+    def weight_formats(self) -> dict[str, str]:
+        """How the formats of the quantization method are multiplied."""
+        return {
+            name: "packed" if name in self.ops.linear else "dequantized when loaded"
+            for name in sorted(self.quantization.formats())
+        }
+
     @contextmanager
     def rehearsal(self) -> Iterator[None]:
         """Of all op providers."""
@@ -52,7 +60,7 @@ def choose_all(
     )
     attention = host.catalog.attention.make(backend)
     attention.prepare(request)
-    quantization = _quantization(host, config, platform.name, model_config.hf)
+    quantization = quantization_method(host, config, platform.name, model_config.hf)
     return Choices(platform, ops, providers, attention, quantization)
 
 
@@ -97,10 +105,12 @@ def choose_ops(host: Host, request: OpRequest) -> tuple[Ops, dict[str, OpProvide
     return Ops(**merged), providers
 
 
-def _quantization(
+def quantization_method(
     host: Host, config: EngineConfig, platform: str, hf: Mapping[str, Any]
 ) -> QuantizationMethod:
     name, stored = quantization_of(config, hf)
+    if config.plugins.quantization is None:
+        _refuse_absent(host, name)
     method = host.catalog.quantization.load(name)
     verdict = method.supports(platform, stored)
     if not verdict:
@@ -108,9 +118,25 @@ def _quantization(
     return host.catalog.quantization.make(method, stored, by="from_config")
 
 
+def _refuse_absent(host: Host, name: str) -> None:
+    """Raises UnsupportedModel with what would help."""
+    if name in host.catalog.quantization:
+        return
+    reason, plugin = f"no plugin reads weights of the method {name!r}", name.replace("-", "_")
+    if plugin in host.installed:
+        raise UnsupportedModel(
+            f"{reason}: plugin {plugin!r} is installed and left out; add it: --plugins {plugin}"
+        )
+    raise UnsupportedModel(
+        f"{reason}\n  known: {', '.join(host.catalog.quantization.names)}\n"
+        f"  try: pip install inferd-quant-{name}\n"
+        f"       in a checkout: pip install -e ./plugins/quant_{plugin}"
+    )
+
+
 def quantization_of(config: EngineConfig, hf: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
     """The method's name, from the user or the checkpoint, and what the checkpoint says of it."""
-    stored: Mapping[str, Any] = hf.get("quantization_config") or {}
+    stored: Mapping[str, Any] = hf.get("quantization_config") or hf.get("compression_config") or {}
     return config.plugins.quantization or stored.get("quant_method") or "unquantized", stored
 
 

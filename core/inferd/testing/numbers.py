@@ -32,3 +32,19 @@ def check_close(what: object, found: Tensor, reference: Tensor, dtype: str) -> N
         f"{what}: off by {off:.2e} of the largest value, {TOLERANCE[dtype]:g} is allowed for "
         f"{dtype}; {where}"
     )
+
+
+ROUNDING = {"float32": 2e-6, "bfloat16": 4e-3, "float16": 5e-4}
+"""Largest ||found - reference|| / ||reference|| of one linear on packed weights.
+
+Weights, inputs and results are each rounded once at most: 2 ** -9 in bfloat16, 2 ** -12 in float16.
+"""
+
+
+def check_rounded(what: object, found: Tensor, reference: Tensor, dtype: str) -> None:
+    """Raises AssertionError with the relative error of a linear on packed weights."""
+    assert found.shape == reference.shape, f"{what}: {found.shape}, expected {reference.shape}"
+    error = (found.double().cpu() - reference.double()).norm() / reference.double().norm()
+    assert error <= ROUNDING[dtype], (
+        f"{what}: relative error {float(error):.2e}, {ROUNDING[dtype]:g} is allowed for {dtype}"
+    )

@@ -11,9 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from inferd.contracts.weight_formats import GROUPED_BITS
 from inferd.testing import reference
 from inferd.testing.input_checks import prepare_inputs
 from inferd.testing.numbers import DTYPES, check_close
+from inferd.testing.packed_checks import grouped_linear
 from inferd.testing.sampling_checks import SAMPLING_CHECKS
 
 Offer = Mapping[str, Any]  # what OpProvider.ops returns
@@ -25,6 +27,8 @@ EPS = 0.1  # large, so that one that is left out shows
 
 def offered(op: str, ops: Offer) -> bool:
     """Whether there is something to check."""
+    if op == "grouped_linear":
+        return any(f"w{bits}_g" in ops.get("linear", ()) for bits in GROUPED_BITS)
     if op in ("linear", "act_and_mul", "experts"):
         return bool(set(ops.get(op, ())) & {"dense", "silu", "gelu", "gelu_tanh"})
     return ("rope_kv_write" if op.startswith("rope") else op) in ops
@@ -180,6 +184,7 @@ CHECKS: dict[str, Check] = {
     "act_and_mul": act_and_mul,
     "embedding": embedding,
     "linear": linear,
+    "grouped_linear": grouped_linear,
     "experts": experts,
     "rope": rope,
     "rope_with_qk_norm": rope_with_qk_norm,

@@ -26,7 +26,7 @@ class OpsContract(OneThread, PluginContract):
             cannot = {"float16"}       # supports() must say no to these dtypes
 
     `platform` is the one to ask about ("cpu" unless said), `device` where tensors are made.
-    Linear formats other than dense are checked by the quantization method that asks for them.
+    Linears are checked for `dense` and every format of `inferd.contracts.weight_formats`.
     """
 
     provider: ClassVar[str]

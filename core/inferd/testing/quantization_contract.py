@@ -18,12 +18,12 @@ from inferd.errors import CheckpointError
 from inferd.testing import reference
 from inferd.testing.cannot import check_words, judge, require
 from inferd.testing.drive import installed_ops
-from inferd.testing.numbers import DTYPES, check_close
+from inferd.testing.numbers import DTYPES, check_rounded
 from inferd.testing.one_thread import OneThread
 from inferd.testing.plugin_contract import PluginContract, implementation, registry
 
 PARTS = {"single": (64,), "fused": (96, 32, 32)}  # out features; q, k, v differ under GQA
-IN_FEATURES = 128
+IN_FEATURES = 256
 
 
 class QuantizationContract(OneThread, PluginContract):
@@ -55,7 +55,8 @@ class QuantizationContract(OneThread, PluginContract):
     ) -> tuple[dict[str, Tensor], Tensor]:
         """What a checkpoint holds for a weight, by suffix, and the float values that stand there.
 
-        Overridden by methods that pack: for example qweight, scales, and the dequantized matrix.
+        Overridden by methods that pack: for example qweight, scales, and the dequantized matrix in
+        float64, written from the format's specification and not with the method's own code.
         """
         assert not config, "a method with a quantization_config says how it stores: override store"
         return {"weight": weight_NK}, weight_NK
@@ -76,18 +77,22 @@ class QuantizationContract(OneThread, PluginContract):
             layer = Layer(self, config, dtype, PARTS[parts], bias)
             judge(", ".join(sorted(words)), words, self.cannot, layer.check_numbers)
 
+    def test_rows_come_in_the_order_that_the_layer_wants(self) -> None:
+        """As of heads that are rotated in part."""
+        self._supported(ordered=True).check_numbers()
+
     def test_asks_for_every_tensor(self) -> None:
         self._supported().check_accounting()
 
     def test_refuses_tensors_that_do_not_fit(self) -> None:
         self._supported().check_refusals()
 
-    def _supported(self) -> Layer:
+    def _supported(self, *, ordered: bool = False) -> Layer:
         """A layer of the first kind that `cannot` leaves."""
         config = next(name for name in self.configs if name not in self.cannot)
         dtype = next(name for name in DTYPES if name not in self.cannot)
         parts = PARTS["single" if "fused" in self.cannot else "fused"]
-        return Layer(self, config, dtype, parts, "bias" not in self.cannot)
+        return Layer(self, config, dtype, parts, "bias" not in self.cannot, ordered=ordered)
 
 
 class Layer:
@@ -100,19 +105,26 @@ class Layer:
         dtype: str,
         parts: tuple[int, ...],
         bias: bool,
+        *,
+        ordered: bool = False,
     ) -> None:
         self._registry = registry(contract.plugin, "quantization")
         self._kind, self._config = contract.implementation(), contract.configs[config]
         self._platform, self._dtype = contract.platform, dtype
+        names = tuple(f"layer.part_{part}" for part in range(len(parts)))
+        orders = tuple(torch.arange(rows).roll(5) if ordered else None for rows in parts)
         device = torch.device(contract.device)
-        self._spec = LinearSpec("layer.proj", IN_FEATURES, parts, bias, DTYPES[dtype], device)
+        self._spec = LinearSpec(
+            "layer.proj", IN_FEATURES, parts, bias, DTYPES[dtype], device, names, orders
+        )
         self._stored: dict[tuple[str, int], RawTensor] = {}
         dense, biases = [], []
         for part, rows in enumerate(parts):
             tensors, values_NK = contract.store(self._draw(part, rows, IN_FEATURES), self._config)
-            dense.append(values_NK)
+            order = slice(None) if orders[part] is None else orders[part]
+            dense.append(values_NK[order])
             if bias:
-                biases.append(tensors.setdefault("bias", self._draw(50 + part, rows)))
+                biases.append(tensors.setdefault("bias", self._draw(50 + part, rows))[order])
             self._stored |= {(name, part): _raw(name, part, t) for name, t in tensors.items()}
         self._weight_NK, self._bias_N = torch.cat(dense), torch.cat(biases) if bias else None
 
@@ -124,7 +136,7 @@ class Layer:
             for tokens in (1, 5, 64):
                 x_TK = self._draw(99, tokens, IN_FEATURES).to(self._spec.device)
                 expected_TN = reference.linear(x_TK.cpu(), self._weight_NK, self._bias_N)
-                check_close(f"{tokens} tokens", linear(x_TK), expected_TN, self._dtype)
+                check_rounded(f"{tokens} tokens", linear(x_TK), expected_TN, self._dtype)
 
     def check_accounting(self) -> None:
         """`expected` is what the checkpoint holds, and `missing` shrinks to nothing."""

@@ -67,12 +67,25 @@ def test_modules_are_repacked_as_soon_as_they_are_complete(
     assert order[first - 1].startswith("read model.layers.0.self_attn.")
 
 
+def test_names_are_checked_before_anything_is_read(tmp_path: Path, config: dict[str, Any]) -> None:
+    model = make_model(config)
+    change(tmp_path, **{"model.layers.1.mlp.up_proj.weight": None, "model.stray": torch.ones(2)})
+    loader = _Announced(SafetensorsLoader(tmp_path), read := [])
+    with pytest.raises(CheckpointError, match=r"missing: model\.layers.*up_proj") as caught:
+        load_weights(model, loader)
+    assert "unexpected: model.stray" in str(caught.value)
+    assert not read
+
+
 class _Announced:
     """A loader that writes down what it yields."""
 
     def __init__(self, loader: SafetensorsLoader, order: list[str]) -> None:
         self.path, self.name, self.num_bytes = loader.path, loader.name, loader.num_bytes
         self._loader, self._order = loader, order
+
+    def names(self) -> list[str]:
+        return self._loader.names()
 
     def tensors(self) -> Iterator[Any]:
         for tensor in self._loader.tensors():

@@ -150,6 +150,7 @@ def make_runner(
         platform=platform,
         attention=backend,
         quantization=SimpleNamespace(name="none"),
+        weight_formats={},
         op_providers={},
         ops=reference_ops(torch.float32),
     )

@@ -7,10 +7,35 @@ from typing import Any
 import pytest
 import torch
 
+from inferd.config.engine import EngineConfig
 from inferd.contracts.model import CausalLM, ModelConfig
 from inferd.errors import UnsupportedModel
+from inferd.host.host import Host
+from inferd.host.selection import Selection
+from inferd.runner.choices import quantization_method
 
 HEADS = {"num_attention_heads": 8, "hidden_size": 512}
+
+
+@pytest.mark.parametrize(
+    ("method", "line"),
+    [
+        ("nothing", "known: .*unquantized\n.*pip install inferd-quant-nothing\n"),
+        ("odd-one", r"pip install -e \./plugins/quant_odd_one"),
+    ],
+)
+def test_a_method_that_no_plugin_has_names_what_to_install(method: str, line: str) -> None:
+    hf = {"quantization_config": {"quant_method": method}}
+    with pytest.raises(UnsupportedModel, match=line):
+        quantization_method(Host(), EngineConfig.of("m"), "cpu", hf)
+
+
+def test_a_method_whose_plugin_is_left_out_says_so() -> None:
+    host = Host(Selection.parse("none"))
+    host.installed["odd"] = host.installed["builtin"]
+    hf = {"compression_config": {"quant_method": "odd"}}
+    with pytest.raises(UnsupportedModel, match="'odd' is installed and left out; add it"):
+        quantization_method(host, EngineConfig.of("m"), "cpu", hf)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shlex
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -49,6 +50,13 @@ def test_what_fits_on_a_terminal() -> None:
     assert "270 MiB of weights in bfloat16 on cpu" in text
     assert "3.0 GiB = 65,536 tokens: 8 requests of 8,192 tokens at once or 64 of 1,024" in text
     assert "in 2.3 s" in text
+
+
+def test_what_becomes_of_packed_weights() -> None:
+    known = INFO.summary | {"weight_formats": {"w4_g": "packed", "w3_g": "dequantized when loaded"}}
+    out = Terminal()
+    Banner(Settings(), out).ready("http://x", replace(INFO, summary=known), EngineConfig.of("m"), 1)
+    assert "in bfloat16, w4_g packed, w3_g dequantized when loaded on cpu" in out.getvalue()
 
 
 @pytest.mark.parametrize("name", ["smollm2", 'it\'s [bold] "odd"'])

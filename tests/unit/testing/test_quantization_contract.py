@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -11,7 +12,7 @@ from planted import fails, failures
 from inferd.builtin.unquantized import DenseWeights, Unquantized
 from inferd.contracts.quantization import LinearMethod
 from inferd.errors import UnsupportedModel
-from inferd.layers.weight import unpack_checked
+from inferd.layers.weight import reordered, unpack_checked
 from inferd.testing import QuantizationContract
 from inferd.testing.numbers import DTYPES
 from inferd.testing.quantization_contract import PARTS
@@ -45,6 +46,13 @@ class AnyShape(DenseWeights):
         rows = self._shape(suffix, part)[0]
         tensor.shape, tensor.data = self._shape(suffix, part), tensor.data[:rows]
         super().load(suffix, part, tensor)
+
+
+class LeavesTheOrder(DenseWeights):
+    """Takes the rows as they are stored."""
+
+    def __init__(self, spec, ops):
+        super().__init__(replace(spec, orders=()), ops)
 
 
 class ForgetsParts(DenseWeights):
@@ -88,6 +96,11 @@ def test_wrong_numbers_fail(weights):
     assert fails(lambda layer: contract.test_agrees_with_the_reference(*layer), LAYERS)
 
 
+def test_rows_that_stay_as_they_are_stored_fail():
+    with pytest.raises(AssertionError, match="relative error"):
+        Planted(method(LeavesTheOrder)).test_rows_come_in_the_order_that_the_layer_wants()
+
+
 def test_wrong_accounting_fails():
     with pytest.raises(AssertionError, match=r"missing\(\) is \[\]"):
         Planted(method(ForgetsParts)).test_asks_for_every_tensor()
@@ -123,6 +136,7 @@ class Int8Weights(LinearMethod):
 
     def load(self, suffix, part, tensor):
         shape = self.expected().get((suffix, part))
+        tensor = reordered(tensor, self._spec.order(part))
         self._found[suffix, part] = unpack_checked(tensor, shape or (), torch.float32)
 
     def missing(self):

@@ -1,0 +1,148 @@
+"""PackedLinear: a LinearMethod from a description of how one matrix is stored.
+
+Parts of a layer may be stored differently: those that can be one weight become one, others are
+multiplied on their own and their results put side by side.
+Shape suffixes: T tokens, K in features, N out features.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from inferd.contracts.loader import RawTensor
+from inferd.contracts.ops import Linear, Ops
+from inferd.contracts.quantization import LinearMethod, LinearSpec
+from inferd.contracts.weight_formats import DENSE, Weight
+from inferd.errors import CheckpointError
+from inferd.layers.weight import check_suffix
+
+FLOATS = ("float16", "bfloat16", "float32")
+
+
+class Stored(NamedTuple):
+    """One tensor of a checkpoint as it must be."""
+
+    shape: tuple[int, ...]
+    storage: tuple[str, ...] = FLOATS  # any of these
+
+
+class MatrixFormat(ABC):
+    """How a checkpoint stores one matrix [N, K]."""
+
+    @abstractmethod
+    def tensors(self, name: str, rows: int, columns: int) -> dict[str, Stored]:
+        """By suffix; raises UnsupportedModel, naming the matrix, for a shape it cannot have."""
+
+    @abstractmethod
+    def weight(self, name: str, stored: Mapping[str, Tensor]) -> Weight | Tensor:
+        """From all of `tensors`; raises CheckpointError for values that contradict each other."""
+
+
+class DenseFormat(MatrixFormat):
+    """What a method leaves as it is."""
+
+    def tensors(self, name: str, rows: int, columns: int) -> dict[str, Stored]:  # noqa: ARG002
+        return {"weight": Stored((rows, columns))}
+
+    def weight(self, name: str, stored: Mapping[str, Tensor]) -> Tensor:  # noqa: ARG002
+        return stored["weight"]
+
+
+class PackedLinear(LinearMethod):
+    """`formats` has one for each part."""
+
+    def __init__(self, spec: LinearSpec, ops: Ops, formats: Sequence[MatrixFormat]) -> None:
+        self._spec, self._ops, self._formats = spec, ops, formats
+        self._loaded: dict[tuple[str, int], Tensor] = {}
+        self._takes = [
+            form.tensors(spec.stored_name(part), rows, spec.in_features)
+            | ({"bias": Stored((rows,))} if spec.bias else {})
+            for part, (rows, form) in enumerate(zip(spec.out_features, formats, strict=True))
+        ]
+
+    def expected(self) -> dict[tuple[str, int], tuple[int, ...]]:
+        return {
+            (suffix, part): stored.shape
+            for part, takes in enumerate(self._takes)
+            for suffix, stored in takes.items()
+        }
+
+    def load(self, suffix: str, part: int, tensor: RawTensor) -> None:
+        takes = self._takes[part]
+        check_suffix(suffix, tensor, tuple(takes))
+        wanted, found = takes[suffix], (tuple(tensor.shape), tensor.storage)
+        if found[0] != wanted.shape or found[1] not in wanted.storage:
+            raise CheckpointError(
+                f"{tensor.name}: expected {' or '.join(wanted.storage)} {list(wanted.shape)}, "
+                f"found {found[1]} {list(found[0])}"
+            )
+        self._loaded[suffix, part] = tensor.data.to(self._spec.device)
+
+    def missing(self) -> list[str]:
+        left = self.expected().keys() - self._loaded.keys()
+        return [f"{suffix} of part {part}" for suffix, part in sorted(left)]
+
+    def finish(self) -> Linear:
+        parts = range(len(self._formats))
+        weights, bias_N = [self._weight(part) for part in parts], self._bias(parts)
+        self._loaded.clear()
+        linears, start = [], 0
+        for weight in _joined(weights):
+            rows = weight.shape[0]
+            bias = None if bias_N is None else bias_N[start : start + rows].contiguous()
+            kind = DENSE if isinstance(weight, Tensor) else weight.format
+            linears.append(self._ops.linear[kind](weight, bias))
+            start += rows
+        return linears[0] if len(linears) == 1 else _side_by_side(linears)
+
+    def _weight(self, part: int) -> Weight | Tensor:
+        """Dense where the format has no op."""
+        stored = {suffix: self._loaded[suffix, part] for suffix in self._takes[part]}
+        weight = self._formats[part].weight(self._spec.stored_name(part), stored)
+        order_N = self._spec.order(part)
+        if order_N is not None:
+            order_N = order_N.to(self._spec.device)
+            weight = weight[order_N] if isinstance(weight, Tensor) else weight.rows(order_N)
+        if isinstance(weight, Tensor):
+            return weight.to(self._spec.dtype)
+        return weight if weight.format in self._ops.linear else weight.dequantize(self._spec.dtype)
+
+    def _bias(self, parts: range) -> Tensor | None:
+        if not self._spec.bias:
+            return None
+        ordered = [
+            bias if (order := self._spec.order(part)) is None else bias[order.to(bias.device)]
+            for part, bias in ((part, self._loaded["bias", part]) for part in parts)
+        ]
+        return torch.cat(ordered).to(self._spec.dtype)
+
+
+def _joined(weights: Sequence[Any]) -> list[Any]:
+    """Neighbours that can be one weight, as one."""
+    runs: list[list[Any]] = []
+    for weight in weights:
+        if runs and _join(runs[-1][0], weight):
+            runs[-1].append(weight)
+        else:
+            runs.append([weight])
+    return [
+        torch.cat(run) if isinstance(run[0], Tensor) else run[0].joined(run[1:]) for run in runs
+    ]
+
+
+def _join(first: Any, other: Any) -> bool:
+    if isinstance(first, Tensor):
+        return isinstance(other, Tensor)
+    return bool(first.joins(other))
+
+
+def _side_by_side(linears: Sequence[Linear]) -> Linear:
+    def linear(x_TK: Tensor) -> Tensor:
+        return torch.cat([each(x_TK) for each in linears], dim=-1)
+
+    return linear

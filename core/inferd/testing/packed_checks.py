@@ -1,0 +1,84 @@
+"""Checks of linears by weight format, against the format's own `dequantize` in float64.
+
+Shape suffixes as in inferd.contracts.weight_formats; T tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from inferd.contracts.weight_formats import GROUPED_BITS, GroupedWeight, pack_bits
+from inferd.testing import reference
+from inferd.testing.numbers import DTYPES, check_rounded
+
+TOKENS = (1, 2, 7, 16, 40)
+SHAPES = ((1, 32, 32), (24, 96, 32), (130, 256, 128), (67, 192, 192), (48, 160, 80))  # N, K, group
+
+
+def draw_grouped(
+    seed: int,
+    bits: int,
+    shape: tuple[int, int, int],
+    *,
+    zeros: bool = True,
+    order: bool = False,
+    dtype: torch.dtype = torch.float16,
+) -> GroupedWeight:
+    """A random weight [N, K] in groups of the last of `shape`."""
+    rows, columns, size = shape
+    generator = torch.Generator().manual_seed(seed)
+    codes_NK, zeros_NG = (
+        torch.randint(2**bits, (rows, width), generator=generator, dtype=torch.uint8)
+        for width in (columns, columns // size)
+    )
+    scales_NG = torch.rand(rows, columns // size, generator=generator) + 0.5
+    return GroupedWeight(
+        bits,
+        pack_bits(codes_NK, bits),
+        (scales_NG / 2**bits / columns**0.5).to(dtype),
+        zeros_NG if zeros else None,
+        torch.randperm(columns, generator=generator) if order else None,
+    )
+
+
+def to_device(weight: GroupedWeight, device: torch.device) -> GroupedWeight:
+    """On a device, in memory of its own."""
+    return GroupedWeight(
+        weight.bits,
+        weight.packed_NB.clone().to(device),
+        weight.scales_NG.clone().to(device),
+        None if weight.zeros_NG is None else weight.zeros_NG.clone().to(device),
+        None if weight.order_K is None else weight.order_K.to(device),
+    )
+
+
+def grouped_linear(ops: Mapping[str, Any], dtype: str, device: torch.device) -> None:
+    """Zero points or none, act-order or none, each with and without a bias."""
+    for what, weight in _weights(ops.get("linear", {})):
+        dense_NK, rows = weight.dequantize(torch.float64), weight.shape[0]
+        for bias_N in (None, _draw(1, dtype, rows)):
+            placed = None if bias_N is None else bias_N.clone().to(device)
+            apply = ops["linear"][weight.format](to_device(weight, device), placed)
+            for tokens in TOKENS:
+                x_TK = _draw(tokens, dtype, tokens, weight.shape[1])
+                expected_TN = reference.linear(x_TK, dense_NK, bias_N)
+                case = f"{what}, {tokens} tokens, bias {bias_N is not None}"
+                check_rounded(case, apply(x_TK.to(device)), expected_TN, dtype)
+
+
+def _weights(offered: Mapping[str, Any]) -> Iterator[tuple[str, GroupedWeight]]:
+    for bits in GROUPED_BITS:
+        if f"w{bits}_g" not in offered:
+            continue
+        for place, shape in enumerate(SHAPES):
+            zeros, order = bool(place % 2), place == 2
+            what = f"w{bits}_g [N, K, group] = {list(shape)}, zeros {zeros}, act-order {order}"
+            yield what, draw_grouped(place, bits, shape, zeros=zeros, order=order)
+
+
+def _draw(seed: int, dtype: str, *shape: int) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(DTYPES[dtype])
