@@ -6,7 +6,7 @@ PYTEST := HF_HUB_OFFLINE=1 OMP_NUM_THREADS=2 GOMP_SPINCOUNT=10000 $(BIN)/python 
 FAMILIES := $(patsubst %/pyproject.toml,-e ./%,$(wildcard plugins/models_*/pyproject.toml))
 INTERPRET := TRITON_INTERPRET=1 $(PYTEST) tests/interpreter plugins/attention_triton plugins/ops_triton
 
-.PHONY: help install fixtures serve test test-all interpret aot-all gpu-test soak lint type docs bench parity
+.PHONY: help install fixtures browser serve test test-all interpret aot-all gpu-test soak lint type docs bench parity
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -24,14 +24,17 @@ $(VENV)/.installed: pyproject.toml plugins/cpu_numba/pyproject.toml constraints.
 fixtures: install ## the model that tests and examples use (98 MB, once)
 	$(BIN)/inferd models pull smollm2
 
+browser: install ## a headless Chromium for tests of the pages, where none is installed
+	command -v chromium || command -v google-chrome || $(BIN)/playwright install --only-shell chromium
+
 serve: fixtures ## SmolLM2 on http://127.0.0.1:8000
 	$(BIN)/inferd serve smollm2
 
-test: fixtures ## every test that fits in some minutes
+test: fixtures browser ## every test that fits in some minutes
 	$(PYTEST) -m "not slow and not soak and not gpu" $(TESTARGS)
 	$(INTERPRET) $(TESTARGS)
 
-test-all: fixtures ## the slow ones too
+test-all: fixtures browser ## the slow ones too
 	$(PYTEST) -m "not soak and not gpu" $(TESTARGS)
 	$(INTERPRET) $(TESTARGS)
 

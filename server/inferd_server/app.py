@@ -21,6 +21,7 @@ from inferd_server.routes import (
     embeddings,
     messages,
     models,
+    pages,
     render,
     responses,
     state,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from inferd.engine.async_engine import AsyncEngine
     from inferd_server.settings import Settings
 
-ROUTES = (chat, completions, responses, messages, embeddings, models, tokens, render, state)
+ROUTES = (chat, completions, responses, messages, embeddings, models, tokens, render, state, pages)
 
 
 def create_app(

@@ -1,4 +1,4 @@
-"""Authentication of every route but the probes; nothing is decided by path prefix."""
+"""Authentication of every route but the probes and the pages; no prefix of a path decides."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from collections.abc import Iterable
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from inferd_server import pages
 from inferd_server.errors import Problem
 
-OPEN_PATHS = frozenset({"/health", "/ready"})
+OPEN_PATHS = frozenset({"/health", "/ready", *pages.PATHS})
 REFUSAL = Problem(
     401,
     "missing or wrong API key; send it as `Authorization: Bearer KEY`, `x-api-key` or `api-key`",

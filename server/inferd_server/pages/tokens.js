@@ -1,0 +1,65 @@
+// Tokens of an answer, shaded by their probability; the tip lists what else was likely.
+
+import { $, element } from "/pages/dom.js";
+
+const tip = $("tip");
+const shown = (token) => JSON.stringify(token).slice(1, -1); // spaces and line ends become visible
+const percent = (logprob) => `${(100 * Math.exp(logprob)).toFixed(1)} %`;
+
+/**
+ * Spans for a piece of text and the tokens that it came from: one each where they spell it, else
+ * one for all (a character may take several tokens).
+ */
+export function spans(text, tokens) {
+  if (tokens.map((each) => each.token).join("") !== text) return [span(text, tokens)];
+  return tokens.map((each) => span(each.token, [each]));
+}
+
+function span(text, tokens) {
+  const made = element("span", { className: "token", textContent: text });
+  made.style.setProperty("--p", Math.exp(tokens.reduce((sum, each) => sum + each.logprob, 0)));
+  made.tokens = tokens;
+  return made;
+}
+
+function table(token) {
+  const rows = token.top_logprobs.some((each) => each.token === token.token)
+    ? token.top_logprobs : [...token.top_logprobs, token];
+  return element("table", {}, ...rows.map((each) =>
+    element("tr", { className: each.token === token.token ? "chosen" : "" },
+      element("td", { textContent: shown(each.token) }),
+      element("td", { textContent: percent(each.logprob) }))));
+}
+
+function show(target) {
+  hide();
+  target.classList.add("active");
+  tip.replaceChildren(...target.tokens.map(table));
+  tip.hidden = false;
+  const box = target.getBoundingClientRect();
+  const below = box.bottom + 6 + tip.offsetHeight < innerHeight;
+  tip.style.left = `${Math.max(4, Math.min(box.left, innerWidth - tip.offsetWidth - 4))}px`;
+  tip.style.top = `${below ? box.bottom + 6 : Math.max(4, box.top - tip.offsetHeight - 6)}px`;
+}
+
+function hide() {
+  tip.hidden = true;
+  document.querySelector(".token.active")?.classList.remove("active");
+}
+
+/** The arrow keys go from token to token, the mouse to any. */
+export function explore(text) {
+  text.tabIndex = 0;
+  text.setAttribute("aria-describedby", "tip");
+  text.onmouseover = (event) => event.target.tokens ? show(event.target) : hide();
+  text.onmouseleave = hide;
+  text.onblur = hide;
+  text.onkeydown = (event) => {
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (!step) return;
+    const all = [...text.querySelectorAll(".token")];
+    const next = all[all.findIndex((each) => each.classList.contains("active")) + step];
+    if (next) show(next);
+    event.preventDefault();
+  };
+}
