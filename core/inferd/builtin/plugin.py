@@ -88,6 +88,7 @@ def inferd_register_commands(registry: Registry[Any]) -> None:
         "plugins": "list, explain, check and create plugins",
         "config": "show every option and where its value comes from",
         "bench": "measure throughput, latency, serving, starts, steps and kernels",
+        "plan": "say what fits, before anything is loaded",
         "doctor": "check this machine and installation",
     }
     for word, summary in summaries.items():

@@ -49,11 +49,20 @@ def resolve_model_config(
     options: ModelOptions,
     preferred_dtype: Callable[[torch.dtype], torch.dtype],
 ) -> ModelConfig:
+    """`model_config` of an open checkpoint; raises the same."""
+    return model_config(loader.config, options, preferred_dtype)
+
+
+def model_config(
+    config: Mapping[str, Any],
+    options: ModelOptions,
+    preferred_dtype: Callable[[torch.dtype], torch.dtype],
+) -> ModelConfig:
     """`preferred_dtype` turns the checkpoint's dtype into the one the platform runs it in.
 
     Raises UnsupportedModel for an unusable config, UsageError for a context that is too long.
     """
-    hf = text_config(loader.config)
+    hf = text_config(config)
     architectures = hf.get("architectures")
     if not isinstance(architectures, list) or not architectures:
         raise UnsupportedModel("config.json names no architecture (key 'architectures')")

