@@ -39,11 +39,11 @@ class Compiled:
 
         self.request, self._item, self._shares = request, 8 * ITEM_FIELDS, deal.SHARES
         self._heads = request.num_kv_heads
-        per_head, bits = request.num_heads // self._heads, runtime.BITS[request.dtype]
-        self._queries = max(1, ROWS // per_head)
+        bits = runtime.BITS[request.dtype]
+        pairs = bits == 16 and runtime.multiplies_pairs()
+        self._queries = max(1, ROWS * self._heads // request.num_heads)
         self._decodes, self._blocks = (
-            Shape.of(bits, self._heads, per_head, request.head_dim, request.block_size, queries)
-            for queries in (1, self._queries)
+            Shape.of(request, bits, queries, pairs) for queries in (1, self._queries)
         )
         self._compiler = compiler = runtime.Compiler()
         self._decode = self._prefill = compiler.call(

@@ -32,6 +32,14 @@ def supports(platform: str, dtype: torch.dtype) -> Verdict:
 
 
 @cache
+def multiplies_pairs() -> bool:
+    """Whether this CPU has products of bfloat16 in pairs."""
+    from llvmlite.binding import get_host_cpu_features
+
+    return bool(get_host_cpu_features().get("avx512bf16"))
+
+
+@cache
 def _launcher() -> int | None:
     """Address of the call with which torch's own operators spread over its threads."""
     found = getattr(ctypes.CDLL(None), "GOMP_parallel", None)

@@ -18,7 +18,7 @@ from inferd_cpu_numba.kernels import tile
 from inferd_cpu_numba.kernels.chunk import HIDDEN, hide, score_page, soften, sum_values
 from inferd_cpu_numba.kernels.items import END, ITEM_FIELDS, PART, QUERIES, ROW, START, TOKEN
 from inferd_cpu_numba.kernels.memory import get_f64, get_i32, get_i64, set_f32
-from inferd_cpu_numba.kernels.numbers import element
+from inferd_cpu_numba.kernels.numbers import element, set_element
 from inferd_cpu_numba.kernels.parallel import FIRST, ITEM, THREAD, Body, take
 from inferd_cpu_numba.kernels.shape import CHUNK, Shape
 from inferd_cpu_numba.kernels.vectors import LANES
@@ -31,9 +31,9 @@ ATTEND = "5qd7q"
 
 
 @njit(inline="always")
-def load_queries(queries, item, head, scale, a, shape):
-    """Scaled, as [E, M], zero where the item has fewer queries than the tile has room for."""
-    bits, _, per_head, size, _, rows, _ = shape
+def load_queries(queries, item, head, a, shape):
+    """As [E, M], or [E / 2, M, 2] in bfloat16; zero where the item has fewer than the tile."""
+    bits, _, per_head, size, _, rows, _, pairs = shape
     stride = get_i64(a, Q_STRIDE)
     start = get_i64(item, TOKEN) * stride + head * per_head * size
     for row in range(rows):
@@ -42,15 +42,19 @@ def load_queries(queries, item, head, scale, a, shape):
         for e in range(size):
             value = np.float32(0.0)
             if query < get_i64(item, QUERIES):
-                value = element(get_i64(a, Q), at + e, bits) * scale
-            set_f32(queries, e * rows + row, value)
+                value = element(get_i64(a, Q), at + e, bits)
+            if pairs:
+                set_element(queries, (e // 2 * rows + row) * 2 + e % 2, value, bits)
+            else:
+                set_f32(queries, e * rows + row, value)
 
 
 @njit(inline="always")
 def attend_chunk(begin, item, head, scratch, a, shape):
     """The keys of an item from `begin` on, up to a chunk of them."""
-    bits, heads, _, size, block, _, _ = shape
+    bits, heads, _, size, block, _, _, _ = shape
     queries, scores, largest, weights, factors, sums = scratch
+    scale = np.float32(get_f64(a, SCALE))
     table = get_i64(a, TABLES) + get_i64(item, ROW) * get_i64(a, WIDTH) * 4
     end = min(begin + CHUNK, get_i64(item, END))
     first, pages = begin // block, (end + block - 1) // block
@@ -59,7 +63,7 @@ def attend_chunk(begin, item, head, scratch, a, shape):
         at = (get_i32(table, p) * heads + head) * page
         later = (get_i32(table, min(p + AHEAD, last)) * heads + head) * page
         keys, where = get_i64(a, K), scores + (p - first) * block * 4
-        score_page(where, queries, keys + at, keys + later, get_i64(a, V) + at, shape)
+        score_page(where, queries, scale, keys + at, keys + later, get_i64(a, V) + at, shape)
     hide(scores, item, begin, pages * block, get_i64(a, WINDOW), shape)
     soften(scores, pages * block - begin, largest, weights, factors, shape)
     sum_values(sums, scores, factors, get_i64(a, V), table, head, begin, end, shape)
@@ -68,7 +72,7 @@ def attend_chunk(begin, item, head, scratch, a, shape):
 @njit(inline="always")
 def write(item, head, sums, weights, a, shape):
     """Divided by their weights, to the item's tokens."""
-    bits, heads, per_head, size, _, _, _ = shape
+    bits, heads, per_head, size, _, _, _, _ = shape
     tile.store_vector(tile.inverse(tile.load_vector(weights)), weights)
     for query in range(get_i64(item, QUERIES)):
         token = get_i64(item, TOKEN) + query
@@ -83,7 +87,7 @@ def write(item, head, sums, weights, a, shape):
 @njit(inline="always")
 def leave(part, sums, largest, weights, shape):
     """Undivided, for merge.py."""
-    _, _, _, size, _, rows, _ = shape
+    _, _, _, size, _, rows, _, _ = shape
     tile.store_vector(tile.load_vector(largest), part)
     tile.store_vector(tile.load_vector(weights), part + LANES * 4)
     for at in range(0, rows * size, LANES):
@@ -92,10 +96,10 @@ def leave(part, sums, largest, weights, shape):
 
 @njit(inline="always")
 def attend_item(number, scratch, a, shape):
-    _, heads, _, size, _, rows, _ = shape
+    _, heads, _, size, _, rows, _, _ = shape
     queries, _, largest, weights, _, sums = scratch
     head, item = number % heads, get_i64(a, ITEMS) + number // heads * ITEM_FIELDS * 8
-    load_queries(queries, item, head, np.float32(get_f64(a, SCALE)), a, shape)
+    load_queries(queries, item, head, a, shape)
     tile.store_vector(tile.filled(HIDDEN), largest)
     tile.store_vector(tile.zeros(1, 1), weights)
     for at in range(0, rows * size, LANES):
@@ -112,11 +116,11 @@ def attend_item(number, scratch, a, shape):
 
 def make_attend(shape: Shape) -> Body:
     """The body for a Shape. Items are counted times KV heads."""
-    bits, heads, per_head, size, block, rows, width = shape
+    bits, heads, per_head, size, block, rows, width, pairs = shape
     floats = shape.scratch_floats
 
     def attend(a):
-        constants = (bits, heads, per_head, size, block, rows, width)
+        constants = (bits, heads, per_head, size, block, rows, width, pairs)
         queries = get_i64(a, SCRATCH) + take(a + THREAD) * floats * 4
         scores = queries + rows * size * 4
         largest = scores + rows * CHUNK * 4

@@ -14,8 +14,9 @@ from numba.extending import intrinsic
 
 from inferd_cpu_numba.kernels import tile, vectors
 from inferd_cpu_numba.kernels.memory import get_i64
+from inferd_cpu_numba.kernels.pairs import add_packed
 from inferd_cpu_numba.kernels.parallel import FIRST, ITEM, Body, take
-from inferd_cpu_numba.kernels.vectors import I32, I64, INT, LANES, VEC
+from inferd_cpu_numba.kernels.vectors import I64, LANES
 
 PANEL = 2 * LANES  # outputs
 ROWS, FEWER = 12, 4
@@ -23,56 +24,6 @@ LINE = 64  # bytes that memory is fetched in
 # X_STRIDE: bytes of a row; BLOCK: rows
 X, X_STRIDE, WEIGHT, BIAS, OUT, COUNT, OUTPUTS, INPUTS, BLOCK = range(FIRST, FIRST + 9)
 LINEAR = "9q"
-
-
-class BFloat(ir.Type):
-    """LLVM's bfloat, which llvmlite has no name for."""
-
-    def _to_string(self):
-        return "bfloat"
-
-    def __eq__(self, other):
-        return isinstance(other, BFloat)
-
-    def __hash__(self):
-        return hash(BFloat)
-
-
-PAIRS = ir.VectorType(BFloat(), 2 * LANES)
-
-
-@intrinsic(prefer_literal=True)
-def add_pairs(_, sums, x, stride, weight):
-    """sums[r] + two inputs of row r times their factors."""
-
-    def build(context, b, signature, args):
-        name = "llvm.x86.avx512bf16.dpbf16ps.512"
-        dot = vectors.declared(b, name, VEC, [VEC, PAIRS, PAIRS])
-        factors = [_factors(b, args[3], column) for column in range(sums.columns)]
-        total = args[0]
-        for place, row, column in sums.cells:
-            if column == 0:
-                inputs = _inputs(b, b.add(args[1], b.mul(args[2], ir.Constant(I64, row))))
-            cell = b.call(dot, [b.extract_value(total, place), inputs, factors[column]])
-            total = b.insert_value(total, cell, place)
-        return total
-
-    return sums(sums, types.int64, types.int64, types.int64), build
-
-
-def _factors(b, address, column):
-    place = vectors.pointer(b, address, I32, column * LANES)
-    found = b.load(b.bitcast(place, INT.as_pointer()))
-    found.align = 4
-    return b.bitcast(found, PAIRS)
-
-
-def _inputs(b, address):
-    """A row's pair of inputs, for all outputs."""
-    pair = b.load(vectors.pointer(b, address, I32))
-    pair.align = 2
-    one = b.insert_element(ir.Constant(INT, ir.Undefined), pair, ir.Constant(I32, 0))
-    return b.bitcast(b.shuffle_vector(one, one, vectors.constant(INT, 0)), PAIRS)
 
 
 @intrinsic(prefer_literal=True)
@@ -101,7 +52,7 @@ def multiply(rows, row, panel, later, a):
     for k in range(inputs // 2):
         tile.prefetch(weight + ahead + k * PANEL * 4)
         tile.prefetch(weight + ahead + k * PANEL * 4 + LINE)
-        sums = add_pairs(sums, x + k * 4, stride, weight + k * PANEL * 4)
+        sums = add_packed(sums, x + k * 4, stride, weight + k * PANEL * 4)
     out = get_i64(a, OUT) + (row * outputs + panel * PANEL) * 2
     store_rows(sums, out, outputs * 2, outputs - panel * PANEL)
 

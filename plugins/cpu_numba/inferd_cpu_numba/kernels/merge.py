@@ -37,7 +37,7 @@ def weigh(parts, num, step):
 
 @njit(inline="always")
 def sum_parts(out, parts, num, step, shape):
-    bits, _, per_head, size, _, _, _ = shape
+    bits, _, per_head, size, _, _, _, _ = shape
     for e in range(0, size, LANES):
         total = tile.zeros(per_head, 1)
         for part in range(parts, parts + num * step, step):
@@ -48,11 +48,11 @@ def sum_parts(out, parts, num, step, shape):
 
 def make_merge(shape: Shape) -> Body:
     """For the Shape of decodes, on one thread: COUNT is items times KV heads, as for attend."""
-    bits, heads, per_head, size, block, rows, width = shape
+    bits, heads, per_head, size, block, rows, width, pairs = shape
     floats = shape.part_floats
 
     def merge(a):
-        constants = (bits, heads, per_head, size, block, rows, width)
+        constants = (bits, heads, per_head, size, block, rows, width, pairs)
         first, count, step = 0, get_i64(a, COUNT) // heads, heads * floats * 4
         while first < count:
             item = get_i64(a, ITEMS) + first * ITEM_FIELDS * 8

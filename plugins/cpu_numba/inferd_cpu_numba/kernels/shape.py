@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from inferd.contracts.attention import AttentionRequest
 from inferd_cpu_numba.kernels.vectors import LANES
 
 CHUNK = 256  # keys between two looks at the largest score
@@ -23,12 +24,17 @@ class Shape(NamedTuple):
     block: int  # slots of a page
     rows: int  # of a tile: queries times `per_head`, at most 16
     width: int  # vectors of a head that are summed at a time
+    pairs: int  # 1 where bfloat16 is multiplied in pairs, else 0
 
     @classmethod
-    def of(cls, bits: int, heads: int, per_head: int, size: int, block: int, queries: int) -> Shape:
+    def of(cls, request: AttentionRequest, bits: int, queries: int, pairs: bool) -> Shape:
+        """For items of so many queries."""
+        heads, size = request.num_kv_heads, request.head_dim
+        per_head = request.num_heads // heads
         rows, vectors = per_head * queries, size // LANES
         fitting = [n for n in range(1, vectors + 1) if not vectors % n and n * rows <= REGISTERS]
-        return cls(bits, heads, per_head, size, block, rows, max(fitting, default=1))
+        width = max(fitting, default=1)
+        return cls(bits, heads, per_head, size, request.block_size, rows, width, int(pairs))
 
     @property
     def scratch_floats(self) -> int:

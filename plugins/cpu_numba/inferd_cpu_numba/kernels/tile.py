@@ -141,6 +141,21 @@ scale_rows = _by_row(lambda b, x, y: b.fmul(x, y))
 exp2_less = _by_row(lambda b, x, y: vectors.exp2(b, b.fsub(x, y)))  # 2 ** (tile[r] - scalar r)
 
 
+@intrinsic
+def scale(_, tile, factor):
+    """Every cell, times one float32."""
+
+    def build(context, b, signature, args):
+        factors = vectors.splat(b, args[1])
+
+        def cell(place, *_):
+            return b.fmul(b.extract_value(args[0], place), factors)
+
+        return _mapped(b, tile, args[0], cell)
+
+    return tile(tile, types.float32), build
+
+
 def _of_cells(tile, combine):
     def build(context, b, signature, args):
         def cell(place, *_):
