@@ -30,6 +30,7 @@ from inferd.types import StepStats
 if TYPE_CHECKING:
     from inferd.loading.tokenizer import Tokenizer
 
+TURN_S = 0.01  # of taking outputs, before those who wait for them run
 COMPILE_S = 5.0  # for one grammar, the wait for others in front of it included
 
 
@@ -170,17 +171,27 @@ class AsyncEngine:
         await self._client.stop(timeout)
 
     async def _receive(self) -> None:
+        """Messages that wait already are taken together, as far as TURN_S goes: callers then find
+        several steps in one output. Without a pause they would never get to run.
+        """
+        turn = time.monotonic()
         async for message in self._client.receive():
-            if isinstance(message, m.Outputs):
-                self.stats = message.stats
-                for output in message.outputs:
-                    if self._streams.deliver(output):
-                        await self._client.send(m.Abort(output.request_id, output.index))
-            elif isinstance(message, m.Refused):
-                refusal = RequestError(message.message, message.param, message.code)
-                self._streams.refuse(message.request_id, refusal)
-            elif isinstance(message, m.Failed):
-                self._fail(EngineDead(message.message))
+            await self._take(message)
+            if time.monotonic() - turn > TURN_S:
+                await asyncio.sleep(0)
+                turn = time.monotonic()
+
+    async def _take(self, message: m.ToFrontEnd) -> None:
+        if isinstance(message, m.Outputs):
+            self.stats = message.stats
+            for output in message.outputs:
+                if self._streams.deliver(output):
+                    await self._client.send(m.Abort(output.request_id, output.index))
+        elif isinstance(message, m.Refused):
+            refusal = RequestError(message.message, message.param, message.code)
+            self._streams.refuse(message.request_id, refusal)
+        elif isinstance(message, m.Failed):
+            self._fail(EngineDead(message.message))
 
     async def _watch(self) -> None:
         await self._client.wait_dead()

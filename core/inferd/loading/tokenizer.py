@@ -50,8 +50,10 @@ class StreamDecoder:
         return self._take(self._backend.decode(self._pending, skip_special_tokens=self._skip))
 
     def _take(self, text: str) -> str:
-        shown, self._shown = self._shown, ""
         self._pending.clear()
+        if not self._shown:
+            return text
+        shown, self._shown = self._shown, ""
         return text[_num_equal(text, shown) :]
 
 
