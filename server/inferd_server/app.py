@@ -11,7 +11,9 @@ from inferd import __version__
 from inferd_server import documented, errors
 from inferd_server.middleware.auth import Auth
 from inferd_server.middleware.catch import Catch
+from inferd_server.middleware.hosts import Hosts
 from inferd_server.middleware.in_flight import InFlight
+from inferd_server.middleware.key_limits import KeyLimits
 from inferd_server.middleware.limits import Limits
 from inferd_server.middleware.reply_head import ReplyHead
 from inferd_server.notes import Notes
@@ -28,6 +30,7 @@ from inferd_server.routes import (
     tokens,
 )
 from inferd_server.service import Service
+from inferd_server.settings import ANY
 
 if TYPE_CHECKING:
     from inferd.engine.async_engine import AsyncEngine
@@ -60,8 +63,13 @@ def create_app(
     errors.install(app)
     documented.install(app)
     app.add_middleware(Limits, max_body_bytes=settings.max_body_bytes)
-    if settings.api_keys:
-        app.add_middleware(Auth, keys=settings.api_keys)
+    if settings.keys:
+        app.add_middleware(
+            KeyLimits, concurrency=settings.key_concurrency, per_minute=settings.key_per_minute
+        )
+        app.add_middleware(Auth, keys=settings.keys)
+    if ANY not in settings.allowed_hosts:
+        app.add_middleware(Hosts, allowed=settings.allowed_hosts)
     app.add_middleware(InFlight, service=service)
     app.add_middleware(Catch)
     app.add_middleware(ReplyHead, notes=Notes())

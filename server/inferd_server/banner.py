@@ -126,6 +126,6 @@ def _curl(url: str, settings: Settings) -> str:
         "temperature": 0,
     }
     near = url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
-    key = ' -H "Authorization: Bearer $INFERD_API_KEY"' if settings.api_keys else ""
+    key = ' -H "Authorization: Bearer $INFERD_API_KEY"' if settings.keys else ""
     kind = "-H 'Content-Type: application/json'"
     return f"curl {near}/v1/chat/completions {kind}{key} -d {shlex.quote(json.dumps(body))}"

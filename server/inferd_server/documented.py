@@ -25,7 +25,7 @@ BODIES: tuple[type[Body], ...] = (
     DetokenizeBody,
 )
 REFS = "#/components/schemas/{model}"
-STATUSES = (400, 401, 404, 405, 408, 413, 415, 429, 431, 500, 503)
+STATUSES = (400, 401, 403, 404, 405, 408, 413, 415, 429, 431, 500, 503)
 
 
 class ErrorDetail(BaseModel):

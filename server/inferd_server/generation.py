@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from inferd.engine.outputs import CompletionOutput, RequestOutput
 from inferd.errors import RequestError
 from inferd.params import SamplingParams
+from inferd_server.caller import CALLER
 from inferd_server.errors import DO_NOT_RETRY, ApiError
 from inferd_server.service import Service
 from inferd_server.timing import Timing
@@ -53,7 +54,7 @@ async def _one(service: Service, generation: Generation, at: int) -> AsyncGenera
         prompt,
         generation.params,
         f"{generation.request_id}-{at}",
-        priority=generation.priority,
+        priority=CALLER.get().priority(generation.priority),
         cache_salt=generation.cache_salt,
     )
     async with aclosing(_generator(outputs)) as stream:

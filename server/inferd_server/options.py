@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
 
@@ -16,7 +16,26 @@ class ServeOptions(Options):
     api_key: Annotated[
         list[SecretStr], Field(description="repeatable; those of INFERD_API_KEY count too")
     ] = []
-    api_key_file: Annotated[Path | None, Field(description="one key a line")] = None
+    api_key_file: Annotated[Path | None, Field(description="one key a line, then its limits")] = (
+        None
+    )
+    key_concurrency: Annotated[
+        int | None, Field(ge=1, description="requests that one key may have at once")
+    ] = None
+    key_requests_per_minute: Annotated[
+        int | None, Field(ge=1, description="requests that one key may send in a minute")
+    ] = None
+    allowed_host: Annotated[
+        list[str],
+        Field(
+            description="repeatable: a name that Host may have; *: any. Without it: localhost, "
+            "where the address is this machine's own and there is no key, else any"
+        ),
+    ] = []
+    log_format: Annotated[Literal["text", "json"], Field(description="of standard error")] = "text"
+    access_log: Annotated[
+        bool, Field(description="a line per request, without prompt and answer")
+    ] = False
     served_model_name: Annotated[
         list[str], SEVERAL, Field(description="default: short name, full id")
     ] = []

@@ -9,6 +9,7 @@ import time
 from inferd.config.engine import EngineConfig
 from inferd.config.flags import add_engine_flags, add_flags, command_options, engine_config
 from inferd.contracts.command import Command
+from inferd_server import logs
 from inferd_server.listener import listen
 from inferd_server.options import ServeOptions
 from inferd_server.settings import Settings
@@ -32,6 +33,7 @@ class ServeCommand(Command):
         settings = Settings.of(args.model, options)
         config = engine_config(args, args.model)
         with listen(settings.host, settings.port) as listener:
+            logs.configure(options.log_format, options.access_log)
             return _serve(config, settings, listener, began)
 
 

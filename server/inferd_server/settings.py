@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from inferd.errors import UsageError
+from inferd_server.keys import Key, read_keys
 
 if TYPE_CHECKING:
     from inferd_server.options import ServeOptions
 
+ANY = "*"  # as an allowed host
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -21,7 +21,10 @@ class Settings:
 
     model: str = "smollm2"  # as the operator named it
     served_names: tuple[str, ...] = ("smollm2",)  # the first one is what metrics are labelled with
-    api_keys: tuple[str, ...] = field(default=(), repr=False)  # none: no authentication
+    keys: tuple[Key, ...] = ()  # none: no authentication
+    key_concurrency: int | None = None  # of each key that has none of its own
+    key_per_minute: int | None = None
+    allowed_hosts: tuple[str, ...] = (ANY,)  # besides addresses and localhost
     host: str = "127.0.0.1"
     port: int = 8000
     drain_timeout_s: float = 25.0
@@ -30,12 +33,16 @@ class Settings:
 
     @classmethod
     def of(cls, model: str, options: ServeOptions) -> Settings:
-        """Raises UsageError for a bad key file."""
+        """Raises UsageError for a bad key or key file."""
         given = [key.get_secret_value() for key in options.api_key]
+        keys = read_keys(given, options.api_key_file)
         return cls(
             model=model,
             served_names=tuple(options.served_model_name or default_names(model)),
-            api_keys=_keys(given, options.api_key_file),
+            keys=keys,
+            key_concurrency=options.key_concurrency,
+            key_per_minute=options.key_requests_per_minute,
+            allowed_hosts=tuple(options.allowed_host or _own_names(options.host, keys)),
             host=options.host,
             port=options.port,
             drain_timeout_s=options.drain_timeout,
@@ -44,7 +51,12 @@ class Settings:
     @property
     def is_open(self) -> bool:
         """Whether strangers on the network could use the server."""
-        return self.host not in LOOPBACK and not self.api_keys
+        return self.host not in LOOPBACK and not self.keys
+
+
+def _own_names(host: str, keys: tuple[Key, ...]) -> list[str]:
+    """Without a key, a server for this machine alone answers to this machine's names alone."""
+    return [host] if host in LOOPBACK and not keys else [ANY]
 
 
 def default_names(model: str) -> list[str]:
@@ -54,19 +66,3 @@ def default_names(model: str) -> list[str]:
     if path.exists():
         return [path.resolve().name.removesuffix(".gguf")]
     return list(dict.fromkeys([full.rsplit("/", 1)[-1], full]))
-
-
-def _keys(given: list[str], file: Path | None) -> tuple[str, ...]:
-    set_here = os.environ.get("INFERD_API_KEY", "").split()
-    keys = [*given, *set_here, *(_read_keys(file) if file else ())]
-    return tuple(dict.fromkeys(key.strip() for key in keys if key.strip()))
-
-
-def _read_keys(file: Path) -> list[str]:
-    try:
-        keys = file.read_text(encoding="utf-8").split()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"--api-key-file {file}: {error}") from None
-    if not keys:
-        raise UsageError(f"--api-key-file {file} holds no key; write one key a line")
-    return keys

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from inferd_server import pages
+from inferd_server.caller import CALLER
 from inferd_server.errors import Problem
+from inferd_server.keys import Key, hash_key
 
 OPEN_PATHS = frozenset({"/health", "/ready", *pages.PATHS})
 REFUSAL = Problem(
@@ -20,30 +21,28 @@ REFUSAL = Problem(
 )
 
 
-def _digest(key: bytes) -> bytes:
-    return hashlib.sha256(key).digest()
-
-
 class Auth:
-    """Keys are kept as SHA-256 digests and all of them are compared, in constant time."""
+    """All keys are compared, in constant time, whichever is the one."""
 
-    def __init__(self, app: ASGIApp, keys: Iterable[str]) -> None:
+    def __init__(self, app: ASGIApp, keys: Sequence[Key]) -> None:
         self._app = app
-        self._digests = [_digest(key.encode()) for key in keys]
+        self._keys = keys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] not in OPEN_PATHS:
-            presented = [_digest(key) for key in _presented(scope)]
-            if not self._known(presented):
+            key = self._find(_presented(scope))
+            if key is None:
                 await REFUSAL.response()(scope, receive, send)
                 return
+            CALLER.get().key = key
         await self._app(scope, receive, send)
 
-    def _known(self, presented: list[bytes]) -> bool:
-        found = False
-        for given in presented:
-            for known in self._digests:
-                found |= hmac.compare_digest(given, known)
+    def _find(self, presented: list[bytes]) -> Key | None:
+        found = None
+        for given in map(hash_key, presented):
+            for key in self._keys:
+                if hmac.compare_digest(given, key.digest):
+                    found = key
         return found
 
 

@@ -12,9 +12,12 @@ import uuid
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from inferd_server import logs
+from inferd_server.caller import CALLER, Caller
 from inferd_server.notes import Notes
 
-_HARMLESS = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_HARMLESS = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 class ReplyHead:
@@ -26,10 +29,14 @@ class ReplyHead:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id, began = _request_id(scope), time.monotonic()
+        caller, began, status = _caller(scope), time.monotonic(), 0
+        CALLER.set(caller)
+        request_id = caller.request_id.encode()
 
         async def headed(message: Message) -> None:
+            nonlocal status
             if message["type"] == "http.response.start":
+                status = message["status"]
                 milliseconds = round((time.monotonic() - began) * 1000)
                 message["headers"] = [
                     *message["headers"],
@@ -40,9 +47,15 @@ class ReplyHead:
                 ]
             await send(message)
 
-        await self._app(scope, receive, headed)
+        try:
+            await self._app(scope, receive, headed)
+        finally:
+            logs.access(scope, status, time.monotonic() - began)
 
 
-def _request_id(scope: Scope) -> bytes:
-    given: bytes = next((v for k, v in scope["headers"] if k == b"x-request-id"), b"")
-    return given if _HARMLESS.fullmatch(given) else uuid.uuid4().hex.encode()
+def _caller(scope: Scope) -> Caller:
+    given = {name: value.decode("latin-1") for name, value in scope["headers"]}
+    request_id, parent = given.get(b"x-request-id", ""), given.get(b"traceparent", "")
+    if not _HARMLESS.fullmatch(request_id):
+        request_id = uuid.uuid4().hex
+    return Caller(request_id, parent if _TRACEPARENT.fullmatch(parent) else None)

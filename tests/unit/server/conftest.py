@@ -16,6 +16,7 @@ from asgi import client_of
 from fake_engine import FakeEngine
 
 from inferd_server.app import create_app
+from inferd_server.keys import Key
 from inferd_server.settings import Settings
 
 
@@ -33,10 +34,11 @@ def engine() -> FakeEngine:
 def make_app(engine: FakeEngine) -> Callable[..., Any]:
     """`make_app(api_keys=...)`: a ready application with those settings."""
 
-    def make(phase: str = "ready", **settings: Any) -> Any:
+    def make(phase: str = "ready", api_keys: tuple[str, ...] = (), **settings: Any) -> Any:
+        keys = tuple(map(Key.parse, api_keys))
         app = create_app(
             engine,  # type: ignore[arg-type]
-            Settings(model="tiny", served_names=("tiny", "org/tiny"), **settings),
+            Settings(model="tiny", served_names=("tiny", "org/tiny"), keys=keys, **settings),
         )
         app.state.service.phase = phase
         return app

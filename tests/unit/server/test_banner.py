@@ -13,6 +13,7 @@ import pytest
 from inferd.config.engine import EngineConfig
 from inferd.contracts.executor import WorkerInfo
 from inferd_server.banner import Banner
+from inferd_server.keys import Key
 from inferd_server.settings import Settings
 
 INFO = WorkerInfo(
@@ -61,7 +62,7 @@ def test_what_becomes_of_packed_weights() -> None:
 
 @pytest.mark.parametrize("name", ["smollm2", 'it\'s [bold] "odd"'])
 def test_the_curl_line_survives_a_shell(name: str) -> None:
-    text = shown(Terminal(), "http://0.0.0.0:80", served_names=(name,), api_keys=("secret",))
+    text = shown(Terminal(), "http://0.0.0.0:80", served_names=(name,), keys=(Key.parse("secret"),))
     (line,) = (line for line in text.splitlines() if line.startswith("curl "))
     words = shlex.split(line)
     assert words[1] == "http://127.0.0.1:80/v1/chat/completions"

@@ -15,6 +15,7 @@ from inferd.engine.surface import Surface
 from inferd.errors import PluginError
 from inferd.types import StepStats
 from inferd_server.app import create_app
+from inferd_server.keys import Key
 from inferd_server.recording import recording
 from inferd_server.settings import Settings
 
@@ -68,7 +69,7 @@ async def test_a_route_answers_behind_the_same_layers(engine: FakeEngine):
     async def health() -> dict[str, str]:
         return {"status": "stolen"}
 
-    app = create_app(engine, Settings(api_keys=("secret",)), [router])
+    app = create_app(engine, Settings(keys=(Key.parse("secret"),)), [router])
     async with client_of(app) as client:
         refused = await client.get("/hello")
         found = await client.get("/hello", headers={"Authorization": "Bearer secret"})

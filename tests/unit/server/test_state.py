@@ -9,9 +9,7 @@ import pytest
 from asgi import client_of
 from prometheus_client.parser import text_string_to_metric_families
 
-from inferd.errors import UsageError
-from inferd_server.options import ServeOptions
-from inferd_server.settings import Settings, default_names
+from inferd_server.settings import default_names
 
 pytestmark = pytest.mark.anyio
 CHAT = {"model": "tiny", "messages": [{"role": "user", "content": "hi"}]}
@@ -200,20 +198,6 @@ def test_served_names(tmp_path: Any) -> None:
     assert default_names("smollm2") == ["smollm2"]
     assert default_names("hf:org/Name-1B") == ["Name-1B", "org/Name-1B"]
     assert default_names(str(tmp_path / "My-Model.gguf")) == ["My-Model"]
-
-
-def test_key_files(tmp_path: Any, monkeypatch: Any) -> None:
-    file = tmp_path / "keys"
-    file.write_text("a\n\n b \n")
-    monkeypatch.setenv("INFERD_API_KEY", "env other")
-    options = ServeOptions(host="0.0.0.0", api_key=["flag"], api_key_file=file)
-    settings = Settings.of("m", options)
-    assert set(settings.api_keys) == {"a", "b", "env", "other", "flag"}
-    assert "flag" not in repr(settings)
-    assert not settings.is_open
-    file.write_text("\n")
-    with pytest.raises(UsageError, match="holds no key"):
-        Settings.of("m", options)
 
 
 async def test_what_evaluation_harnesses_ask_of_the_tokenizer(client: httpx.AsyncClient) -> None:

@@ -1,0 +1,26 @@
+"""Who sent the request that this code runs for: known to every task that the request starts."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+from inferd_server.keys import Key
+
+
+@dataclass(slots=True)
+class Caller:
+    """Made by the outermost layer; `key` is filled by authentication."""
+
+    request_id: str
+    traceparent: str | None = None  # W3C trace context, as the client sent it
+    key: Key | None = None
+
+    def priority(self, asked: int) -> int:
+        """A key's priority is the best its requests get; smaller numbers run first."""
+        best = self.key.priority if self.key else None
+        return asked if best is None else max(best, asked)
+
+
+NOBODY = Caller("")
+CALLER: ContextVar[Caller] = ContextVar("inferd_caller", default=NOBODY)
