@@ -17,16 +17,12 @@ from torch import Tensor
 
 DENSE = "dense"  # its weight is a tensor [N, K] in the model's dtype
 GROUPED_BITS = (2, 3, 4, 8)
+MINIMUM_BITS = (4, 8)
 
 
 @dataclass(frozen=True, slots=True)
-class GroupedWeight:
-    """`w2_g`, `w3_g`, `w4_g`, `w8_g`: integer codes with a scale and a zero point per group.
-
-        weight[n, order[k]] = (code[n, k] - zero[n, k // size]) * scale[n, k // size]
-
-    where size = K / G. Signed integers are stored as codes, with 2 ** (bits - 1) as zero.
-    """
+class CodedWeight:
+    """What integer codes with numbers per group have in common: size = K / G inputs to a group."""
 
     bits: int
     packed_NB: Tensor
@@ -36,16 +32,6 @@ class GroupedWeight:
 
     scales_NG: Tensor
     """float16, bfloat16 or float32: as the checkpoint has them."""
-
-    zeros_NG: Tensor | None = None
-    """uint8; None: 2 ** (bits - 1) everywhere."""
-
-    order_K: Tensor | None = None
-    """int64, a permutation: which input each column multiplies (act-order); None: its own."""
-
-    @property
-    def format(self) -> str:
-        return f"w{self.bits}_g"
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -60,6 +46,35 @@ class GroupedWeight:
     def codes(self) -> Tensor:
         """uint8 [N, K]."""
         return unpack_bits(self.packed_NB, self.bits)
+
+    def alike(self, other: CodedWeight) -> bool:
+        """In all but the number of rows."""
+        return (self.bits, self.shape[1], self.scales_NG.shape[1], self.scales_NG.dtype) == (
+            other.bits,
+            other.shape[1],
+            other.scales_NG.shape[1],
+            other.scales_NG.dtype,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class GroupedWeight(CodedWeight):
+    """`w2_g`, `w3_g`, `w4_g`, `w8_g`: integer codes with a scale and a zero point per group.
+
+        weight[n, order[k]] = (code[n, k] - zero[n, k // size]) * scale[n, k // size]
+
+    Signed integers are stored as codes, with 2 ** (bits - 1) as zero.
+    """
+
+    zeros_NG: Tensor | None = None
+    """uint8; None: 2 ** (bits - 1) everywhere."""
+
+    order_K: Tensor | None = None
+    """int64, a permutation: which input each column multiplies (act-order); None: its own."""
+
+    @property
+    def format(self) -> str:
+        return f"w{self.bits}_g"
 
     def zeros(self) -> Tensor:
         """uint8 [N, G]."""
@@ -87,8 +102,7 @@ class GroupedWeight:
         """Whether the rows of both can be one weight."""
         return (
             isinstance(other, GroupedWeight)
-            and (self.bits, self.shape[1], self.scales_NG.shape[1], self.scales_NG.dtype)
-            == (other.bits, other.shape[1], other.scales_NG.shape[1], other.scales_NG.dtype)
+            and self.alike(other)
             and _same(self.order_K, other.order_K)
         )
 
@@ -104,7 +118,55 @@ class GroupedWeight:
         )
 
 
-Weight = GroupedWeight
+@dataclass(frozen=True, slots=True)
+class MinimumWeight(CodedWeight):
+    """`w4_m`, `w8_m`: codes with a scale and a minimum per group, as GGUF has them.
+
+    weight[n, k] = code[n, k] * scale[n, k // size] + minimum[n, k // size]
+    """
+
+    minima_NG: Tensor
+    """In the scales' dtype, which is float16 or float32."""
+
+    @property
+    def format(self) -> str:
+        return f"w{self.bits}_m"
+
+    def dequantize(self, dtype: torch.dtype) -> Tensor:
+        """The dense weight [N, K]; rounded once."""
+        exact = torch.float64 if dtype == torch.float64 else torch.float32
+        scales_NG1, minima_NG1 = (
+            values.unsqueeze(-1).to(exact) for values in (self.scales_NG, self.minima_NG)
+        )
+        codes_NGS = self.codes().view(*self.scales_NG.shape, -1).to(exact)
+        return (codes_NGS * scales_NG1 + minima_NG1).flatten(1).to(dtype)
+
+    def rows(self, order_N: Tensor) -> MinimumWeight:
+        """With the rows that `order_N` names."""
+        packed_NB, scales_NG = self.packed_NB[order_N], self.scales_NG[order_N]
+        return MinimumWeight(self.bits, packed_NB, scales_NG, self.minima_NG[order_N])
+
+    def joins(self, other: object) -> bool:
+        """Whether the rows of both can be one weight."""
+        return isinstance(other, MinimumWeight) and (
+            self.bits,
+            self.shape[1],
+            self.scales_NG.shape[1],
+            self.scales_NG.dtype,
+        ) == (other.bits, other.shape[1], other.scales_NG.shape[1], other.scales_NG.dtype)
+
+    def joined(self, others: Sequence[MinimumWeight]) -> MinimumWeight:
+        """One weight of the rows of all, which join."""
+        parts = [self, *others]
+        return MinimumWeight(
+            self.bits,
+            torch.cat([part.packed_NB for part in parts]),
+            torch.cat([part.scales_NG for part in parts]),
+            torch.cat([part.minima_NG for part in parts]),
+        )
+
+
+Weight = GroupedWeight | MinimumWeight
 """All formats but dense; each has the methods that GroupedWeight has."""
 
 

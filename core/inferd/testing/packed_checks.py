@@ -6,16 +6,24 @@ Shape suffixes as in inferd.contracts.weight_formats; T tokens.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import fields, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from inferd.contracts.weight_formats import GROUPED_BITS, GroupedWeight, pack_bits
+from inferd.contracts.weight_formats import (
+    GROUPED_BITS,
+    MINIMUM_BITS,
+    GroupedWeight,
+    MinimumWeight,
+    Weight,
+    pack_bits,
+)
 from inferd.testing import reference
 from inferd.testing.numbers import DTYPES, check_rounded
 
-TOKENS = (1, 2, 7, 16, 40)
+TOKENS = (1, 2, 7, 16, 40, 99)
 SHAPES = ((1, 32, 32), (24, 96, 32), (130, 256, 128), (67, 192, 192), (48, 160, 80))  # N, K, group
 
 
@@ -45,19 +53,27 @@ def draw_grouped(
     )
 
 
-def to_device(weight: GroupedWeight, device: torch.device) -> GroupedWeight:
+def draw_minimum(
+    seed: int, bits: int, shape: tuple[int, int, int], dtype: torch.dtype = torch.float16
+) -> MinimumWeight:
+    """A random weight [N, K] in groups of the last of `shape`."""
+    grouped = draw_grouped(seed, bits, shape, dtype=dtype)
+    minima_NG = -grouped.scales_NG * grouped.zeros()
+    return MinimumWeight(bits, grouped.packed_NB, grouped.scales_NG, minima_NG.to(dtype))
+
+
+def to_device(weight: Weight, device: torch.device) -> Weight:
     """On a device, in memory of its own."""
-    return GroupedWeight(
-        weight.bits,
-        weight.packed_NB.clone().to(device),
-        weight.scales_NG.clone().to(device),
-        None if weight.zeros_NG is None else weight.zeros_NG.clone().to(device),
-        None if weight.order_K is None else weight.order_K.to(device),
-    )
+    placed: dict[str, Any] = {
+        field.name: value.clone().to(device)
+        for field in fields(weight)
+        if isinstance(value := getattr(weight, field.name), Tensor)
+    }
+    return replace(weight, **placed)
 
 
 def grouped_linear(ops: Mapping[str, Any], dtype: str, device: torch.device) -> None:
-    """Zero points or none, act-order or none, each with and without a bias."""
+    """Zero points, minima or none, act-order or none, each with and without a bias."""
     for what, weight in _weights(ops.get("linear", {})):
         dense_NK, rows = weight.dequantize(torch.float64), weight.shape[0]
         for bias_N in (None, _draw(1, dtype, rows)):
@@ -70,7 +86,7 @@ def grouped_linear(ops: Mapping[str, Any], dtype: str, device: torch.device) -> 
                 check_rounded(case, apply(x_TK.to(device)), expected_TN, dtype)
 
 
-def _weights(offered: Mapping[str, Any]) -> Iterator[tuple[str, GroupedWeight]]:
+def _weights(offered: Mapping[str, Any]) -> Iterator[tuple[str, Weight]]:
     for bits in GROUPED_BITS:
         if f"w{bits}_g" not in offered:
             continue
@@ -78,6 +94,13 @@ def _weights(offered: Mapping[str, Any]) -> Iterator[tuple[str, GroupedWeight]]:
             zeros, order = bool(place % 2), place == 2
             what = f"w{bits}_g [N, K, group] = {list(shape)}, zeros {zeros}, act-order {order}"
             yield what, draw_grouped(place, bits, shape, zeros=zeros, order=order)
+    for bits in MINIMUM_BITS:
+        if f"w{bits}_m" not in offered:
+            continue
+        for place, shape in enumerate(SHAPES):
+            dtype = (torch.float16, torch.float32)[place % 2]
+            what = f"w{bits}_m [N, K, group] = {list(shape)}, scales in {dtype}"
+            yield what, draw_minimum(place, bits, shape, dtype)
 
 
 def _draw(seed: int, dtype: str, *shape: int) -> Tensor:

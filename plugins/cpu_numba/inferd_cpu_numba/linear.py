@@ -37,7 +37,7 @@ class MakeLinear:
             return lambda x_TK: F.linear(x_TK, weight_NK, bias_N)
         call = self._call
         packed, bias = pack(weight_NK), padded_bias(bias_N, outputs)
-        block = max(1, BLOCK_BYTES // (2 * inputs * LARGEST_TILE)) * LARGEST_TILE
+        block = rows_of_block(inputs)
 
         def linear(x_TK: Tensor) -> Tensor:
             tokens = x_TK.shape[0]
@@ -57,6 +57,11 @@ class MakeLinear:
             return out_TN
 
         return linear
+
+
+def rows_of_block(inputs: int) -> int:
+    """Whole tiles."""
+    return max(1, BLOCK_BYTES // (2 * inputs * LARGEST_TILE)) * LARGEST_TILE
 
 
 def pack(weight_NK: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from torch import Tensor
 from inferd.contracts.ops import OpProvider, OpRequest
 from inferd.contracts.verdict import Verdict
 from inferd_cpu_numba import runtime
+from inferd_cpu_numba.grouped import FORMATS, MakeGrouped
 from inferd_cpu_numba.linear import MakeLinear, supports_pairs
 
 FEW = 16  # tokens up to which one thread is done before another would have begun
@@ -34,7 +35,7 @@ class NumbaOps(OpProvider):
 
     def ops(self, request: OpRequest) -> Mapping[str, object]:
         """Compiles, the first time on a machine."""
-        from inferd_cpu_numba.kernels import activation, linear, norm, rope
+        from inferd_cpu_numba.kernels import activation, grouped, linear, norm, rope
         from inferd_cpu_numba.kernels.numbers import REASSOCIATED
 
         bits, compiler = runtime.BITS[request.dtype], self._compiler
@@ -54,8 +55,14 @@ class NumbaOps(OpProvider):
             "rope_kv_write": RopeKvWrite(call(rope.make_rope_kv_write(bits), rope.ROPE_KV_WRITE)),
         }
         if bits == 16 and supports_pairs():
-            packed = compiler.call(linear.make_linear(), linear.LINEAR)
-            offered["linear"] = {"dense": MakeLinear(packed)}
+            dense = MakeLinear(compiler.call(linear.make_linear(), linear.LINEAR))
+            packed = MakeGrouped(
+                lambda layout: compiler.call(
+                    grouped.make_grouped(layout), grouped.GROUPED, fastmath=REASSOCIATED
+                ),
+                dense,
+            )
+            offered["linear"] = {"dense": dense} | dict.fromkeys(FORMATS, packed)
         return offered
 
 

@@ -7,8 +7,14 @@ from dataclasses import replace
 import pytest
 import torch
 
-from inferd.contracts.weight_formats import GROUPED_BITS, GroupedWeight, pack_bits, unpack_bits
-from inferd.testing.packed_checks import draw_grouped
+from inferd.contracts.weight_formats import (
+    GROUPED_BITS,
+    MINIMUM_BITS,
+    Weight,
+    pack_bits,
+    unpack_bits,
+)
+from inferd.testing.packed_checks import draw_grouped, draw_minimum
 
 
 @pytest.mark.parametrize("bits", GROUPED_BITS)
@@ -39,6 +45,24 @@ def test_dequantized_code_by_code(bits: int, zeros: bool) -> None:
     assert torch.equal(weight.dequantize(torch.bfloat16), found.bfloat16())
 
 
+@pytest.mark.parametrize("bits", MINIMUM_BITS)
+def test_minima_are_added(bits: int) -> None:
+    weight = draw_minimum(0, bits, (3, 64, 16))
+    assert (weight.shape, weight.group_size, weight.format) == ((3, 64), 16, f"w{bits}_m")
+    found, codes = weight.dequantize(torch.float64), weight.codes().tolist()
+    for row in range(3):
+        for k in range(64):
+            group = row, k // 16
+            scale, minimum = float(weight.scales_NG[group]), float(weight.minima_NG[group])
+            assert found[row, k] == codes[row][k] * scale + minimum
+    parts = [draw_minimum(i, bits, (2 + i, 64, 16)) for i in (0, 1)]
+    assert parts[0].joins(parts[1])
+    both = torch.cat([part.dequantize(torch.float64) for part in parts])
+    assert torch.equal(parts[0].joined(parts[1:]).dequantize(torch.float64), both)
+    order_N = torch.tensor([2, 0, 1])
+    assert torch.equal(weight.rows(order_N).dequantize(torch.float64), found[order_N])
+
+
 def test_weights_that_join_keep_their_values() -> None:
     symmetric, other = (draw_grouped(i, 4, (4 + i, 64, 32), zeros=bool(i)) for i in (0, 1))
     assert symmetric.joins(other)
@@ -49,12 +73,13 @@ def test_weights_that_join_keep_their_values() -> None:
 
 def test_what_differs_does_not_join() -> None:
     weight = draw_grouped(0, 4, (4, 64, 32))
-    others: list[GroupedWeight | torch.Tensor] = [
+    others: list[Weight | torch.Tensor] = [
         draw_grouped(0, 8, (4, 64, 32)),
         draw_grouped(0, 4, (4, 64, 16)),
         draw_grouped(0, 4, (4, 64, 32), order=True),
         replace(weight, scales_NG=weight.scales_NG.bfloat16()),
         weight.scales_NG,
+        draw_minimum(0, 4, (4, 64, 32)),
     ]
     assert not [other for other in others if weight.joins(other)]
 

@@ -40,19 +40,23 @@ def store_rows(_, sums, address, stride, outputs):
 
 
 @njit(inline="always")
-def multiply(rows, row, panel, later, a):
-    """A tile of `rows` from `row` on; the weights of the panel `later` are fetched meanwhile."""
-    stride, outputs, inputs = get_i64(a, X_STRIDE), get_i64(a, OUTPUTS), get_i64(a, INPUTS)
-    x = get_i64(a, X) + row * stride
-    weight, ahead = (
-        get_i64(a, WEIGHT) + panel * inputs * PANEL * 2,
-        (later - panel) * inputs * PANEL * 2,
-    )
-    sums = tile.load(rows, 2, get_i64(a, BIAS) + panel * PANEL * 4, 0, 32)
+def add_panel(sums, x, stride, weight, ahead, inputs):
+    """sums[r] + row r times a panel; what lies `ahead` bytes on is fetched meanwhile."""
     for k in range(inputs // 2):
         tile.prefetch(weight + ahead + k * PANEL * 4)
         tile.prefetch(weight + ahead + k * PANEL * 4 + LINE)
         sums = add_packed(sums, x + k * 4, stride, weight + k * PANEL * 4)
+    return sums
+
+
+@njit(inline="always")
+def multiply(rows, row, panel, later, a):
+    """A tile of `rows` from `row` on; the weights of the panel `later` are fetched meanwhile."""
+    stride, outputs, inputs = get_i64(a, X_STRIDE), get_i64(a, OUTPUTS), get_i64(a, INPUTS)
+    weight = get_i64(a, WEIGHT) + panel * inputs * PANEL * 2
+    ahead = (later - panel) * inputs * PANEL * 2
+    sums = tile.load(rows, 2, get_i64(a, BIAS) + panel * PANEL * 4, 0, 32)
+    sums = add_panel(sums, get_i64(a, X) + row * stride, stride, weight, ahead, inputs)
     out = get_i64(a, OUT) + (row * outputs + panel * PANEL) * 2
     store_rows(sums, out, outputs * 2, outputs - panel * PANEL)
 

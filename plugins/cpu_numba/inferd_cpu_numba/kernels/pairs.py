@@ -27,6 +27,7 @@ class BFloat(ir.Type):
 
 
 PAIRS = ir.VectorType(BFloat(), 2 * LANES)
+WORDS = ir.VectorType(I16, 2 * LANES)
 WOVEN = ir.Constant(
     ir.VectorType(I32, 2 * LANES), [lane + other for lane in range(LANES) for other in (0, LANES)]
 )
@@ -41,7 +42,7 @@ def add_packed(_, sums, x, stride, weight):
 
     def build(context, b, signature, args):
         factors = [_packed(b, args[3], column) for column in range(sums.columns)]
-        return _add(b, sums, args, factors)
+        return add_factors(b, sums, args[0], args[1], args[2], factors)
 
     return sums(sums, types.int64, types.int64, types.int64), build
 
@@ -55,20 +56,28 @@ def add_woven(_, sums, x, stride, first, second):
 
     def build(context, b, signature, args):
         factors = [_woven(b, args[3], args[4], column) for column in range(sums.columns)]
-        return _add(b, sums, args, factors)
+        return add_factors(b, sums, args[0], args[1], args[2], factors)
 
     return sums(sums, *[types.int64] * 4), build
 
 
-def _add(b, sums, args, factors):
+def add_factors(b, kind, sums, x, stride, factors):
+    """IR of what these have in common: sums[r] + a pair of row r times every column's factors."""
     dot = vectors.declared(b, "llvm.x86.avx512bf16.dpbf16ps.512", VEC, [VEC, PAIRS, PAIRS])
-    total = args[0]
-    for place, row, column in sums.cells:
+    total = sums
+    for place, row, column in kind.cells:
         if column == 0:
-            inputs = _inputs(b, b.add(args[1], b.mul(args[2], ir.Constant(I64, row))))
-        cell = b.call(dot, [b.extract_value(total, place), inputs, factors[column]])
+            inputs = _inputs(b, b.add(x, b.mul(stride, ir.Constant(I64, row))))
+        cell = b.call(dot, [b.extract_value(sums, place), inputs, factors[column]])
         total = b.insert_value(total, cell, place)
     return total
+
+
+def narrow(b, vector):
+    """The bits of the nearest bfloat16, in one instruction."""
+    kind = ir.VectorType(BFloat(), LANES)
+    call = vectors.declared(b, "llvm.x86.avx512bf16.cvtneps2bf16.512", kind, [VEC])
+    return b.bitcast(b.call(call, [vector]), HALF)
 
 
 def _packed(b, address, column):

@@ -1,0 +1,143 @@
+"""Linear: a weight of 4 or 8 bits packed once for `kernels.grouped`.
+
+Shape suffixes as in inferd.contracts.weight_formats; P panels of outputs, O outputs of a panel,
+S inputs of a group, F inputs of a vector of codes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from inferd.contracts import ops
+from inferd.contracts.weight_formats import GroupedWeight, MinimumWeight
+from inferd_cpu_numba import runtime
+from inferd_cpu_numba.linear import PANEL, padded_bias, rows_of_block
+
+FIELDS = 8
+LINE = 64  # bytes
+FORMATS = ("w4_g", "w8_g", "w4_m", "w8_m")
+# Where a field of a lane's 32 bits begins: inputs come in pairs, one in each half of them
+SHIFTS = tuple(4 * (place // 2) + 16 * (place % 2) for place in range(FIELDS))
+
+
+class MakeGrouped:
+    """For bfloat16; `dense` makes those whose groups are no multiple of 8 inputs."""
+
+    def __init__(self, compile_for: Callable[[Any], runtime.Call], dense: ops.MakeLinear) -> None:
+        self._compile, self._dense = compile_for, dense
+        self._calls: dict[Any, runtime.Call] = {}
+        self._zeros, self._room = torch.zeros(PANEL), torch.empty(0, dtype=torch.uint8)
+
+    def __call__(self, weight: GroupedWeight | MinimumWeight, bias_N: Tensor | None) -> ops.Linear:
+        from inferd_cpu_numba.kernels.grouped import Layout
+
+        outputs, inputs = weight.shape
+        if weight.group_size % FIELDS:
+            return self._dense(weight.dequantize(torch.bfloat16), bias_N)
+        scales_NG, minima_NG = numbers(weight)
+        layout = Layout(
+            size=weight.group_size,
+            halves=weight.bits // 4,
+            scale_bits=8 * scales_NG.element_size(),
+            minima=int(minima_NG is not None),
+        )
+        if layout not in self._calls:
+            self._calls[layout] = self._compile(layout)
+        packed, bias = (
+            pack(weight.codes(), weight.bits, scales_NG, minima_NG),
+            padded_bias(bias_N, outputs),
+        )
+        tables = make_tables(weight.bits, signed=minima_NG is None)
+        call, groups = self._calls[layout], scales_NG.shape[1]
+        order_K = weight.order_K if isinstance(weight, GroupedWeight) else None
+        block = rows_of_block(inputs)
+
+        def linear(x_TK: Tensor) -> Tensor:
+            tokens, threads = x_TK.shape[0], torch.get_num_threads()
+            if order_K is not None:
+                x_TK = x_TK.index_select(1, order_K)
+            out_TN = torch.empty((tokens, outputs), dtype=x_TK.dtype)
+            rows = min(tokens, block)
+            lines = -(-max(4 * rows * groups, 2 * inputs * PANEL) // LINE)
+            room = self._space(threads * lines * LINE)
+            call(
+                threads,
+                x_TK.data_ptr(),
+                2 * x_TK.stride(0),
+                packed.data_ptr(),
+                bias.data_ptr(),
+                out_TN.data_ptr(),
+                tables.data_ptr(),
+                self._zeros.data_ptr(),
+                room.data_ptr(),
+                lines * LINE,
+                tokens,
+                outputs,
+                groups,
+                rows,
+            )
+            return out_TN
+
+        return linear
+
+    def _space(self, num_bytes: int) -> Tensor:
+        """The same memory for all layers: fresh pages cost more than most work."""
+        if self._room.numel() < num_bytes:
+            self._room = torch.empty(num_bytes, dtype=torch.uint8)
+        return self._room
+
+
+def numbers(weight: GroupedWeight | MinimumWeight) -> tuple[Tensor, Tensor | None]:
+    """Scales and minima in one dtype: what zero points amount to, if they are not in the table."""
+    scales_NG = weight.scales_NG
+    if isinstance(weight, MinimumWeight):
+        return scales_NG, weight.minima_NG
+    if scales_NG.dtype == torch.bfloat16 or weight.zeros_NG is not None:
+        scales_NG = scales_NG.float()
+    if weight.zeros_NG is None:
+        return scales_NG, None
+    return scales_NG, scales_NG * -weight.zeros_NG.float()
+
+
+def make_tables(bits: int, *, signed: bool) -> Tensor:
+    """What a field stands for, twice: of a word of two fields' bits the lowest four count."""
+    fields = torch.arange(32) % 16
+    middle = 2 ** (bits - 1) if signed else 0
+    tables = [fields - middle] if bits == 4 else [fields, 16 * fields - middle]
+    return torch.stack(tables).bfloat16()
+
+
+def pack(codes_NK: Tensor, bits: int, scales_NG: Tensor, minima_NG: Tensor | None) -> Tensor:
+    """uint8 [P, G, bytes of a group], as `kernels.grouped` reads them."""
+    groups = scales_NG.shape[1]
+    codes_POGS = _panels(codes_NK, groups)
+    halves = [codes_POGS] if bits == 4 else [codes_POGS & 15, codes_POGS >> 4]
+    lanes = torch.stack([_lanes(half) for half in halves], dim=3)
+    parts = [lanes.flatten(2).view(torch.uint8)]
+    for values_NG in (scales_NG, minima_NG):
+        if values_NG is not None:
+            values_PGO = _panels(values_NG, groups).squeeze(-1).transpose(1, 2).contiguous()
+            parts.append(values_PGO.view(torch.uint8))
+    return torch.cat(parts, dim=-1)
+
+
+def _panels(values: Tensor, groups: int) -> Tensor:
+    """[P, O, G, ...], with zeros where the last panel has no outputs."""
+    missing = -len(values) % PANEL
+    full = F.pad(values, (0, 0, 0, missing)) if missing else values
+    return full.view(-1, PANEL, groups, values.shape[1] // groups)
+
+
+def _lanes(fields_POGS: Tensor) -> Tensor:
+    """int32 [P, G, S / F, 2, 16]: an output's eight fields in each."""
+    panels, outputs, groups, _ = fields_POGS.shape
+    fields = fields_POGS.reshape(panels, outputs, groups, -1, FIELDS)
+    lanes = torch.zeros(fields.shape[:-1], dtype=torch.int32)
+    for place, shift in enumerate(SHIFTS):
+        lanes |= fields[..., place].int() << shift
+    return lanes.view(panels, 2, -1, groups, lanes.shape[-1]).permute(0, 3, 4, 1, 2).contiguous()

@@ -1,0 +1,282 @@
+"""x in bfloat16 times a weight of 4 or 8 bits, on CPUs that multiply pairs (AVX-512 BF16).
+
+A weight is code * scale + minimum, with a scale and a minimum for each group of inputs. It is
+packed in panels of 32 outputs, and a panel in groups: codes, scales, minima, in the order in which
+they are read. A vector of codes has eight inputs of sixteen outputs, in fields of four bits; a
+field is looked up in a table of numbers that bfloat16 has exactly. Codes of eight bits are two
+vectors, the low halves and the high ones.
+
+Few rows are multiplied by codes: a group's products are exact and its sums float32; the scale comes
+in once a group, and the minimum times the sum of the group's inputs. For many rows a panel is
+written out in bfloat16 first, which is done once, and multiplied as `kernels.linear` does it.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
+
+from inferd_cpu_numba.kernels import tile, vectors
+from inferd_cpu_numba.kernels.linear import FEWER, LINE, PANEL, ROWS, add_panel, store_rows
+from inferd_cpu_numba.kernels.memory import get_i64, set_f32
+from inferd_cpu_numba.kernels.numbers import element
+from inferd_cpu_numba.kernels.pairs import PAIRS, WORDS, add_factors, narrow
+from inferd_cpu_numba.kernels.parallel import FIRST, ITEM, THREAD, Body, take
+from inferd_cpu_numba.kernels.vectors import F32, I16, I64, INT, LANES, VEC
+
+COLUMNS, FIELDS = 2, 8  # vectors of a panel; inputs of a vector of codes
+VECTOR = 64  # bytes
+MANY = 96, 16  # rows from which a panel is written out, with 4 and with 8 bits
+# TABLES: of numbers that fields of four bits stand for; ZEROS: minima where there are none; ROOM:
+# of each thread, ROOM_BYTES for the sums of a block's groups or for a panel in bfloat16
+X, X_STRIDE, WEIGHT, BIAS, OUT, TABLES, ZEROS, ROOM, ROOM_BYTES = range(FIRST, FIRST + 9)
+COUNT, OUTPUTS, GROUPS, BLOCK = range(FIRST + 9, FIRST + 13)
+GROUPED = "13q"
+
+
+class Layout(NamedTuple):
+    """Constants of the compiled code."""
+
+    size: int  # of a group: a multiple of 8
+    halves: int  # vectors of codes: 1 with codes of 4 bits, 2 with 8
+    scale_bits: int  # 16: float16, 32: float32
+    minima: int  # 1 or 0: there are none
+
+
+@intrinsic(prefer_literal=True)
+def add_codes(_, sums, x, stride, codes, tables, halves):
+    """sums[r] + eight inputs of row r times their numbers; row r at `x` + r * stride, in bytes."""
+
+    def build(context, b, signature, args):
+        total = args[0]
+        for half in range(halves.literal_value):
+            for field, factors in _looked_up(b, args[3], args[4], half):
+                inputs = b.add(args[1], ir.Constant(I64, 4 * field))
+                total = add_factors(b, sums, total, inputs, args[2], factors)
+        return total
+
+    return sums(sums, *[types.int64] * 4, halves), build
+
+
+@intrinsic(prefer_literal=True)
+def write_out(_, out, codes, tables, halves, scales, minima, bits):
+    """Eight inputs of a panel in bfloat16, as `kernels.linear` reads them."""
+    width = bits.literal_value
+
+    def build(context, b, signature, args):
+        at, codes, tables, _, scales, minima, _ = args
+        halved = [dict(_looked_up(b, codes, tables, half)) for half in range(halves.literal_value)]
+        for column in range(COLUMNS):
+            scale, minimum = (_floats(b, place, column, width) for place in (scales, minima))
+            for field in range(FIELDS // 2):
+                pairs = [b.bitcast(half[field][column], INT) for half in halved]
+                stored = _scaled_pairs(b, pairs, scale, minimum)
+                place = vectors.pointer(b, at, I16, (field * COLUMNS + column) * 2 * LANES)
+                b.store(stored, b.bitcast(place, INT.as_pointer())).align = 2
+        return context.get_dummy_value()
+
+    return types.none(*[types.int64] * 3, halves, *[types.int64] * 2, bits), build
+
+
+def _looked_up(b, codes, tables, half):
+    """(field, a vector of pairs for each column)"""
+    table = _words(b, tables, half)
+    found = [_words(b, codes, half * COLUMNS + column) for column in range(COLUMNS)]
+    look = vectors.declared(b, "llvm.x86.avx512.permvar.hi.512", WORDS, [WORDS, WORDS])
+    for field in range(FIELDS // 2):
+        shift = ir.Constant(WORDS, [4 * field] * 2 * LANES)
+        yield field, [b.bitcast(b.call(look, [table, b.lshr(at, shift)]), PAIRS) for at in found]
+
+
+def _words(b, address, number):
+    place = vectors.pointer(b, address, I16, number * 2 * LANES)
+    found = b.load(b.bitcast(place, WORDS.as_pointer()))
+    found.align = 2
+    return found
+
+
+def _scaled_pairs(b, halves, scale, minimum):
+    """From pairs of numbers, which add up, to pairs of weights."""
+    upper, sixteen = vectors.constant(INT, 0xFFFF0000), vectors.constant(INT, 16)
+    weights = []
+    for part in (lambda pair: b.shl(pair, sixteen), lambda pair: b.and_(pair, upper)):
+        number, *more = (b.bitcast(part(pair), VEC) for pair in halves)
+        for other in more:
+            number = b.fadd(number, other)
+        weight = narrow(b, vectors.fma(b, number, scale, minimum))
+        weights.append(b.zext(weight, INT))
+    return b.or_(weights[0], b.shl(weights[1], sixteen))
+
+
+@intrinsic(prefer_literal=True)
+def add_scaled(_, total, sums, scales, bits):
+    """total[r] + sums[r] * (a panel's scales)"""
+    width = bits.literal_value
+
+    def build(context, b, signature, args):
+        factors = [_floats(b, args[2], column, width) for column in range(COLUMNS)]
+        result = args[0]
+        for place, _, column in total.cells:
+            old = b.extract_value(args[0], place)
+            cell = vectors.fma(b, b.extract_value(args[1], place), factors[column], old)
+            result = b.insert_value(result, cell, place)
+        return result
+
+    return total(total, sums, types.int64, bits), build
+
+
+@intrinsic(prefer_literal=True)
+def add_minima(_, total, weights, stride, minima, bits):
+    """total[r] + (the float32 at `weights` + r * stride, in bytes) * (a panel's minima)"""
+    width = bits.literal_value
+
+    def build(context, b, signature, args):
+        factors = [_floats(b, args[3], column, width) for column in range(COLUMNS)]
+        result = args[0]
+        for place, row, column in total.cells:
+            at = b.add(args[1], b.mul(args[2], ir.Constant(I64, row)))
+            weight = vectors.splat(b, b.load(vectors.pointer(b, at, F32)))
+            cell = vectors.fma(b, weight, factors[column], b.extract_value(args[0], place))
+            result = b.insert_value(result, cell, place)
+        return result
+
+    return total(total, *[types.int64] * 3, bits), build
+
+
+def _floats(b, address, column, bits):
+    scalar = ir.HalfType() if bits == 16 else F32
+    kind = ir.VectorType(scalar, LANES)
+    place = vectors.pointer(b, address, scalar, column * LANES)
+    found = b.load(b.bitcast(place, kind.as_pointer()))
+    found.align = bits // 8
+    return found if bits == 32 else b.fpext(found, VEC)
+
+
+@njit(inline="always")
+def sum_groups(sums, row, end, a, layout):
+    """Of x, float32 [rows, GROUPS]."""
+    size, _, _, _ = layout
+    groups = get_i64(a, GROUPS)
+    for number in range(end - row):
+        x = get_i64(a, X) + (row + number) * get_i64(a, X_STRIDE)
+        for group in range(groups):
+            total = np.float32(0.0)
+            for k in range(group * size, (group + 1) * size):
+                total += element(x, k, 16)
+            set_f32(sums, number * groups + group, total)
+
+
+@njit(inline="always")
+def group_bytes(layout):
+    """Of a panel: of its codes, and of all."""
+    size, halves, bits, minima = layout
+    codes = size // FIELDS * halves * COLUMNS * VECTOR
+    return codes, codes + (1 + minima) * PANEL * bits // 8
+
+
+@njit(inline="always")
+def multiply_codes(rows, row, panel, later, sums, a, layout):
+    """A tile of `rows` from `row` on, whose groups' sums are at `sums`."""
+    size, halves, bits, minima = layout
+    stride, outputs, groups = get_i64(a, X_STRIDE), get_i64(a, OUTPUTS), get_i64(a, GROUPS)
+    codes, step = group_bytes(layout)
+    x, tables = get_i64(a, X) + row * stride, get_i64(a, TABLES)
+    at = get_i64(a, WEIGHT) + panel * groups * step
+    ahead = (later - panel) * groups * step
+    total = tile.load(rows, 2, get_i64(a, BIAS) + panel * PANEL * 4, 0, 32)
+    for group in range(groups):
+        for line in range(0, step, LINE):
+            tile.prefetch(at + ahead + line)
+        part = tile.zeros(rows, 2)
+        for k in range(0, size, FIELDS):
+            vector = at + k // FIELDS * halves * COLUMNS * VECTOR
+            part = add_codes(part, x + k * 2, stride, vector, tables, halves)
+        total = add_scaled(total, part, at + codes, bits)
+        if minima:
+            place = at + codes + PANEL * bits // 8
+            total = add_minima(total, sums + group * 4, groups * 4, place, bits)
+        x, at = x + size * 2, at + step
+    out = get_i64(a, OUT) + (row * outputs + panel * PANEL) * 2
+    store_rows(total, out, outputs * 2, outputs - panel * PANEL)
+
+
+@njit(inline="always")
+def write_panel(panel, room, a, layout):
+    size, halves, bits, minima = layout
+    groups, tables = get_i64(a, GROUPS), get_i64(a, TABLES)
+    codes, step = group_bytes(layout)
+    at = get_i64(a, WEIGHT) + panel * groups * step
+    for _ in range(groups):
+        lowest = at + codes + PANEL * bits // 8 if minima else get_i64(a, ZEROS)
+        for k in range(0, size, FIELDS):
+            vector = at + k // FIELDS * halves * COLUMNS * VECTOR
+            write_out(room + k * PANEL * 2, vector, tables, halves, at + codes, lowest, bits)
+        room, at = room + size * PANEL * 2, at + step
+
+
+@njit(inline="always")
+def multiply(rows, row, panel, room, a, layout):
+    """A tile of `rows` from `row` on by the panel that was written to `room`."""
+    stride, outputs = get_i64(a, X_STRIDE), get_i64(a, OUTPUTS)
+    sums = tile.load(rows, 2, get_i64(a, BIAS) + panel * PANEL * 4, 0, 32)
+    x, inputs = get_i64(a, X) + row * stride, get_i64(a, GROUPS) * layout[0]
+    sums = add_panel(sums, x, stride, room, 0, inputs)
+    out = get_i64(a, OUT) + (row * outputs + panel * PANEL) * 2
+    store_rows(sums, out, outputs * 2, outputs - panel * PANEL)
+
+
+@njit(inline="always")
+def few_rows(row, end, panel, later, room, a, layout):
+    first, width = row, get_i64(a, GROUPS) * 4
+    while row + ROWS <= end:
+        multiply_codes(ROWS, row, panel, later, room + (row - first) * width, a, layout)
+        row, later = row + ROWS, panel
+    while row + FEWER <= end:
+        multiply_codes(FEWER, row, panel, later, room + (row - first) * width, a, layout)
+        row, later = row + FEWER, panel
+    while row < end:
+        multiply_codes(1, row, panel, later, room + (row - first) * width, a, layout)
+        row, later = row + 1, panel
+
+
+@njit(inline="always")
+def many_rows(row, end, panel, room, a, layout):
+    write_panel(panel, room, a, layout)
+    while row + ROWS <= end:
+        multiply(ROWS, row, panel, room, a, layout)
+        row += ROWS
+    while row < end:
+        multiply(1, row, panel, room, a, layout)
+        row += 1
+
+
+def make_grouped(layout: Layout) -> Body:
+    """Of a contiguous result [COUNT, OUTPUTS]."""
+    size, halves, scale_bits, minima = layout
+    many = MANY[halves - 1]
+
+    def grouped(a):
+        constants = (size, halves, scale_bits, minima)
+        panels, block = (get_i64(a, OUTPUTS) + PANEL - 1) // PANEL, get_i64(a, BLOCK)
+        items = (get_i64(a, COUNT) + block - 1) // block * panels
+        room, summed = get_i64(a, ROOM) + take(a + THREAD) * get_i64(a, ROOM_BYTES), -1
+        item = take(a + ITEM)
+        while item < items:
+            following = take(a + ITEM)
+            row, panel = item // panels * block, item % panels
+            end = min(row + block, get_i64(a, COUNT))
+            if end - row >= many:
+                many_rows(row, end, panel, room, a, constants)
+            else:
+                if minima and row != summed:
+                    sum_groups(room, row, end, a, constants)
+                    summed = row
+                later = min(following, items - 1) % panels
+                few_rows(row, end, panel, later, room, a, constants)
+            item = following
+
+    return grouped
