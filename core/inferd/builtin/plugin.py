@@ -86,6 +86,8 @@ def inferd_register_commands(registry: Registry[Any]) -> None:
         "chat": "talk with a model in the terminal",
         "models": "list, pull and show models",
         "plugins": "list, explain, check and create plugins",
+        "connect": "print what a coding agent needs to use a server",
+        "completion": "print a script that completes words in bash, zsh or fish",
         "config": "show every option and where its value comes from",
         "bench": "measure throughput, latency, serving, starts, steps and kernels",
         "plan": "say what fits, before anything is loaded",

@@ -3,61 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import difflib
-import functools
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING
 
 from inferd import __version__
+from inferd.cli import overview
+from inferd.cli.parser import Parser, did_you_mean
 from inferd.errors import InferdError, UsageError
 
 if TYPE_CHECKING:
     from inferd.config.sources import Sources
     from inferd.host.host import Host
 
-EXAMPLES = """\
-inferd: an LLM inference and serving engine
-
-  inferd serve smollm2                    serve the OpenAI API on 127.0.0.1:8000
-  inferd chat smollm2                     talk in the terminal
-  inferd run smollm2 "Why is the sky blue?"
-  inferd bench throughput --model smollm2
-  inferd plugins                          what is installed, loaded, refused, and why
-
-  inferd --help lists every command; inferd COMMAND --help its flags
-"""
-
-
-class Parser(argparse.ArgumentParser):
-    """Turns argparse's complaints into UsageError, with what is known instead.
-
-    `plugins` is the Host, for flags that plugins add; parsers of inner words have it too.
-    """
-
-    def __init__(self, prog: str, *, plugins: Host | None = None, **options: Any) -> None:
-        super().__init__(prog, **{"allow_abbrev": False, **options})
-        self.plugins = plugins
-
-    def add_subparsers(self, **options: Any) -> Any:
-        inner: Any = functools.partial(Parser, plugins=self.plugins)
-        return super().add_subparsers(parser_class=inner, **options)
-
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message}{self._hint(message)}\n  try: {self.prog} --help")
-
-    def _hint(self, message: str) -> str:
-        flag = next((word for word in message.split() if word.startswith("--")), None)
-        if flag is None:
-            return ""
-        flag = flag.partition("=")[0]
-        known = [option for action in self._actions for option in action.option_strings]
-        plugin, dot, _ = flag.partition(".")
-        if dot:
-            own = [option for option in known if option.startswith(f"{plugin}.")]
-            return f"\n  options of the plugin {plugin[2:]}: {', '.join(own) or 'none'}"
-        near = difflib.get_close_matches(flag, known, 1)
-        return f"; did you mean {near[0]}?" if near else ""
+__all__ = ["Parser", "main"]
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -80,14 +39,14 @@ def main(argv: list[str] | None = None) -> int:
 
 def _dispatch(words: list[str]) -> int:
     if not words:
-        print(EXAMPLES, end="")
+        print(overview.EXAMPLES, end="")
         return 0
     if words[0] in ("--version", "-V"):
         print(f"inferd {__version__}")
         return 0
     host = _host(words)
     if words[0] in ("--help", "-h", "help"):
-        print(_overview(host), end="")
+        print(overview.overview(host), end="")
         return 0
     return _run_command(host, words)
 
@@ -126,18 +85,10 @@ def _check_sections(host: Host, sources: Sources) -> None:
             raise stranger(sources.path, name, known)
 
 
-def _overview(host: Host) -> str:
-    rows = [f"  {entry.name:10} {entry.summary}" for entry in host.catalog.commands]
-    lines = ["usage: inferd COMMAND ...", "", "commands:", *sorted(rows), ""]
-    lines.append("inferd COMMAND --help lists its flags; -v shows tracebacks")
-    return "\n".join(lines) + "\n"
-
-
 def _run_command(host: Host, words: list[str]) -> int:
     name = words[0]
     if name not in host.catalog.commands:
-        near = difflib.get_close_matches(name, host.catalog.commands.names, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(name, host.catalog.commands.names)
         raise UsageError(
             f"there is no command {name!r}{hint}\n"
             f"  commands: {', '.join(host.catalog.commands.names)}"

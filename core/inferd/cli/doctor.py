@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from inferd.cli.doctor_checks import Check, check_all
+from inferd.cli.doctor_checks import check_all
+from inferd.cli.doctor_types import Check
 from inferd.cli.output import show_rows
 from inferd.contracts.command import Command
 

@@ -2,62 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from inferd.cli.doctor_hardware import (
+    check_cpu,
+    check_gpu,
+    check_memory,
+    check_platform,
+    check_threads,
+)
+from inferd.cli.doctor_types import GIB, Check, Facts, State
 
-State = Literal["ok", "warn", "fail"]
-GIB = 1 << 30
 PYTHON = ((3, 11), (3, 13))
 TORCH, TRITON = (2, 11), (3, 6)
 TRANSFORMERS = ((5, 17), (6, 0))  # from, and before
-LEAST_MEMORY, LEAST_FILES, LEAST_DISK = 2 * GIB, 4096, 2 * GIB
-BF16_FLAGS = ("avx512_bf16", "amx_bf16", "avx_ne_convert", "bf16")
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What was found on this machine; None: absent, or could not be found out."""
-
-    python: tuple[int, int, int]
-    versions: Mapping[str, str | None]  # distribution -> installed version
-    torch_error: str | None  # why torch cannot be imported
-    capability: str | None  # of the CPU, as torch names it
-    cpu_flags: frozenset[str]  # of /proc/cpuinfo
-    threads: int | None  # torch's
-    omp_num_threads: str | None
-    cores: int  # that this process may use
-    available_bytes: int | None
-    cache_dir: str
-    cache_problem: str | None  # why it cannot be written to
-    cache_free_bytes: int | None
-    platforms: Mapping[str, str]  # best first; why it cannot be used here, empty where it can
-    plugins: Sequence[str]  # loaded
-    plugin_failures: Mapping[str, str]
-    cached_models: Mapping[str, str]
-    known_models: Sequence[str]
-    hub_offline: bool
-    port: int
-    port_problem: str | None
-    max_open_files: int  # the hard limit, to which the server raises itself
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    name: str
-    state: State
-    found: str
-    remedy: str = ""
-
-    @property
-    def row(self) -> dict[str, Any]:
-        return asdict(self)
+LEAST_FILES, LEAST_DISK = 4096, 2 * GIB
 
 
 def check_all(facts: Facts) -> list[Check]:
     checks = (
         check_python,
         check_torch,
+        check_gpu,
         check_platform,
         check_cpu,
         check_threads,
@@ -102,34 +66,6 @@ def check_torch(facts: Facts) -> Check:
     return Check("torch", "ok", version)
 
 
-def check_platform(facts: Facts) -> Check:
-    """The one that is used where the user names none, and what speaks against the others."""
-    used = next((name for name, why in facts.platforms.items() if not why), None)
-    rest = "; ".join(f"not {name}: {why}" for name, why in facts.platforms.items() if why)
-    if used is None:
-        return Check("platform", "fail", rest or "none", "pip install --force-reinstall inferd")
-    return Check("platform", "ok", f"{used} ({rest})" if rest else used)
-
-
-def check_cpu(facts: Facts) -> Check:
-    fast = [flag for flag in BF16_FLAGS if flag in facts.cpu_flags]
-    found = f"{facts.capability or 'unknown'}, bfloat16 {', '.join(fast) or 'not in hardware'}"
-    if fast:
-        return Check("cpu", "ok", found)
-    remedy = "bfloat16 is emulated or replaced by float32: a model takes more time and memory"
-    return Check("cpu", "warn", found, remedy)
-
-
-def check_threads(facts: Facts) -> Check:
-    found = f"{facts.cores} cores, torch uses {facts.threads} threads"
-    if facts.omp_num_threads is not None:
-        found += f" (OMP_NUM_THREADS={facts.omp_num_threads})"
-        if facts.threads is not None and facts.threads != facts.cores:
-            remedy = f"unset OMP_NUM_THREADS, or set it to {facts.cores}"
-            return Check("threads", "warn", found, remedy)
-    return Check("threads", "ok", found)
-
-
 def check_transformers(facts: Facts) -> Check:
     version = facts.versions.get("transformers")
     low, high = TRANSFORMERS
@@ -148,16 +84,6 @@ def check_triton(facts: Facts) -> Check:
     if _numbers(version) < TRITON:
         return Check("triton", "warn", version, "pip install --upgrade 'triton>=3.6'")
     return Check("triton", "ok", version)
-
-
-def check_memory(facts: Facts) -> Check:
-    if facts.available_bytes is None:
-        return Check("memory", "warn", "unknown", "give --kv-cache-memory-bytes when serving")
-    found = f"{facts.available_bytes / GIB:.1f} GiB available"
-    if facts.available_bytes < LEAST_MEMORY:
-        remedy = "end other programs, or serve with --kv-cache-memory-bytes 268435456"
-        return Check("memory", "warn", found, remedy)
-    return Check("memory", "ok", found)
 
 
 def check_cache(facts: Facts) -> Check:

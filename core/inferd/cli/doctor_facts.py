@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from inferd.cli.doctor_checks import Facts
+from inferd.cli.doctor_types import Facts
 from inferd.config.paths import cache_dir
 from inferd.host.explain import candidates
 from inferd.host.host import Host
@@ -43,6 +43,7 @@ def gather(plugins: str, port: int) -> Facts:
         hub_offline=os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"},
         port=port,
         port_problem=_port_problem(port),
+        gpus=gpus_present(),
         max_open_files=resource.getrlimit(resource.RLIMIT_NOFILE)[1],
         **found,
     )
@@ -50,7 +51,7 @@ def gather(plugins: str, port: int) -> Facts:
 
 def _torch_facts() -> dict[str, Any]:
     """What needs torch to be told, and None for each when it cannot be imported."""
-    names = ("capability", "threads", "available_bytes")
+    names = ("capability", "threads", "available_bytes", "torch_build")
     try:
         import torch
 
@@ -59,8 +60,16 @@ def _torch_facts() -> dict[str, Any]:
         return {**dict.fromkeys(names), "torch_error": (str(error).splitlines() or [""])[0]}
     cpu = CpuPlatform()
     cpu.prepare()
-    values = (torch.backends.cpu.get_cpu_capability(), torch.get_num_threads(), cpu.free_memory())
+    build = "cuda" if torch.version.cuda else "rocm" if torch.version.hip else "cpu"
+    capability, threads = torch.backends.cpu.get_cpu_capability(), torch.get_num_threads()
+    values = (capability, threads, cpu.free_memory(), build)
     return {**dict(zip(names, values, strict=True)), "torch_error": None}
+
+
+def gpus_present(devices: Path = Path("/dev")) -> list[str]:
+    """Makes of the GPUs whose drivers have made devices, whatever torch can do with them."""
+    nvidia = any(devices.glob("nvidia[0-9]*"))
+    return [*(["NVIDIA"] if nvidia else []), *(["AMD"] if (devices / "kfd").exists() else [])]
 
 
 def _version(name: str) -> str | None:

@@ -10,7 +10,8 @@ from dataclasses import replace
 import pytest
 
 from inferd.cli import doctor_facts, main
-from inferd.cli.doctor_checks import GIB, Facts, check_all
+from inferd.cli.doctor_checks import check_all
+from inferd.cli.doctor_types import GIB, Facts
 
 FINE = Facts(
     python=(3, 11, 7),
@@ -33,6 +34,8 @@ FINE = Facts(
     hub_offline=False,
     port=8000,
     port_problem=None,
+    gpus=[],
+    torch_build="cpu",
     max_open_files=65536,
 )
 
@@ -45,7 +48,7 @@ def test_a_fine_machine_has_nothing_to_remedy():
     checks = check_all(FINE)
     assert {check.state for check in checks} == {"ok"}
     assert not any(check.remedy for check in checks)
-    assert len({check.name for check in checks}) == len(checks) == 14
+    assert len({check.name for check in checks}) == len(checks) == 15
 
 
 CASES = [
@@ -54,6 +57,8 @@ CASES = [
     ("torch", versions(torch=None), "fail", "pip install"),
     ("torch", versions(torch="2.10.1"), "fail", "--upgrade"),
     ("torch", {"torch_error": "libgomp.so.1: not found"}, "fail", "--force-reinstall"),
+    ("gpu", {"gpus": ["NVIDIA"]}, "warn", "whl/cu130"),
+    ("gpu", {"gpus": ["AMD"], "torch_build": "cuda"}, "warn", "whl/rocm"),
     ("platform", {"platforms": {"cpu": "broken"}}, "fail", "pip install"),
     ("cpu", {"cpu_flags": frozenset({"avx2"})}, "warn", "float32"),
     ("threads", {"threads": 1, "omp_num_threads": "1"}, "warn", "OMP_NUM_THREADS"),
@@ -138,3 +143,17 @@ def test_cpu_flags_of_both_kinds_of_machine(tmp_path, text, flags):
     (tmp_path / "cpuinfo").write_text(text)
     assert doctor_facts._cpu_flags(tmp_path / "cpuinfo") == flags
     assert doctor_facts._cpu_flags(tmp_path / "missing") == set()
+
+
+def test_gpus_are_found_by_the_devices_of_their_drivers(tmp_path):
+    assert doctor_facts.gpus_present(tmp_path) == []
+    (tmp_path / "nvidiactl").touch()
+    assert doctor_facts.gpus_present(tmp_path) == []
+    (tmp_path / "nvidia0").touch()
+    (tmp_path / "kfd").touch()
+    assert doctor_facts.gpus_present(tmp_path) == ["NVIDIA", "AMD"]
+
+
+def test_a_gpu_that_torch_can_use_is_fine():
+    found = {c.name: c for c in check_all(replace(FINE, gpus=["NVIDIA"], torch_build="cuda"))}
+    assert (found["gpu"].state, found["gpu"].found) == ("ok", "NVIDIA")

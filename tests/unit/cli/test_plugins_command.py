@@ -89,7 +89,7 @@ def test_info_of_an_unknown_plugin_lists_the_installed(capsys):
 
 def test_a_command_that_does_not_exist_has_a_neighbour(capsys):
     assert main(["plugin"]) == 2
-    assert "did you mean 'plugins'" in capsys.readouterr().err
+    assert "did you mean plugins?" in capsys.readouterr().err
 
 
 ROWS = [{"name": "a", "what": "one two three four five six seven eight nine ten"}]
