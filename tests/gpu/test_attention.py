@@ -8,7 +8,7 @@ from paged import Paged, Row
 from torch import Tensor
 
 from inferd.testing.attention_cases import CASES, AttentionCase
-from inferd.testing.attention_contract import Step
+from inferd.testing.attention_step import Step
 from inferd.testing.numbers import DTYPES, check_close
 from inferd.types import Batch
 

@@ -15,6 +15,7 @@ PLUGINS = {
     "grammar_llguidance": "grammar_llguidance",
     "hw_rocm": "hw_rocm",
     "models_mixtral": "models_mixtral",
+    "models_deepseek": "models_deepseek",
     "models_scripted": "models_scripted",
     "models_falcon": "models_falcon",
     "models_bloom": "models_bloom",

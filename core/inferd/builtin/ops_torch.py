@@ -86,6 +86,25 @@ def rope_kv_write(
     return rotate(q_THE, *rope)
 
 
+def latent_kv_write(
+    q_THF: Tensor,
+    latent_TZ: Tensor,
+    cos_sin_TF: Tensor,
+    cache_BS1Z: Tensor,
+    slots_T: Tensor,
+    norm_K: Tensor,
+    eps: float,
+) -> Tensor:
+    cos_T1F, sin_T1F = cos_sin_TF.to(q_THF.dtype).unsqueeze(1).chunk(2, dim=-1)
+    compressed_TK, key_TF = latent_TZ.split_with_sizes((len(norm_K), q_THF.shape[-1]), -1)
+    key_T1F = rotate(key_TF.unsqueeze(1), cos_T1F, sin_T1F)
+    normed_T1K = rms_norm(compressed_TK, norm_K, eps).unsqueeze(1)
+    index = (slots_T // cache_BS1Z.shape[1], slots_T % cache_BS1Z.shape[1])
+    stored_T1Z = torch.cat((normed_T1K, key_T1F), dim=-1)
+    cache_BS1Z.index_put_(index, stored_T1Z.to(cache_BS1Z.dtype))
+    return rotate(q_THF, cos_T1F, sin_T1F)
+
+
 def prepare_inputs(
     step_3X: Tensor,
     history_XL: Tensor,
@@ -148,6 +167,7 @@ class TorchOps(OpProvider):
             "embedding": embedding,
             "prepare_rope": prepare_rope,
             "rope_kv_write": rope_kv_write,
+            "latent_kv_write": latent_kv_write,
             "prepare_inputs": prepare_inputs,
             "linear": {"dense": make_linear},
             "experts": {"dense": reference_experts(ACT_AND_MUL)},

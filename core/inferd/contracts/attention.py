@@ -25,12 +25,15 @@ class KVSpec:
     num_kv_heads: int
     head_dim: int
     dtype: torch.dtype
-    kind: Literal["full", "window"] = "full"
+    kind: Literal["full", "window", "latent"] = "full"
     window: int | None = None  # tokens a query sees, itself included
+    value_dim: int | None = None  # latent: values are so many elements of the keys, the first ones
 
     @property
     def bytes_per_token(self) -> int:
-        return 2 * self.num_kv_heads * self.head_dim * self.dtype.itemsize
+        """Keys and values; a latent is stored once."""
+        copies = 2 if self.value_dim is None else 1
+        return copies * self.num_kv_heads * self.head_dim * self.dtype.itemsize
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,7 @@ class AttentionRequest:
     window: int | None = None
     soft_cap: float | None = None
     alibi: bool = False
+    value_dim: int | None = None  # as in KVSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,9 @@ class AttentionBackend(ABC):
     alibi: ClassVar[bool] = False
     """Whether it heeds `alibi_slopes_H`; those that do not are never asked about such a model."""
 
+    latent: ClassVar[bool] = False
+    """Whether it reads latents (KVSpec.value_dim); asked as with `alibi`."""
+
     @classmethod
     @abstractmethod
     def supports(cls, request: AttentionRequest) -> Verdict: ...
@@ -88,7 +95,10 @@ class AttentionBackend(ABC):
     def allocate(
         self, spec: KVSpec, num_blocks: int, block_size: int, device: torch.device
     ) -> tuple[Tensor, Tensor]:
-        """K and V cache of one layer, as views [B, S, G, E] over the layout this backend wants."""
+        """K and V cache of one layer, as views [B, S, G, E] over the layout this backend wants.
+
+        Of a latent, V is a view of K's first elements.
+        """
 
     @abstractmethod
     def plan(self, batch: Batch, group: int, spec: KVSpec, block_size: int) -> Any:
@@ -105,7 +115,7 @@ class AttentionBackend(ABC):
     ) -> Tensor:
         """Causal attention of this step's queries over the cache, keys of this step included.
 
-        Returns [T, H, E] in the order of the queries.
+        Returns [T, H, E] in the order of the queries; of a latent, [T, H, value_dim].
         """
 
 
@@ -113,4 +123,6 @@ def supports(kind: type[AttentionBackend], request: AttentionRequest) -> Verdict
     """The backend's answer, and no for what a backend that does not speak of it cannot have."""
     if request.alibi and not kind.alibi:
         return no("has no ALiBi")
+    if request.value_dim is not None and not kind.latent:
+        return no("has no latent keys and values (MLA)")
     return kind.supports(request)

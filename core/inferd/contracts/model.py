@@ -71,6 +71,11 @@ class CausalLM(nn.Module, ABC):
     def __init__(self, build: BuildContext) -> None:  # noqa: ARG002 - subclasses build from it
         super().__init__()
 
+    def ignores(self, name: str) -> bool:
+        """Whether a tensor of the checkpoint that no module takes is left out; else it is an
+        error."""
+        return name.endswith(self.ignored)
+
     @classmethod
     def attention_request(
         cls, config: ModelConfig, platform: str, block_size: int

@@ -1,9 +1,10 @@
 """Ops: the kernels a model is made of, chosen once at load.
 
 Shape suffixes: T tokens, D hidden, H query heads, G KV heads, E head size, I intermediate,
-N out features, K in features, P positions, V vocabulary, B blocks, S slots per block, R rows of a
-step, L tokens of history, X rows of the request table; of a mixture of experts, M experts and C of
-them chosen for a token.
+N out features, K in features (of a latent: its size), Z a latent with the rotated part of its
+key, F rotated elements, P positions, V vocabulary, B blocks, S slots per block, R rows of a step, L
+tokens of history, X rows of the request table; of a mixture of experts, M experts and C of them
+chosen for a token.
 """
 
 from __future__ import annotations
@@ -73,6 +74,27 @@ class RopeKvWrite(Protocol):
         slots_T: Tensor,
         q_norm_E: Tensor | None,
         k_norm_E: Tensor | None,
+        eps: float,
+    ) -> Tensor: ...
+
+
+class LatentKvWrite(Protocol):
+    """MLA: normalise the latent (RMS), rotate q and k (halves layout), store latent and k.
+
+    `latent_TZ` is a token's latent [K], then its key's rotated part [F]; together they are what
+    `cache_BS1Z` has in a slot. `q_THF` are the rotated parts of the queries [T, H, F] and are
+    returned rotated. `cos_sin_TF` has cos of the step's tokens in its first half, then sin, in
+    float32. May overwrite `q_THF` and `latent_TZ`.
+    """
+
+    def __call__(
+        self,
+        q_THF: Tensor,
+        latent_TZ: Tensor,
+        cos_sin_TF: Tensor,
+        cache_BS1Z: Tensor,
+        slots_T: Tensor,
+        norm_K: Tensor,
         eps: float,
     ) -> Tensor: ...
 
@@ -153,6 +175,7 @@ class Ops:
     embedding: Embedding
     prepare_rope: PrepareRope
     rope_kv_write: RopeKvWrite
+    latent_kv_write: LatentKvWrite
     prepare_inputs: PrepareInputs
     linear: Mapping[str, MakeLinear]  # by weight format: dense, w4_g, ...
     experts: Mapping[str, MakeExperts]  # by weight format, as linear

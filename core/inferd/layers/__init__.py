@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from inferd.layers.activation import ActAndMul, Activation
-from inferd.layers.attention import Attention
+from inferd.layers.attention import Attention, LatentAttention
 from inferd.layers.blocks import (
     Block,
     ParallelBlock,
@@ -23,7 +23,8 @@ from inferd.layers.mlp import MLP, GatedMLP
 from inferd.layers.moe import MoE, MoEShape
 from inferd.layers.norm import LayerNorm, RMSNorm
 from inferd.layers.rope_scaling import rope_of_kind, rotated_size
-from inferd.layers.rotary import NoRotary, Rotary
+from inferd.layers.rotary import AngleRotary, NoRotary, Rotary
+from inferd.layers.router import GroupMoE, GroupShape, grouped_or_dense
 from inferd.layers.self_attention import NormedAttention, QKNormAttention, SelfAttention
 from inferd.layers.shape import LAYER_TYPES, DecoderShape
 
@@ -34,6 +35,7 @@ __all__ = [
     "QKV",
     "ActAndMul",
     "Activation",
+    "AngleRotary",
     "Attention",
     "Block",
     "Decoder",
@@ -42,7 +44,10 @@ __all__ = [
     "Embedding",
     "Fields",
     "GatedMLP",
+    "GroupMoE",
+    "GroupShape",
     "LMHead",
+    "LatentAttention",
     "Layer",
     "LayerNorm",
     "LinearLayer",
@@ -60,6 +65,7 @@ __all__ = [
     "SandwichBlock",
     "SelfAttention",
     "TwoNormParallelBlock",
+    "grouped_or_dense",
     "head_order",
     "rope_of_kind",
     "rotated_size",

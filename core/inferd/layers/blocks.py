@@ -114,6 +114,6 @@ class Parts:
     """What a family's decoder is made of; every class is called as the default one is."""
 
     norm: Any = RMSNorm  # (size, eps, build), of the blocks and the last one
-    attention: type[SelfAttention] = SelfAttention
+    attention: Any = SelfAttention  # (shape, layer, build)
     mlp: Any = GatedMLP  # (shape, layer, build)
     block: type[Block] = PreNormBlock

@@ -5,6 +5,7 @@ Shape suffixes: T tokens, N positions that need logits, D hidden, V vocabulary.
 
 from __future__ import annotations
 
+import re
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 from inferd.contracts.attention import AttentionRequest, KVSpec
 from inferd.contracts.model import BuildContext, CausalLM, KVCache, ModelConfig
-from inferd.layers.attention import Attention
+from inferd.layers.attention import PagedAttention
 from inferd.layers.blocks import Parts
 from inferd.layers.embedding import Embedding, LMHead
 from inferd.layers.layer import Layer
@@ -67,12 +68,14 @@ class DecoderLM(CausalLM):
     packed: ClassVar[Packed] = {**QKV, **GATE_UP}
     parts: ClassVar[Parts] = Parts()
     decoder: ClassVar[type[Decoder]] = Decoder
+    drafts_follow: ClassVar[bool] = False
+    """Whether layers after the last one only draft tokens (MTP), so that they are left out."""
 
     def __init__(self, build: BuildContext) -> None:
         super().__init__(build)
         shape = self.read_shape(build.config.hf)
         self.model = self.decoder(self.choose_parts(build.config.hf), shape, build)
-        self._attentions = [m for m in self.model.modules() if isinstance(m, Attention)]
+        self._attentions = [m for m in self.model.modules() if isinstance(m, PagedAttention)]
         self.lm_head = LMHead(
             shape.vocab_size,
             shape.hidden_size,
@@ -80,6 +83,7 @@ class DecoderLM(CausalLM):
             tied=self.model.embed_tokens if shape.tied else None,
             bias=shape.head_bias,
         )
+        self._num_layers = shape.num_layers
         self._logit_scale, self._logit_cap = shape.logit_scale, shape.logit_cap
 
     @classmethod
@@ -90,6 +94,10 @@ class DecoderLM(CausalLM):
     def choose_parts(self, hf: Mapping[str, Any]) -> Parts:  # noqa: ARG002
         """For families whose configuration chooses among them."""
         return self.parts
+
+    def ignores(self, name: str) -> bool:
+        layer = re.match(r"model\.layers\.(\d+)\.", name) if self.drafts_follow else None
+        return super().ignores(name) or (layer is not None and int(layer[1]) >= self._num_layers)
 
     @classmethod
     def attention_request(

@@ -64,6 +64,14 @@ class Rotary(Layer):
         return self._prepare(positions_T, self.cos_sin_PE, self._dtype)
 
 
+class AngleRotary(Rotary):
+    """For ops that take the angles of a step as they are."""
+
+    def forward(self, positions_T: Tensor) -> Tensor:
+        """The step's `Batch.rope`: cos, then sin, [T, E] in float32."""
+        return self.cos_sin_PE.index_select(0, positions_T)
+
+
 class NoRotary(Layer):
     """For layers that do not rotate: every position has an angle of zero."""
 

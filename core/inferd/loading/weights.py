@@ -91,7 +91,7 @@ class _Targets:
         self.num_weights = 0
         self._given: set[tuple[str, str, int]] = set()
         self._names = NameMap(model)
-        self._ignored = model.ignored
+        self._ignores = model.ignores
         self._unexpected: list[str] = []
 
     def check_names(self, names: Collection[str]) -> None:
@@ -103,7 +103,7 @@ class _Targets:
         self._refuse(self._missing({(m, s, p) for m, s, p in places.values()}), unexpected)
 
     def _is_unexpected(self, name: str, module: str) -> bool:
-        return module not in self.modules and not name.endswith(self._ignored)
+        return module not in self.modules and not self._ignores(name)
 
     def give(self, tensor: RawTensor) -> None:
         module, suffix, part = self._names.place(tensor.name)

@@ -29,12 +29,13 @@ class AttentionCase:
     window: int | None = None
     soft_cap: float | None = None
     alibi: bool = False
+    value_dim: int | None = None  # of a latent
     scale: float = 0.2
     rows: str = "mixed"
     shared: int = 0  # leading blocks that all rows have in common, as after a prefix hit
 
     def __str__(self) -> str:
-        named = ("window", "soft_cap", "alibi", "shared")
+        named = ("window", "soft_cap", "alibi", "value_dim", "shared")
         extras = [f"{name}={value}" for name in named if (value := getattr(self, name))]
         heads = f"heads={self.heads}/{self.kv_heads}x{self.head_dim}"
         return " ".join([self.dtype, heads, f"block={self.block_size}", *extras, self.rows])
@@ -58,6 +59,7 @@ class AttentionCase:
             window=self.window,
             soft_cap=self.soft_cap,
             alibi=self.alibi,
+            value_dim=self.value_dim,
         )
 
 
@@ -85,3 +87,15 @@ ALIBI_CASES = [
     AttentionCase(alibi=True, dtype="bfloat16"),
     AttentionCase(alibi=True, window=24, soft_cap=20.0),
 ]
+
+
+def _latent_cases() -> list[AttentionCase]:
+    base = AttentionCase(heads=6, kv_heads=1, head_dim=80, value_dim=64)
+    cases = [replace(base, rows=rows) for rows in ROWS]
+    cases += [replace(base, dtype=dtype) for dtype in ("bfloat16", "float16")]
+    cases += [replace(base, block_size=64), replace(base, heads=16, rows="decodes")]
+    deepseek = replace(base, heads=16, head_dim=576, value_dim=512)
+    return [*cases, deepseek, replace(base, rows="siblings", shared=3)]
+
+
+LATENT_CASES = _latent_cases()

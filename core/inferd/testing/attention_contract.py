@@ -5,28 +5,20 @@ Shape suffixes: T tokens, H query heads, G KV heads, E head size, B blocks, S sl
 
 from __future__ import annotations
 
-import itertools
-import math
 from collections.abc import Collection
 from typing import ClassVar
 
 import pytest
 import torch
-from torch import Tensor
 
-from inferd.contracts.attention import AttentionBackend, AttentionParams
+from inferd.contracts.attention import AttentionBackend
 from inferd.contracts.verdict import Verdict
-from inferd.testing import reference
-from inferd.testing.attention_cases import ALIBI_CASES, CASES, ROWS, AttentionCase
+from inferd.testing.attention_cases import ALIBI_CASES, CASES, LATENT_CASES, AttentionCase
+from inferd.testing.attention_step import Step
 from inferd.testing.cannot import check_words, judge, require
-from inferd.testing.drive import kv_spec
-from inferd.testing.numbers import DTYPES, check_close
+from inferd.testing.numbers import check_close
 from inferd.testing.one_thread import OneThread
 from inferd.testing.plugin_contract import PluginContract, implementation, registry
-from inferd.types import Batch
-
-STALE = 50.0  # freed blocks keep their contents: what no query may see is large
-SPREAD = 2.0  # of queries and keys: scores of several units, so that attention has favourites
 
 
 class AttentionContract(OneThread, PluginContract):
@@ -69,6 +61,12 @@ class AttentionContract(OneThread, PluginContract):
         for case in ALIBI_CASES if self.implementation().alibi else ():
             self._attempt(case)
 
+    def test_agrees_with_the_reference_over_latents(self) -> None:
+        """Asked of those that say they read them; where it cannot have a dtype, not for that."""
+        for case in LATENT_CASES if self.implementation().latent else ():
+            if case.dtype not in self.cannot:
+                self._attempt(case)
+
     def _attempt(self, case: AttentionCase) -> None:
         verdict = self.implementation().supports(case.request(self.platform))
         assert isinstance(verdict, Verdict), f"supports() returned {verdict!r}, not a Verdict"
@@ -82,116 +80,3 @@ class AttentionContract(OneThread, PluginContract):
             found_THE = backend.forward(q_THE.clone(), k_BSGE, v_BSGE, plan, step.params)
             assert found_THE.dtype == q_THE.dtype, f"{case}: returns {found_THE.dtype}"
             check_close(f"{case}, layer {layer}", found_THE, step.expected(layer), case.dtype)
-
-
-class Step:
-    """One batch over scattered blocks, as group 1; the tables of group 0 lead elsewhere.
-
-    What no query may see is stale: free blocks, slots after the end, pages out of the window.
-    """
-
-    def __init__(self, case: AttentionCase, device: torch.device) -> None:
-        self._case, self._device, self._dtype = case, device, DTYPES[case.dtype]
-        self._rows = ROWS[case.rows]
-        self._widths = [-(-context // case.block_size) for _, context in self._rows]
-        self._num_blocks = sum(self._widths) + 5
-        order = torch.randperm(self._num_blocks - 1, generator=_seeded(0)) + 1
-        self._blocks = list(order[: sum(self._widths)].split_with_sizes(self._widths))
-        for blocks in self._blocks[1:]:
-            blocks[: case.shared] = self._blocks[0][: case.shared]
-        self.spec = kv_spec(case.kv_heads, case.head_dim, case.window, self._dtype)
-        slopes_H = 2.0 ** -torch.arange(1, case.heads + 1) if case.alibi else None
-        self._slopes_H = slopes_H
-        self.params = AttentionParams(
-            num_heads=case.heads,
-            scale=case.scale,
-            spec=self.spec,
-            group=1,
-            soft_cap=case.soft_cap,
-            alibi_slopes_H=None if slopes_H is None else slopes_H.to(device),
-        )
-        self.batch = self._batch()
-
-    def queries(self, layer: int) -> Tensor:
-        total = sum(count for count, _ in self._rows)
-        return self._draw(layer, total, self._case.heads)
-
-    def keys_and_values(self, layer: int, row: int) -> list[Tensor]:
-        context, common = self._rows[row][1], self._case.shared * self._case.block_size
-        drawn = []
-        for seed in (1000 + layer, 3000 + layer):
-            values = self._draw(seed + 10 * row, context, self._case.kv_heads)
-            if row and common:
-                values[:common] = self._draw(seed, self._rows[0][1], self._case.kv_heads)[:common]
-            drawn.append(values)
-        return drawn
-
-    def fill(self, backend: AttentionBackend, layer: int) -> tuple[Tensor, Tensor]:
-        """The caches of a layer after this step's write."""
-        size = self._case.block_size
-        caches = backend.allocate(self.spec, self._num_blocks, size, self._device)
-        shape = (self._num_blocks, size, self._case.kv_heads, self._case.head_dim)
-        for place, cache_BSGE in enumerate(caches):
-            assert tuple(cache_BSGE.shape) == shape, f"allocate() gave {tuple(cache_BSGE.shape)}"
-            assert cache_BSGE.dtype == self._dtype, f"allocate() gave {cache_BSGE.dtype}"
-            cache_BSGE.fill_(STALE)
-            for row, blocks in enumerate(self._blocks):
-                values = self.keys_and_values(layer, row)[place]
-                at = torch.arange(self._first_seen(row), len(values))
-                cache_BSGE[blocks[at // size], at % size] = values[at]
-        return caches
-
-    def expected(self, layer: int) -> Tensor:
-        counts = [count for count, _ in self._rows]
-        q_by_row = self.queries(layer).cpu().split_with_sizes(counts)
-        return torch.cat([self._expected_row(layer, row, q) for row, q in enumerate(q_by_row)])
-
-    def _expected_row(self, layer: int, row: int, q_THE: Tensor) -> Tensor:
-        k_LGE, v_LGE = (t.cpu() for t in self.keys_and_values(layer, row))
-        case = self._case
-        return reference.attention(
-            q_THE, k_LGE, v_LGE, case.scale, case.window, case.soft_cap, self._slopes_H
-        )
-
-    def _first_seen(self, row: int) -> int:
-        """The first position that a query of this step sees; blocks before it have been freed."""
-        count, context = self._rows[row]
-        return 0 if self._case.window is None else max(0, context - count - self._case.window + 1)
-
-    def _draw(self, seed: int, length: int, heads: int) -> Tensor:
-        shape = (length, heads, self._case.head_dim)
-        noise = torch.randn(shape, generator=_seeded(seed)) * (
-            SPREAD / math.sqrt(math.sqrt(shape[-1]))
-        )
-        return noise.to(self._dtype).to(self._device)
-
-    def _batch(self) -> Batch:
-        counts, contexts = ([row[i] for row in self._rows] for i in range(2))
-        ends = list(itertools.accumulate(counts))
-        place = torch.cat([torch.arange(c - n, c) for n, c in self._rows])
-        row = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
-        tables_RB = torch.nn.utils.rnn.pad_sequence(self._blocks, batch_first=True).int()
-        size = self._case.block_size
-        slots_T = tables_RB[row, place // size].long() * size + place % size
-        elsewhere_RB = (tables_RB + 3) % self._num_blocks
-        to = self._device
-        return Batch(
-            num_tokens=ends[-1],
-            num_rows=len(counts),
-            num_decodes=counts.count(1),
-            num_blocks=self._num_blocks,
-            query_lens=counts,
-            context_lens=contexts,
-            rows_R=torch.arange(len(counts), device=to),
-            ids_T=torch.zeros(ends[-1], dtype=torch.int64, device=to),
-            positions_T=place.to(to),
-            query_starts_R1=torch.tensor([0, *ends], dtype=torch.int32, device=to),
-            contexts_R=torch.tensor(contexts, dtype=torch.int32, device=to),
-            slots_T=[slots_T.to(to)] * 2,
-            block_tables_RB=[elsewhere_RB.to(to), tables_RB.to(to)],
-            logits_N=torch.tensor(ends, device=to) - 1,
-        )
-
-
-def _seeded(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -153,6 +153,13 @@ class Driver:
 
 
 def kv_spec(
-    kv_heads: int, head_dim: int, window: int | None = None, dtype: torch.dtype = torch.float32
+    kv_heads: int,
+    head_dim: int,
+    window: int | None = None,
+    dtype: torch.dtype = torch.float32,
+    value_dim: int | None = None,
 ) -> KVSpec:
-    return KVSpec(kv_heads, head_dim, dtype, "full" if window is None else "window", window)
+    kind: Literal["full", "window", "latent"] = "full" if window is None else "window"
+    return KVSpec(
+        kv_heads, head_dim, dtype, kind if value_dim is None else "latent", window, value_dim
+    )

@@ -9,20 +9,18 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from inferd.contracts.weight_formats import GROUPED_BITS
 from inferd.testing import reference
+from inferd.testing.draw import EPS, TOKENS, Draw
 from inferd.testing.input_checks import prepare_inputs
-from inferd.testing.numbers import DTYPES, check_close
+from inferd.testing.numbers import check_close
 from inferd.testing.packed_checks import grouped_linear
+from inferd.testing.rope_checks import ROPE_CHECKS
 from inferd.testing.sampling_checks import SAMPLING_CHECKS
 
 Offer = Mapping[str, Any]  # what OpProvider.ops returns
 Check = Callable[[Offer, str, torch.device], None]  # offer, dtype, device
-
-TOKENS = (1, 7, 64)
-EPS = 0.1  # large, so that one that is left out shows
 
 
 def offered(op: str, ops: Offer) -> bool:
@@ -31,19 +29,8 @@ def offered(op: str, ops: Offer) -> bool:
         return any(f"w{bits}_g" in ops.get("linear", ()) for bits in GROUPED_BITS)
     if op in ("linear", "act_and_mul", "experts"):
         return bool(set(ops.get(op, ())) & {"dense", "silu", "gelu", "gelu_tanh"})
-    return ("rope_kv_write" if op.startswith("rope") else op) in ops
-
-
-class Draw:
-    """Seeded tensors of one dtype on one device."""
-
-    def __init__(self, dtype: str, device: torch.device) -> None:
-        self._dtype, self._device = DTYPES[dtype], device
-        self._generator = torch.Generator().manual_seed(0)
-
-    def __call__(self, *shape: int, scale: float = 1.0, shift: float = 0.0) -> Tensor:
-        noise = torch.randn(shape, generator=self._generator) * scale + shift
-        return noise.to(self._dtype).to(self._device)
+    names = {"rope": "rope_kv_write", "rope_with_qk_norm": "rope_kv_write"}
+    return {**names, "latent": "latent_kv_write"}.get(op, op) in ops
 
 
 def rms_norm(ops: Offer, dtype: str, device: torch.device) -> None:
@@ -119,65 +106,6 @@ def experts(ops: Offer, dtype: str, device: torch.device) -> None:
         check_close(f"experts of {tokens} tokens", found_TD, expected_TD, dtype)
 
 
-def rope(ops: Offer, dtype: str, device: torch.device) -> None:
-    _rope(ops, dtype, device, qk_norm=False)
-
-
-def rope_with_qk_norm(ops: Offer, dtype: str, device: torch.device) -> None:
-    _rope(ops, dtype, device, qk_norm=True)
-
-
-def _rope(ops: Offer, dtype: str, device: torch.device, *, qk_norm: bool) -> None:
-    draw = Draw(dtype, device)
-    for tokens in TOKENS:
-        for heads, kv_heads, size in ((6, 2, 16), (1, 1, 64), (5, 5, 32)):
-            qkv_TXE = draw(tokens, heads + 2 * kv_heads, size)
-            norms = [draw(size, scale=0.4, shift=1.2) for _ in range(2)] if qk_norm else [None] * 2
-            for heads_first in (False, True):  # the layouts that attention backends allocate
-                caches = _caches(12, 8, kv_heads, size, heads_first, qkv_TXE)
-                _rope_once(ops, dtype, qkv_TXE, heads, norms, caches)
-
-
-def _caches(
-    blocks: int, slots: int, heads: int, size: int, heads_first: bool, like: Tensor
-) -> list[Tensor]:
-    if not heads_first:
-        return [like.new_full((blocks, slots, heads, size), 9.0) for _ in range(2)]
-    pool = like.new_full((2, heads, blocks, slots, size), 9.0)
-    return [half.permute(1, 2, 0, 3) for half in pool]
-
-
-def _rope_once(
-    ops: Offer,
-    dtype: str,
-    qkv_TXE: Tensor,
-    heads: int,
-    norms: list[Any],
-    caches: list[Tensor],
-) -> None:
-    """One step over scattered slots; everything else in the caches stays as it was."""
-    device, tokens = qkv_TXE.device, len(qkv_TXE)
-    generator = torch.Generator().manual_seed(tokens)
-    slots_T = torch.randperm(8 * 11, generator=generator)[:tokens] + 8  # block 0 is never used
-    positions_T = torch.randperm(200, generator=generator)[:tokens]
-    angles_PF = torch.arange(200)[:, None] * 0.7 ** torch.arange(qkv_TXE.shape[-1] // 2)
-    cos_sin_PE = torch.cat((angles_PF.cos(), angles_PF.sin()), -1) * 1.1  # YaRN scales both
-    prepared = ops["prepare_rope"](positions_T.to(device), cos_sin_PE.to(device), qkv_TXE.dtype)
-    written = [cache.clone() for cache in caches]
-    q_THE = ops["rope_kv_write"](
-        qkv_TXE.clone(), heads, prepared, *written, slots_T.to(device), *norms, EPS
-    )
-    expected_THE, *stored = reference.rope(
-        qkv_TXE.cpu(), heads, norms, cos_sin_PE[positions_T], EPS
-    )
-    what = f"rope_kv_write of {tokens} tokens, {heads} heads, norm {norms[0] is not None}"
-    check_close(f"{what}: q", q_THE, expected_THE, dtype)
-    for name, cache, before, values in zip("kv", written, caches, stored, strict=True):
-        expected = before.cpu().double()
-        expected[slots_T // 8, slots_T % 8] = values
-        check_close(f"{what}: {name} cache", cache, expected, dtype)
-
-
 CHECKS: dict[str, Check] = {
     "rms_norm": rms_norm,
     "add_rms_norm": add_rms_norm,
@@ -186,8 +114,7 @@ CHECKS: dict[str, Check] = {
     "linear": linear,
     "grouped_linear": grouped_linear,
     "experts": experts,
-    "rope": rope,
-    "rope_with_qk_norm": rope_with_qk_norm,
+    **ROPE_CHECKS,
     "prepare_inputs": prepare_inputs,
     **SAMPLING_CHECKS,
 }

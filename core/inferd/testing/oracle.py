@@ -100,8 +100,13 @@ def _drawn(architecture: str, hf_config: Any, seed: int) -> Any:
     transformers.utils.logging.disable_progress_bar()
     with torch.random.fork_rng(devices=[]), torch.inference_mode():
         model = getattr(transformers, architecture)(hf_config).float().eval()
-        for name, parameter in model.named_parameters():
-            parameter.copy_(draw(name, tuple(parameter.shape), seed))
+        stored = model.state_dict(keep_vars=True)
+        drawn = [
+            *model.named_parameters(),
+            *((n, b) for n, b in model.named_buffers() if n in stored),
+        ]
+        for name, tensor in drawn:
+            tensor.copy_(draw(name, tuple(tensor.shape), seed))
     return model
 
 

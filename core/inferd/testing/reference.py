@@ -1,7 +1,8 @@
 """The formulas that implementations are held to, in float64 and without any cleverness.
 
 Shape suffixes: T queries, L keys, H query heads, G KV heads, E head size, F = E / 2, D hidden,
-I intermediate, N out features, K in features, X = H + 2 G, M experts, C of them for a token.
+I intermediate, N out features, K in features, X = H + 2 G, Z a latent
+with the rotated part of its key, M experts, C of them for a token.
 """
 
 from __future__ import annotations
@@ -75,6 +76,13 @@ def rope(
     normed = (x if w is None else rms_norm(x, w.cpu(), eps) for x, w in zip(qk, norms, strict=True))
     q_THE, k_TGE = (rotate(x, *cos_sin_TE.chunk(2, -1)) for x in normed)
     return q_THE, k_TGE, v_TGE
+
+
+def latent(latent_TZ: Tensor, norm_K: Tensor, cos_sin_TF: Tensor, eps: float) -> Tensor:
+    """What MLA stores of a token: the latent under its norm, then the rotated part of the key."""
+    normed_TK = rms_norm(latent_TZ[:, : len(norm_K)], norm_K, eps)
+    key_T1F = latent_TZ[:, len(norm_K) :].unsqueeze(1)
+    return torch.cat((normed_TK, rotate(key_T1F, *cos_sin_TF.chunk(2, -1))[:, 0]), -1)
 
 
 def linear(x_TK: Tensor, weight_NK: Tensor, bias_N: Tensor | None) -> Tensor:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from inferd.testing.attention_cases import AttentionCase
-from inferd.testing.attention_contract import Step
+from inferd.testing.attention_step import Step
 from inferd.testing.numbers import check_close
 from inferd_attention_triton.backend import TritonAttention
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from inferd.testing.attention_cases import ROWS, AttentionCase
-from inferd.testing.attention_contract import Step
+from inferd.testing.attention_step import Step
 from inferd.testing.numbers import check_close
 from inferd_cpu_numba.attention import NumbaAttention
 

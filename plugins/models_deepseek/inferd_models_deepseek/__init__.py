@@ -1,0 +1,1 @@
+"""inferd plugin: DeepSeek V2, V3 and R1."""
