@@ -8,7 +8,7 @@ from collections import Counter
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from scheduling_invariants import check_pool
-from scheduling_world import BLOCK, FULL, PREFIXES, STOP, VOCAB, WINDOW, Setup, World
+from scheduling_world import BLOCK, FULL, MANY, PREFIXES, STOP, VOCAB, WINDOW, Setup, World
 
 from inferd.errors import ContextTooLong
 from inferd.memory.block_pool import BlockPool
@@ -20,7 +20,7 @@ from inferd.types import Request
 SETUPS = st.builds(
     Setup,
     blocks=st.integers(25, 60),
-    groups=st.sampled_from([(FULL,), (FULL, WINDOW), (WINDOW,)]),
+    groups=st.sampled_from([(FULL,), (FULL, WINDOW), (WINDOW,), MANY]),
     rows=st.integers(1, 6),
     budget=st.sampled_from([1, 5, 16, 200]),
     depth=st.sampled_from([1, 0, 2]),

@@ -25,7 +25,9 @@ BLOCK = 4
 VOCAB = 50
 STOP = 7
 CONTEXT = 96
-FULL, WINDOW = GroupSpec(), GroupSpec("window", 10)
+FULL, WINDOW, NARROW = GroupSpec(), GroupSpec("window", 10), GroupSpec("window", 3)
+
+MANY = (WINDOW, WINDOW, FULL, NARROW)  # layers of one spec in two groups
 
 
 def root(request: Request) -> int:
@@ -133,7 +135,7 @@ class Setup:
 
     @classmethod
     def draw(cls, rng: random.Random) -> Setup:
-        groups = rng.choice([(FULL,), (FULL,), (FULL, WINDOW), (WINDOW,)])
+        groups = rng.choice([(FULL,), (FULL,), (FULL, WINDOW), (WINDOW,), MANY])
         longest = 25 if FULL in groups else 9
         return cls(
             blocks=rng.randint(longest, longest * 2) * len(groups),

@@ -18,14 +18,19 @@ from inferd.memory.block_table import CacheLayout, GroupSpec
 
 GIB = 1 << 30
 NULL_BLOCKS = 1  # block 0 is never handed out
+MOST_GROUPS = 8  # of one page shape: a step plans attention for each, a table has a column for each
+
+PageShape = tuple[int, int, torch.dtype, int | None]
 
 
 @dataclass(frozen=True, slots=True)
 class KVGroups:
-    """Layers sorted by what they keep: equal specs share a group, in order of first appearance.
+    """Layers sorted by what they keep: those of a group have equal specs.
 
     Groups whose pages are shaped alike share tensors: a block belongs to one group at a time, so
-    the i-th layers of all of them use the same memory.
+    the i-th layers of all of them use the same memory. A block of a group with fewer layers than
+    there are tensors wastes the others; many layers of one spec are therefore dealt to several
+    groups, about as large as those of the other specs.
     """
 
     specs: tuple[KVSpec, ...]  # per group
@@ -35,20 +40,19 @@ class KVGroups:
 
     @classmethod
     def of(cls, layers: Sequence[KVSpec]) -> KVGroups:
-        specs = tuple(dict.fromkeys(layers))
-        group_of = tuple(specs.index(spec) for spec in layers)
+        groups = _dealt(layers)
         pairs: list[KVSpec] = []
-        places: dict[tuple[object, ...], list[int]] = {}  # page shape -> pairs of that shape
-        used = [0] * len(specs)  # layers of the group so far
-        tensor_of: list[int] = []
-        for spec, group in zip(layers, group_of, strict=True):
-            mine = places.setdefault((spec.num_kv_heads, spec.head_dim, spec.dtype), [])
-            if used[group] == len(mine):
-                mine.append(len(pairs))
-                pairs.append(spec)
-            tensor_of.append(mine[used[group]])
-            used[group] += 1
-        return cls(specs, group_of, tuple(tensor_of), tuple(pairs))
+        places: dict[PageShape, list[int]] = {}  # pairs of that shape
+        group_of, tensor_of = [0] * len(layers), [0] * len(layers)
+        for group, members in enumerate(groups):
+            mine = places.setdefault(page_shape(layers[members[0]]), [])
+            for place, layer in enumerate(members):
+                if place == len(mine):
+                    mine.append(len(pairs))
+                    pairs.append(layers[layer])
+                group_of[layer], tensor_of[layer] = group, mine[place]
+        specs = tuple(layers[members[0]] for members in groups)
+        return cls(specs, tuple(group_of), tuple(tensor_of), tuple(pairs))
 
     def block_bytes(self, block_size: int) -> int:
         """What one more block costs over all tensors."""
@@ -66,6 +70,39 @@ class KVGroups:
             backend.allocate(spec, num_blocks, block_size, device) for spec in self.tensor_specs
         ]
         return [pairs[i] for i in self.tensor_of]
+
+
+def page_shape(spec: KVSpec) -> PageShape:
+    return spec.num_kv_heads, spec.head_dim, spec.dtype, spec.value_dim
+
+
+def _dealt(layers: Sequence[KVSpec]) -> list[list[int]]:
+    """The layers of each group, in the order in which they first appear."""
+    by_spec: dict[KVSpec, list[int]] = {}
+    for layer, spec in enumerate(layers):
+        by_spec.setdefault(spec, []).append(layer)
+    counts: dict[PageShape, list[int]] = {}
+    for spec, members in by_spec.items():
+        counts.setdefault(page_shape(spec), []).append(len(members))
+    groups: list[list[int]] = []
+    for spec, members in by_spec.items():
+        size = _group_size(counts[page_shape(spec)])
+        groups += [members[i : i + size] for i in range(0, len(members), size)]
+    return groups
+
+
+def _group_size(counts: Sequence[int]) -> int:
+    """Layers of a group, so that least is wasted; of several sizes, the largest.
+
+    `counts` has the layers of each spec with the same page shape.
+    """
+
+    def num_groups(size: int) -> int:
+        return sum(-(-count // size) for count in counts)
+
+    most = max(len(counts), MOST_GROUPS)
+    sizes = [size for size in range(max(counts), 0, -1) if num_groups(size) <= most]
+    return min(sizes, key=lambda size: num_groups(size) * size)
 
 
 @dataclass(frozen=True, slots=True)

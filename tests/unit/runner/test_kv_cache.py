@@ -38,14 +38,51 @@ def test_layers_with_equal_specs_share_a_group() -> None:
 
 def test_groups_with_equal_pages_share_memory() -> None:
     """A block belongs to one group: the i-th layers of both use the same tensors."""
-    groups = KVGroups.of([WINDOW, FULL, WINDOW, FULL, FULL, WIDE])
-    assert groups.tensor_of == (0, 0, 1, 1, 2, 3)
-    assert groups.block_bytes(16) == 3 * BLOCK_BYTES + 2 * BLOCK_BYTES
+    groups = KVGroups.of([WINDOW, FULL, WINDOW, FULL, WIDE])
+    assert groups.tensor_of == (0, 0, 1, 1, 2)
+    assert groups.block_bytes(16) == 2 * BLOCK_BYTES + 2 * BLOCK_BYTES
     caches = groups.allocate(FakeAttention(), 5, 16, torch.device("cpu"))
-    assert len(caches) == 6
+    assert len(caches) == 5
     assert caches[0][0] is caches[1][0]
     assert caches[0][0].shape == (5, 16, 2, 8)
-    assert caches[5][1].shape == (5, 16, 2, 16)
+    assert caches[4][1].shape == (5, 16, 2, 16)
+
+
+def test_many_layers_of_one_spec_are_several_groups() -> None:
+    """Five windows to one full layer: a block of either has two layers' pages and no other."""
+    layers = [FULL if layer % 6 == 5 else WINDOW for layer in range(12)]
+    groups = KVGroups.of(layers)
+    assert groups.specs == (WINDOW,) * 5 + (FULL,)
+    assert groups.group_of == (0, 0, 1, 1, 2, 5, 2, 3, 3, 4, 4, 5)
+    assert groups.tensor_of == (0, 1, 0, 1, 0, 0, 1, 0, 1, 0, 1, 1)
+    assert groups.block_bytes(16) == 2 * BLOCK_BYTES
+
+
+@pytest.mark.parametrize(
+    ("windows", "full", "groups", "tensors"),
+    [
+        (22, 4, 7, 4),  # Gemma 3 1B: 24 + 4 layers' room for 26
+        (52, 10, 5, 13),  # 27B: 52 + 13 for 62, with fewer groups than 10 would need
+        (13, 13, 2, 13),
+        (13, 12, 2, 13),
+        (47, 1, 7, 8),  # not 48 groups of one
+        (26, 0, 1, 26),
+    ],
+)
+def test_little_is_wasted(windows: int, full: int, groups: int, tensors: int) -> None:
+    found = KVGroups.of([WINDOW] * windows + [FULL] * full)
+    assert (len(found.specs), len(found.tensor_specs)) == (groups, tensors)
+
+
+def test_a_long_context_costs_what_its_full_layers_keep() -> None:
+    """22 windows of 64 and 4 full layers, 32,768 tokens: a sixth of what all layers would keep."""
+    layers = (WINDOW,) * 22 + (FULL,) * 4
+    groups, everything = KVGroups.of(layers), KVGroups.of((FULL,) * 26)
+    used, most = (
+        each.layout(0, 16).peak_blocks(32_768, 128) * each.block_bytes(16)
+        for each in (groups, everything)
+    )
+    assert used / most < 1 / 6
 
 
 def test_explicit_sizes_win_over_the_platforms() -> None:
