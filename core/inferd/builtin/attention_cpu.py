@@ -19,8 +19,9 @@ import torch
 from torch import Tensor
 
 from inferd.builtin.attention_torch import lazy_zeros
-from inferd.builtin.decode_cpu import Bucket, Decodes, Geometry, Prefix, plan_decodes
+from inferd.builtin.decode_cpu import Bucket, Decodes, Geometry, plan_decodes
 from inferd.builtin.prefill_cpu import Queries, attend_in_blocks, long_queries
+from inferd.builtin.scores_cpu import ScoreRule
 from inferd.contracts.attention import AttentionBackend, AttentionParams, AttentionRequest, KVSpec
 from inferd.contracts.verdict import YES, Verdict, no
 from inferd.types import Batch
@@ -35,9 +36,11 @@ class CpuPlan:
 
 
 class CpuAttention(AttentionBackend):
-    """Any head size and window; no soft cap."""
+    """Any head size, window, soft cap, ALiBi and sinks."""
 
     name = "cpu"
+    alibi = True
+    sinks = True
 
     def __init__(self) -> None:
         self._scratch: Tensor | None = None
@@ -46,8 +49,6 @@ class CpuAttention(AttentionBackend):
     def supports(cls, request: AttentionRequest) -> Verdict:
         if request.platform != "cpu":
             return no(f"made for CPUs, this is {request.platform}")
-        if request.soft_cap is not None:
-            return no("has no soft cap")
         return YES
 
     def allocate(
@@ -82,22 +83,24 @@ class CpuAttention(AttentionBackend):
         params: AttentionParams,
     ) -> Tensor:
         k_PSE = k_cache_BSGE.permute(2, 0, 1, 3).flatten(0, 1)
-        q_THE = q_THE * params.scale
+        q_THE, rule = q_THE * params.scale, ScoreRule.of(params)
         if not plan.long:
             assert plan.decodes is not None
-            return self._decode(q_THE, k_PSE, v_cache_BSGE, plan.decodes)
+            return self._decode(q_THE, k_PSE, v_cache_BSGE, plan.decodes, rule)
         out_THE = torch.empty_like(q_THE)
         if plan.decodes is not None:
             rows = slice(0, plan.num_decodes)
-            out_THE[rows] = self._decode(q_THE[rows], k_PSE, v_cache_BSGE, plan.decodes)
+            out_THE[rows] = self._decode(q_THE[rows], k_PSE, v_cache_BSGE, plan.decodes, rule)
         for queries in plan.long:
             tokens = queries.tokens
             attend_in_blocks(
-                q_THE[tokens], k_PSE, v_cache_BSGE, queries, plan.window, out_THE[tokens]
+                q_THE[tokens], k_PSE, v_cache_BSGE, queries, plan.window, rule, out_THE[tokens]
             )
         return out_THE
 
-    def _decode(self, q_RHE: Tensor, k_PSE: Tensor, v_BSGE: Tensor, decodes: Decodes) -> Tensor:
+    def _decode(
+        self, q_RHE: Tensor, k_PSE: Tensor, v_BSGE: Tensor, decodes: Decodes, rule: ScoreRule
+    ) -> Tensor:
         rows, heads, size = q_RHE.shape
         if rows > 1:
             q_RHE = q_RHE.index_select(0, decodes.order_R)
@@ -105,18 +108,21 @@ class CpuAttention(AttentionBackend):
         outs = []
         for bucket in decodes.buckets:
             q = q_XQE[bucket.lines]
-            scores_XQL = self._own_scores(q, k_PSE, bucket)
+            scores_XQL = self._own_scores(q, k_PSE, bucket, rule)
             if bucket.prefix is None:
-                outs.append(_bag_values(torch.softmax(scores_XQL, -1), v_BSGE, bucket))
+                weights_XQL = rule.weights(scores_XQL, heads_first=False)
+                outs.append(_bag_values(weights_XQL, v_BSGE, bucket))
             else:
-                outs.append(_with_prefix(q, scores_XQL, k_PSE, v_BSGE, bucket, bucket.prefix))
+                outs.append(_with_prefix(q, scores_XQL, k_PSE, v_BSGE, bucket, rule))
         out = outs[0] if len(outs) == 1 else torch.cat(outs)
         out_RHE = out.view(rows, heads, size)
         return out_RHE.index_select(0, decodes.inverse_R) if rows > 1 else out_RHE
 
-    def _own_scores(self, q_XQE: Tensor, k_PSE: Tensor, bucket: Bucket) -> Tensor:
+    def _own_scores(self, q_XQE: Tensor, k_PSE: Tensor, bucket: Bucket, rule: ScoreRule) -> Tensor:
         k_XLE = self._gather_keys(k_PSE, bucket).view(len(q_XQE), bucket.length, -1)
         scores_XQL = torch.bmm(q_XQE, k_XLE.transpose(1, 2))
+        rule.cap(scores_XQL)
+        bucket.lean(scores_XQL, 0, rule)
         if bucket.open_from < bucket.length:
             scores_XQL[:, :, bucket.open_from :].add_(bucket.mask_X1L)
         return scores_XQL
@@ -145,15 +151,22 @@ def _with_prefix(
     k_PSE: Tensor,
     v_BSGE: Tensor,
     bucket: Bucket,
-    prefix: Prefix,
+    rule: ScoreRule,
 ) -> Tensor:
     """The queries of all rows meet the shared keys and values in one product per KV head."""
+    prefix = bucket.prefix
+    assert prefix is not None
     kv_heads, per_head = v_BSGE.shape[2], q_XQE.shape[1]
     k_GLE = k_PSE.index_select(0, prefix.key_pages).view(kv_heads, prefix.length, -1)
     v_GLE = v_BSGE.index_select(0, prefix.value_pages).flatten(0, 1).transpose(0, 1)
     shared = torch.bmm(_heads_first(q_XQE, kv_heads), k_GLE.transpose(1, 2))
-    both_XQL = torch.cat((_rows_first(shared, per_head), own_XQL), -1)
-    shared_XQL, own_XQL = torch.softmax(both_XQL, -1).tensor_split((prefix.length,), -1)
+    rule.cap(shared)
+    shared_XQL = _rows_first(shared, per_head)
+    bucket.lean(shared_XQL, -prefix.length, rule)
+    both_XQL = torch.cat((shared_XQL, own_XQL), -1)
+    shared_XQL, own_XQL = rule.weights(both_XQL, heads_first=False).tensor_split(
+        (prefix.length,), -1
+    )
     out = torch.bmm(_heads_first(shared_XQL, kv_heads), v_GLE)
     return _bag_values(own_XQL, v_BSGE, bucket) + _rows_first(out, per_head).flatten(0, 1)
 

@@ -26,10 +26,11 @@ from inferd.types import Batch
 
 
 class TorchAttention(AttentionBackend):
-    """Any head size, dtype, window, soft cap, ALiBi and latents; no kernels of its own."""
+    """Any head size, dtype, window, soft cap, ALiBi, sinks and latents; no kernels of its own."""
 
     name = "torch"
     alibi = True
+    sinks = True
     latent = True
 
     @classmethod
@@ -134,7 +135,18 @@ def _attend(q_XQE: Tensor, pages: Pages, bucket: Bucket, params: AttentionParams
     else:
         scores = torch.bmm(q_XQE, k_XLE.transpose(1, 2)) * (params.scale / params.soft_cap)
         scores = scores.tanh_().mul_(params.soft_cap).add_(bias)
-    return torch.bmm(torch.softmax(scores, -1), v_XLE)
+    weights = torch.softmax(scores, -1)
+    if params.sinks_H is not None:
+        sinks_G1Q = params.sinks_H.view(params.spec.num_kv_heads, 1, -1)
+        sinks_XQ = sinks_G1Q.expand(-1, bucket.count, -1).flatten(0, 1)
+        weights = weights * beside_sinks(scores, sinks_XQ)
+    return torch.bmm(weights, v_XLE)
+
+
+def beside_sinks(scores: Tensor, sinks: Tensor) -> Tensor:
+    """The share of all keys [..., 1] when sinks [...] are among them."""
+    total = torch.logsumexp(scores.float(), -1)
+    return torch.sigmoid(total - sinks).unsqueeze(-1).to(scores.dtype)
 
 
 def _long(q_THE: Tensor, pages: Pages, row: LongQuery, params: AttentionParams) -> Tensor:
@@ -144,8 +156,8 @@ def _long(q_THE: Tensor, pages: Pages, row: LongQuery, params: AttentionParams) 
     mask = row.mask_TL
     if params.alibi_slopes_H is not None:
         mask = _alibi(params.alibi_slopes_H, row, q_THE.dtype)
-    if params.soft_cap is not None:
-        return _capped(q_HTE, k_GLE, v_GLE, row, mask, params).transpose(0, 1)
+    if params.soft_cap is not None or params.sinks_H is not None:
+        return _by_hand(q_HTE, k_GLE, v_GLE, row, mask, params).transpose(0, 1)
     out_1HTE = F.scaled_dot_product_attention(
         q_HTE.unsqueeze(0),
         k_GLE.unsqueeze(0),
@@ -168,7 +180,7 @@ def _alibi(slopes_H: Tensor, row: LongQuery, dtype: torch.dtype) -> Tensor:
     return bias_HTL.to(dtype) + row.mask_TL
 
 
-def _capped(
+def _by_hand(
     q_HTE: Tensor,
     k_GLE: Tensor,
     v_GLE: Tensor,
@@ -176,11 +188,17 @@ def _capped(
     mask: Tensor | None,
     params: AttentionParams,
 ) -> Tensor:
-    assert params.soft_cap is not None
+    """With a soft cap or sinks, which torch's own operator does not have."""
     repeats = params.num_heads // params.spec.num_kv_heads
     k_HLE, v_HLE = (t.repeat_interleave(repeats, 0) for t in (k_GLE, v_GLE))
-    scores = torch.bmm(q_HTE, k_HLE.transpose(1, 2)) * (params.scale / params.soft_cap)
-    scores = scores.tanh_().mul_(params.soft_cap)
+    scores = torch.bmm(q_HTE, k_HLE.transpose(1, 2)) * params.scale
+    if params.soft_cap is not None:
+        scores = scores.div_(params.soft_cap).tanh_().mul_(params.soft_cap)
     if mask is None:
         mask = causal_mask(row.count, row.context, row.context, None, scores.dtype)
-    return torch.bmm(torch.softmax(scores + mask, -1), v_HLE)
+        mask = mask.to(scores.device)
+    scores = scores + mask
+    weights = torch.softmax(scores, -1)
+    if params.sinks_H is not None:
+        weights = weights * beside_sinks(scores, params.sinks_H.unsqueeze(-1))
+    return torch.bmm(weights, v_HLE)

@@ -20,6 +20,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from inferd.builtin.scores_cpu import ScoreRule
+
 SHRINK = 0.6  # a new bucket starts where a row needs less than this share of the pages
 LEAST_SHARED = 4  # pages that rows must have in common to be worth products of their own
 LEAST_SHARING = 4  # rows
@@ -67,6 +69,7 @@ class Bucket:
     open_from: int  # keys before it are visible to all rows
     mask_X1L: Tensor  # of the keys from there on: 0, or -inf
     prefix: Prefix | None  # keys before these
+    own_C1: Tensor  # keys of each row after the prefix
     _bags: tuple[Tensor, Tensor] | None = field(default=None)
 
     def bags(self, per_head: int) -> tuple[Tensor, Tensor]:
@@ -77,6 +80,13 @@ class Bucket:
             starts = torch.arange(0, ends, self.length, dtype=torch.int32)
             self._bags = rows_XQL.reshape(-1), starts
         return self._bags
+
+    def lean(self, scores_XQL: Tensor, first: int, rule: ScoreRule) -> None:
+        """By ALiBi; key `first` is the scores' first one, key 0 the first after the prefix."""
+        if rule.slopes_H is not None:
+            keys_L = torch.arange(first, first + scores_XQL.shape[-1])
+            scores_CHL = scores_XQL.view(len(self.own_C1), -1, len(keys_L))
+            rule.lean(scores_CHL, keys_L - (self.own_C1 - 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +154,7 @@ def _bucket(
         open_from=open_from,
         mask_X1L=mask_CL.repeat_interleave(heads, 0).unsqueeze(1),
         prefix=prefix,
+        own_C1=own_C1,
     )
 
 

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from inferd.builtin.decode_cpu import Geometry, Ints
+from inferd.builtin.scores_cpu import ScoreRule
 from inferd.types import Batch
 
 # 512 tokens of SmolLM2, one layer, 2 cores of an EPYC with AVX-512 bf16 (2026-11-25): blocks of 64
@@ -60,6 +61,7 @@ def attend_in_blocks(
     v_BSGE: Tensor,
     queries: Queries,
     window: int | None,
+    rule: ScoreRule,
     out_THE: Tensor,
 ) -> None:
     """Products over the keys that a block of queries may see, and few others."""
@@ -75,8 +77,14 @@ def attend_in_blocks(
         seen = slice(low, before + end)
         q_GNE = q_HTE[:, start:end].reshape(kv_heads, -1, size)
         scores = torch.bmm(q_GNE, k_GLE[:, seen].transpose(1, 2))
-        _hide(scores.view(-1, end - start, before + end - low), window)
-        out = torch.bmm(torch.softmax(scores, -1), v_GLE[:, seen])
+        scores_HNL = scores.view(-1, end - start, before + end - low)
+        rule.cap(scores)
+        distance_NL = torch.arange(low, before + end) - torch.arange(
+            before + start, before + end
+        ).unsqueeze(1)
+        rule.lean(scores_HNL.transpose(0, 1), distance_NL)
+        _hide(scores_HNL, window)
+        out = torch.bmm(rule.weights(scores, heads_first=True), v_GLE[:, seen])
         out_THE[start:end] = out.view(-1, end - start, size).transpose(0, 1)
 
 

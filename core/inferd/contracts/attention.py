@@ -50,6 +50,7 @@ class AttentionRequest:
     soft_cap: float | None = None
     alibi: bool = False
     value_dim: int | None = None  # as in KVSpec
+    sinks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,7 @@ class AttentionParams:
     group: int  # index of its KV group, set when the model is built
     soft_cap: float | None = None
     alibi_slopes_H: Tensor | None = None  # float32: a score gets slope * (key - query) added
+    sinks_H: Tensor | None = None  # float32: the score of a key that is always seen, of value zero
 
 
 class AttentionBackend(ABC):
@@ -80,6 +82,9 @@ class AttentionBackend(ABC):
 
     latent: ClassVar[bool] = False
     """Whether it reads latents (KVSpec.value_dim); asked as with `alibi`."""
+
+    sinks: ClassVar[bool] = False
+    """Whether it heeds `sinks_H`; asked as with `alibi`."""
 
     @classmethod
     @abstractmethod
@@ -123,6 +128,8 @@ def supports(kind: type[AttentionBackend], request: AttentionRequest) -> Verdict
     """The backend's answer, and no for what a backend that does not speak of it cannot have."""
     if request.alibi and not kind.alibi:
         return no("has no ALiBi")
+    if request.sinks and not kind.sinks:
+        return no("has no sinks")
     if request.value_dim is not None and not kind.latent:
         return no("has no latent keys and values (MLA)")
     return kind.supports(request)

@@ -20,7 +20,7 @@ from inferd.layers.head_order import head_order
 from inferd.layers.layer import Layer
 from inferd.layers.linear import LinearLayer
 from inferd.layers.mlp import MLP, GatedMLP
-from inferd.layers.moe import MoE, MoEShape
+from inferd.layers.moe import MoE, MoEShape, StackedMoE
 from inferd.layers.norm import LayerNorm, RMSNorm
 from inferd.layers.rope_scaling import rope_of_kind, rotated_size
 from inferd.layers.rotary import AngleRotary, NoRotary, Rotary
@@ -64,6 +64,7 @@ __all__ = [
     "Rotary",
     "SandwichBlock",
     "SelfAttention",
+    "StackedMoE",
     "TwoNormParallelBlock",
     "grouped_or_dense",
     "head_order",

@@ -6,7 +6,7 @@ Shape suffixes: T tokens, D hidden, M experts, C of them chosen for a token.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,7 @@ from inferd.contracts.loader import RawTensor
 from inferd.contracts.model import BuildContext
 from inferd.contracts.ops import Experts
 from inferd.contracts.quantization import ExpertsMethod, ExpertsSpec
+from inferd.errors import CheckpointError
 from inferd.layers.activation import gated_name
 from inferd.layers.fields import Fields
 from inferd.layers.layer import Layer
@@ -37,31 +38,12 @@ class MoEShape(DecoderShape):
         return replace(self, num_experts=experts, num_chosen=chosen)
 
 
-class MoE(Layer):
-    """Softmax over all experts, the likeliest few for each token."""
-
-    def __init__(self, shape: MoEShape, layer: int, build: BuildContext) -> None:
-        super().__init__()
-        name = f"model.layers.{layer}.mlp"
-        self.gate = LinearLayer(f"{name}.gate", shape.hidden_size, [shape.num_experts], build)
-        self.experts = ExpertList(name, shape, build)
-        self._num_chosen, self._renormalized = shape.num_chosen, shape.renormalized
-
-    def forward(self, x_TD: Tensor) -> Tensor:
-        shares_TM = torch.softmax(self.gate(x_TD), dim=-1, dtype=torch.float32)
-        weights_TC, chosen_TC = shares_TM.topk(self._num_chosen, dim=-1)
-        if self._renormalized:
-            weights_TC = weights_TC / weights_TC.sum(-1, keepdim=True)
-        out_TD: Tensor = self.experts(x_TD, chosen_TC, weights_TC)
-        return out_TD
-
-
-class ExpertList(nn.ModuleList):
-    """The experts by number, as checkpoints have them; one op computes all of them."""
+class ExpertBank(nn.Module):
+    """The experts of a layer: modules that take their weights, and one op that computes them."""
 
     def __init__(self, name: str, shape: MoEShape, build: BuildContext) -> None:
         super().__init__()
-        spec = ExpertsSpec(
+        self.spec = ExpertsSpec(
             name=f"{name}.experts",
             num_experts=shape.num_experts,
             hidden_size=shape.hidden_size,
@@ -70,10 +52,13 @@ class ExpertList(nn.ModuleList):
             dtype=build.config.dtype,
             device=build.device,
         )
-        self._method: ExpertsMethod | None = build.quantization.create_experts(spec, build.ops)
+        self._method: ExpertsMethod | None = build.quantization.create_experts(self.spec, build.ops)
         self._op: Experts
-        self._loading = 2 * shape.num_experts
-        self.extend(Expert(self, expert) for expert in range(shape.num_experts))
+        self._loading = self._add_modules()
+
+    def _add_modules(self) -> int:
+        """Returns how many wait for weights."""
+        raise NotImplementedError
 
     @property
     def method(self) -> ExpertsMethod:
@@ -91,8 +76,53 @@ class ExpertList(nn.ModuleList):
         return self._op(x_TD, chosen_TC, weights_TC)
 
 
+class ExpertList(ExpertBank):
+    """By number, as most checkpoints have them."""
+
+    def _add_modules(self) -> int:
+        for expert in range(self.spec.num_experts):
+            self.add_module(str(expert), Expert(self, expert))
+        return 2 * self.spec.num_experts
+
+
+class ExpertStack(ExpertBank):
+    """All in one tensor for gate and up [M, 2 I, D], and one for down [M, D, I]."""
+
+    def _add_modules(self) -> int:
+        self.gate_up_proj = StackedWeights(self, (0, 1))
+        self.down_proj = StackedWeights(self, (2,))
+        return 2
+
+
+class MoE(Layer):
+    """Softmax over all experts, the likeliest few for each token."""
+
+    bank: ClassVar[type[ExpertBank]] = ExpertList
+
+    def __init__(self, shape: MoEShape, layer: int, build: BuildContext) -> None:
+        super().__init__()
+        name = f"model.layers.{layer}.mlp"
+        self.gate = LinearLayer(f"{name}.gate", shape.hidden_size, [shape.num_experts], build)
+        self.experts = self.bank(name, shape, build)
+        self._num_chosen, self._renormalized = shape.num_chosen, shape.renormalized
+
+    def forward(self, x_TD: Tensor) -> Tensor:
+        shares_TM = torch.softmax(self.gate(x_TD), dim=-1, dtype=torch.float32)
+        weights_TC, chosen_TC = shares_TM.topk(self._num_chosen, dim=-1)
+        if self._renormalized:
+            weights_TC = weights_TC / weights_TC.sum(-1, keepdim=True)
+        out_TD: Tensor = self.experts(x_TD, chosen_TC, weights_TC)
+        return out_TD
+
+
+class StackedMoE(MoE):
+    """From checkpoints that have all experts in one tensor."""
+
+    bank = ExpertStack
+
+
 class Expert(nn.Module):
-    def __init__(self, experts: ExpertList, place: int) -> None:
+    def __init__(self, experts: ExpertBank, place: int) -> None:
         super().__init__()
         self.gate_up_proj = ExpertWeights(experts, place, (0, 1))
         self.down_proj = ExpertWeights(experts, place, (2,))
@@ -101,7 +131,7 @@ class Expert(nn.Module):
 class ExpertWeights(nn.Module):
     """Where the loader finds some parts of one expert; they go to the method of all."""
 
-    def __init__(self, experts: ExpertList, place: int, parts: tuple[int, ...]) -> None:
+    def __init__(self, experts: ExpertBank, place: int, parts: tuple[int, ...]) -> None:
         super().__init__()
         self._experts = [experts]  # in a list: not a submodule of its own part
         self._place, self._parts = place, parts
@@ -121,6 +151,45 @@ class ExpertWeights(nn.Module):
 
     def missing(self) -> list[str]:
         return [f"{suffix} of part {part}" for suffix, part in sorted(self._missing)]
+
+    def finish(self) -> None:
+        self._experts[0].loaded_one()
+
+
+class StackedWeights(nn.Module):
+    """Where the loader finds some parts of all experts, along the first two dimensions."""
+
+    def __init__(self, experts: ExpertBank, parts: tuple[int, ...]) -> None:
+        super().__init__()
+        self._experts = [experts]  # in a list: not a submodule of its own part
+        self._num, self._parts = experts.spec.num_experts, parts
+        self._missing = {suffix for suffix, _ in self.expected()}
+
+    def load_weight(self, suffix: str, part: int, tensor: RawTensor) -> None:  # noqa: ARG002
+        shape = self.expected().get((suffix, 0))
+        if shape is None or tuple(tensor.shape) != shape:
+            raise CheckpointError(
+                f"{tensor.name}: expected a weight of shape {list(shape or ())}, found "
+                f"{suffix!r} of {list(tensor.shape)}"
+            )
+        method = self._experts[0].method
+        rows = [method.expected(part)[suffix][0] for part in self._parts]
+        for expert, rows_NK in enumerate(tensor.data.view(self._num, sum(rows), -1)):
+            for part_of, piece_NK in zip(self._parts, rows_NK.split_with_sizes(rows), strict=True):
+                piece = replace(tensor, shape=(len(piece_NK), *shape[2:]), data=piece_NK)
+                method.load(suffix, expert, part_of, piece)
+        self._missing.discard(suffix)
+
+    def expected(self) -> dict[tuple[str, int], tuple[int, ...]]:
+        method = self._experts[0].method
+        shapes = [method.expected(part) for part in self._parts]
+        return {
+            (suffix, 0): (self._num, sum(s[suffix][0] for s in shapes), *shapes[0][suffix][1:])
+            for suffix in shapes[0]
+        }
+
+    def missing(self) -> list[str]:
+        return sorted(self._missing)
 
     def finish(self) -> None:
         self._experts[0].loaded_one()

@@ -22,9 +22,12 @@ class RMSNorm(Layer):
 
     offset: ClassVar[float] = 0.0  # what the checkpoint's weights are relative to
 
-    def __init__(self, size: int, eps: float, build: BuildContext) -> None:
+    def __init__(
+        self, size: int, eps: float, build: BuildContext, *, order: Tensor | None = None
+    ) -> None:
+        """`order` names the stored element that each element is."""
         super().__init__()
-        self.eps = eps
+        self.eps, self._order = eps, order
         self.weight = torch.ones(size, dtype=build.config.dtype, device=build.device)
         self._norm = build.ops.rms_norm
         self._add_norm = build.ops.add_rms_norm
@@ -39,6 +42,8 @@ class RMSNorm(Layer):
     def load_weight(self, suffix: str, part: int, tensor: RawTensor) -> None:  # noqa: ARG002
         check_suffix(suffix, tensor)
         value = unpack_checked(tensor, tuple(self.weight.shape), torch.float32)
+        if self._order is not None:
+            value = value[self._order]
         self.weight.copy_(value + self.offset)
         self._loaded = True
 

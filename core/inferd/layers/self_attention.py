@@ -79,9 +79,9 @@ class QKNormAttention(SelfAttention):
 
     def __init__(self, shape: DecoderShape, layer: int, build: BuildContext) -> None:
         super().__init__(shape, layer, build)
-        assert head_order(shape) is None, "the norms' weights would need the heads' order"
-        self.q_norm = self.norm(shape.head_dim, shape.norm_eps, build)
-        self.k_norm = self.norm(shape.head_dim, shape.norm_eps, build)
+        order = head_order(shape)
+        self.q_norm = self.norm(shape.head_dim, shape.norm_eps, build, order=order)
+        self.k_norm = self.norm(shape.head_dim, shape.norm_eps, build, order=order)
 
     def forward(self, x_TD: Tensor, batch: Batch, cache: KVCache) -> Tensor:
         norms = (self.q_norm.weight, self.k_norm.weight, self.q_norm.eps)

@@ -30,12 +30,13 @@ class AttentionCase:
     soft_cap: float | None = None
     alibi: bool = False
     value_dim: int | None = None  # of a latent
+    sinks: bool = False
     scale: float = 0.2
     rows: str = "mixed"
     shared: int = 0  # leading blocks that all rows have in common, as after a prefix hit
 
     def __str__(self) -> str:
-        named = ("window", "soft_cap", "alibi", "value_dim", "shared")
+        named = ("window", "soft_cap", "alibi", "sinks", "value_dim", "shared")
         extras = [f"{name}={value}" for name in named if (value := getattr(self, name))]
         heads = f"heads={self.heads}/{self.kv_heads}x{self.head_dim}"
         return " ".join([self.dtype, heads, f"block={self.block_size}", *extras, self.rows])
@@ -60,6 +61,7 @@ class AttentionCase:
             soft_cap=self.soft_cap,
             alibi=self.alibi,
             value_dim=self.value_dim,
+            sinks=self.sinks,
         )
 
 
@@ -85,7 +87,14 @@ CASES = _cases()
 ALIBI_CASES = [
     *(AttentionCase(alibi=True, rows=rows) for rows in ROWS),
     AttentionCase(alibi=True, dtype="bfloat16"),
+    AttentionCase(alibi=True, rows="siblings", shared=3, block_size=8),
     AttentionCase(alibi=True, window=24, soft_cap=20.0),
+]
+SINK_CASES = [
+    *(AttentionCase(sinks=True, rows=rows) for rows in ROWS),
+    AttentionCase(sinks=True, dtype="bfloat16"),
+    AttentionCase(sinks=True, rows="siblings", shared=3, block_size=8),
+    *(AttentionCase(sinks=True, window=24, rows=rows) for rows in ("decodes", "chunks")),
 ]
 
 

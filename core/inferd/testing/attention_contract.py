@@ -13,7 +13,13 @@ import torch
 
 from inferd.contracts.attention import AttentionBackend
 from inferd.contracts.verdict import Verdict
-from inferd.testing.attention_cases import ALIBI_CASES, CASES, LATENT_CASES, AttentionCase
+from inferd.testing.attention_cases import (
+    ALIBI_CASES,
+    CASES,
+    LATENT_CASES,
+    SINK_CASES,
+    AttentionCase,
+)
 from inferd.testing.attention_step import Step
 from inferd.testing.cannot import check_words, judge, require
 from inferd.testing.numbers import check_close
@@ -59,6 +65,11 @@ class AttentionContract(OneThread, PluginContract):
     def test_agrees_with_the_reference_with_alibi(self) -> None:
         """Asked of those that say they have it."""
         for case in ALIBI_CASES if self.implementation().alibi else ():
+            self._attempt(case)
+
+    def test_agrees_with_the_reference_with_sinks(self) -> None:
+        """Asked as with ALiBi."""
+        for case in SINK_CASES if self.implementation().sinks else ():
             self._attempt(case)
 
     def test_agrees_with_the_reference_over_latents(self) -> None:

@@ -40,6 +40,7 @@ class Step:
         self.spec = kv_spec(case.kv_heads, case.head_dim, case.window, self._dtype, case.value_dim)
         slopes_H = 2.0 ** -torch.arange(1, case.heads + 1) if case.alibi else None
         self._slopes_H = slopes_H
+        self._sinks_H = torch.arange(case.heads) * 1.5 - 2.0 if case.sinks else None
         self.params = AttentionParams(
             num_heads=case.heads,
             scale=case.scale,
@@ -47,6 +48,7 @@ class Step:
             group=1,
             soft_cap=case.soft_cap,
             alibi_slopes_H=None if slopes_H is None else slopes_H.to(device),
+            sinks_H=None if self._sinks_H is None else self._sinks_H.to(device),
         )
         self.batch = self._batch()
 
@@ -91,7 +93,14 @@ class Step:
         k_LGE, v_LGE = (t.cpu() for t in self.keys_and_values(layer, row))
         case = self._case
         return reference.attention(
-            q_THE, k_LGE, v_LGE, case.scale, case.window, case.soft_cap, self._slopes_H
+            q_THE,
+            k_LGE,
+            v_LGE,
+            case.scale,
+            case.window,
+            case.soft_cap,
+            self._slopes_H,
+            self._sinks_H,
         )
 
     def _first_seen(self, row: int) -> int:

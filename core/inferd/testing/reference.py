@@ -22,6 +22,7 @@ def attention(
     window: int | None = None,
     soft_cap: float | None = None,
     alibi_slopes_H: Tensor | None = None,
+    sinks_H: Tensor | None = None,
 ) -> Tensor:
     """One sequence; the queries are the last T of its L tokens. [T, H, E]."""
     queries, keys = len(q_THE), len(k_LGE)
@@ -36,7 +37,11 @@ def attention(
     hidden_TL = key_L > at_T1
     if window is not None:
         hidden_TL |= key_L <= at_T1 - window
-    weights_HTL = scores_HTL.masked_fill(hidden_TL, -math.inf).softmax(-1)
+    scores_HTL = scores_HTL.masked_fill(hidden_TL, -math.inf)
+    if sinks_H is not None:
+        sinks_HT1 = sinks_H.double().view(-1, 1, 1).expand(-1, queries, 1)
+        scores_HTL = torch.cat((scores_HTL, sinks_HT1), -1)
+    weights_HTL = scores_HTL.softmax(-1)[..., :keys]
     return torch.einsum("htl,lhe->the", weights_HTL, v_LHE)
 
 

@@ -1,4 +1,4 @@
-"""Registers the GLM-4 family, dense."""
+"""Registers the GLM-4 family."""
 
 from __future__ import annotations
 
@@ -16,5 +16,6 @@ def inferd_register_models(registry: Registry[CausalLM]) -> None:
     for name, module, summary in (
         ("GlmForCausalLM", "glm", "GLM-4 and GLM-Edge"),
         ("Glm4ForCausalLM", "glm4", "GLM-4-0414 and Z1"),
+        ("Glm4MoeForCausalLM", "glm4_moe", "GLM-4.5, 4.5-Air and 4.6"),
     ):
         registry.add(name, f"inferd_models_glm.{module}:{name}", summary=summary)

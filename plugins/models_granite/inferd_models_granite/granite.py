@@ -12,12 +12,14 @@ from typing import Any
 from torch import Tensor
 
 from inferd.contracts.model import BuildContext, KVCache
-from inferd.layers import DecoderLM, DecoderShape, Fields, Parts, PreNormBlock
+from inferd.layers import DecoderLM, DecoderShape, Fields, MoEShape, Parts, PreNormBlock
 from inferd.types import Batch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GraniteShape(DecoderShape):
+class GraniteShape(MoEShape):
+    """Of dense models too, which have no experts."""
+
     residual_scale: float = 1.0  # of what attention and MLP add
 
 
@@ -42,14 +44,19 @@ class GraniteForCausalLM(DecoderLM):
     @classmethod
     def read_shape(cls, hf: Mapping[str, Any]) -> DecoderShape:
         fields = Fields(hf)
-        bias = fields.flag("attention_bias")
-        return replace(
-            GraniteShape.read(fields),
-            qkv_bias=bias,
-            o_bias=bias,
-            mlp_bias=fields.flag("mlp_bias"),
-            scale=fields.number("attention_multiplier", 1.0),
-            embedding_scale=fields.number("embedding_multiplier", 1.0),
-            residual_scale=fields.number("residual_multiplier", 1.0),
-            logit_scale=1 / fields.number("logits_scaling", 1.0, above=0.0),
-        )
+        shape = multiplied(GraniteShape.read(fields), fields)
+        return replace(shape, mlp_bias=fields.flag("mlp_bias"))
+
+
+def multiplied(shape: GraniteShape, fields: Fields) -> GraniteShape:
+    """With what dense models and mixtures of experts have in common."""
+    bias = fields.flag("attention_bias")
+    return replace(
+        shape,
+        qkv_bias=bias,
+        o_bias=bias,
+        scale=fields.number("attention_multiplier", 1.0),
+        embedding_scale=fields.number("embedding_multiplier", 1.0),
+        residual_scale=fields.number("residual_multiplier", 1.0),
+        logit_scale=1 / fields.number("logits_scaling", 1.0, above=0.0),
+    )

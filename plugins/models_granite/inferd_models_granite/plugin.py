@@ -1,4 +1,4 @@
-"""Registers the Granite family, dense."""
+"""Registers the Granite family."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 @hookimpl
 def inferd_register_models(registry: Registry[CausalLM]) -> None:
     """Architecture names as checkpoints spell them."""
-    registry.add(
-        "GraniteForCausalLM",
-        "inferd_models_granite.granite:GraniteForCausalLM",
-        summary="Granite 3, dense",
-    )
+    for name, module, summary in (
+        ("GraniteForCausalLM", "granite", "Granite 3, dense"),
+        ("GraniteMoeForCausalLM", "granite_moe", "Granite 3 with experts (1B-A400M, 3B-A800M)"),
+    ):
+        registry.add(name, f"inferd_models_granite.{module}:{name}", summary=summary)

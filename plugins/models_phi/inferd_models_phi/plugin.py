@@ -16,5 +16,6 @@ def inferd_register_models(registry: Registry[CausalLM]) -> None:
     for name, module, summary in (
         ("PhiForCausalLM", "phi", "Phi 1, 1.5 and 2"),
         ("Phi3ForCausalLM", "phi3", "Phi 3, 3.5 and 4"),
+        ("PhimoeForCausalLM", "phimoe", "Phi-3.5-MoE"),
     ):
         registry.add(name, f"inferd_models_phi.{module}:{name}", summary=summary)

@@ -15,6 +15,16 @@ def longrope(original, **parameters):
     }
 
 
+MSCALES = {
+    "rope_type": "longrope",
+    "rope_theta": 500.0,
+    "long_factor": [1.0 + 0.5 * i for i in range(8)],
+    "short_factor": [4.0 - 0.3 * i for i in range(8)],
+    "long_mscale": 1.3,
+    "short_mscale": 0.8,
+}
+
+
 class TestPhi(ModelContract):
     plugin = "models_phi"
     architecture = "PhiForCausalLM"
@@ -52,3 +62,32 @@ class TestPhi3(ModelContract):
         "longrope, short": {"tie_word_embeddings": True, **longrope(200)},
         "whole heads, gelu": {"partial_rotary_factor": None, "hidden_act": "gelu"},
     }
+
+
+class TestPhimoe(ModelContract):
+    plugin = "models_phi"
+    architecture = "PhimoeForCausalLM"
+    config = {
+        "model_type": "phimoe",
+        "num_hidden_layers": 2,
+        "num_local_experts": 5,
+        "num_experts_per_tok": 2,
+        "router_jitter_noise": 0.3,
+        "attention_bias": True,
+        "lm_head_bias": True,
+        "sliding_window": 24,
+    }
+    variants = {
+        "a window": {},
+        "longrope, tied, gelu": {
+            "sliding_window": None,
+            "attention_bias": False,
+            "lm_head_bias": False,
+            "tie_word_embeddings": True,
+            "hidden_act": "gelu",
+            "rope_parameters": MSCALES | {"original_max_position_embeddings": 48},
+        },
+        "longrope, short": {"rope_parameters": MSCALES | {"original_max_position_embeddings": 200}},
+    }
+    cannot = {"num_experts_per_tok"}
+    inert = {"output_router_logits", "router_aux_loss_coef", "num_experts", "input_jitter_noise"}

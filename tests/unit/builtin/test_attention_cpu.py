@@ -1,4 +1,4 @@
-"""The CPU's attention backend keeps the contract; soft caps are left to `torch`."""
+"""The CPU's attention backend keeps the contract."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from inferd.testing import AttentionContract
 class TestContract(AttentionContract):
     plugin = "builtin"
     backend = "cpu"
-    cannot = {"soft_cap"}
 
 
 def geometry(window: int | None = None) -> Geometry:
