@@ -60,6 +60,7 @@ class SequenceOutput(msgspec.Struct, array_like=True, gc=False):
     prompt_logprobs: list[Logprobs | None] | None = None  # once, with the first token
     num_cached: int = 0  # prompt tokens read from the prefix cache; with the first token
     error: str | None = None  # with finish_reason "error"
+    began: float = 0.0  # monotonic seconds: its prompt's first step; with the first token
 
 
 class Status(enum.IntEnum):

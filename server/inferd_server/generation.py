@@ -31,6 +31,7 @@ class Generation:
     structure_field: str = "structured_outputs"  # likewise
     priority: int = 0
     cache_salt: str = ""
+    operation: str = "chat"  # what traces call it
     prompt_only: bool = False  # the engine makes a token at least; it is dropped
 
 
@@ -50,6 +51,7 @@ async def run(service: Service, generation: Generation) -> AsyncGenerator[Number
 async def _one(service: Service, generation: Generation, at: int) -> AsyncGenerator[Numbered, None]:
     prompt = generation.prompts[at]
     timing = Timing(service.metrics, len(prompt), time.monotonic())
+    service.metrics.asked(generation.params)
     outputs = service.engine.generate(
         prompt,
         generation.params,
@@ -62,7 +64,7 @@ async def _one(service: Service, generation: Generation, at: int) -> AsyncGenera
             async for output in stream:
                 for sample in output.outputs:
                     _check(sample)
-                    timing.record(sample)
+                    timing.record(sample, output.began)
                     if generation.prompt_only:
                         _drop(sample)
                 yield at, output
@@ -70,6 +72,9 @@ async def _one(service: Service, generation: Generation, at: int) -> AsyncGenera
             places = {"prompt": generation.field, "structured_outputs": generation.structure_field}
             error.param = places.get(error.param or "", error.param)
             raise
+        finally:
+            if service.tracer is not None:
+                service.tracer.record(generation, timing)
 
 
 def _generator(outputs: AsyncIterator[RequestOutput]) -> AsyncGenerator[RequestOutput, None]:
@@ -92,16 +97,16 @@ def _drop(sample: CompletionOutput) -> None:
 
 async def _merged(streams: list[AsyncGenerator[Numbered, None]]) -> AsyncGenerator[Numbered, None]:
     """Items of all streams as they come; the first exception ends all of them."""
-    queue: asyncio.Queue[Numbered | Exception | None] = asyncio.Queue()
+    queue: asyncio.Queue[Numbered | Exception | None] = asyncio.Queue(maxsize=1)
 
     async def pump(stream: AsyncGenerator[Numbered, None]) -> None:
         try:
             async with aclosing(stream):
                 async for item in stream:
-                    queue.put_nowait(item)
-            queue.put_nowait(None)
+                    await queue.put(item)
+            await queue.put(None)
         except Exception as error:
-            queue.put_nowait(error)
+            await queue.put(error)
 
     tasks = [asyncio.create_task(pump(stream)) for stream in streams]
     open_streams = len(tasks)

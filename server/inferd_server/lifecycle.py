@@ -89,6 +89,8 @@ async def serve(
         finally:
             await engine.stop(STOP_S)
             await _until_idle(service, TELL_S)
+            if service.tracer is not None:
+                await asyncio.to_thread(service.tracer.close, TELL_S)
 
 
 def _freeze() -> None:

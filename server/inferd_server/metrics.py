@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
+
+from inferd_server.engine_metrics import EngineState
+from inferd_server.metrics_alias import Alias
 
 if TYPE_CHECKING:
     from inferd.engine.async_engine import AsyncEngine
+    from inferd.params import SamplingParams
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 TOKEN_BUCKETS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.5)
 LATENCY_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
+LENGTH_BUCKETS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5)
+N_BUCKETS = (1, 2, 5, 10, 20, 50, 100)
 LABELS = ["model_name"]
 
 
 class Metrics:
-    """Counters and histograms that requests feed; the engine's state is read when scraped."""
+    """Counters and histograms that requests feed; the engine's state is read when scraped.
 
-    def __init__(self, engine: AsyncEngine, model_name: str) -> None:
+    `alias` names every series a second time, with that prefix.
+    """
+
+    def __init__(self, engine: AsyncEngine, model_name: str, alias: str | None = None) -> None:
         self.registry = CollectorRegistry()
         self._model = model_name
+        self._series: list[Counter | Histogram] = []
         self.prompt_tokens = self._counter("prompt_tokens", "Prompt tokens of accepted requests.")
         self.generation_tokens = self._counter("generation_tokens", "Tokens generated.")
         self._success = Counter(
@@ -32,9 +39,28 @@ class Metrics:
             [*LABELS, "finished_reason"],
             registry=self.registry,
         )
-        self.ttft = self._histogram(
-            "time_to_first_token_seconds", "From arrival to the first token.", LATENCY_BUCKETS
-        )
+        self._series.append(self._success)
+        self._make_latencies()
+        lengths = LENGTH_BUCKETS
+        self.prompt_lengths = self._histogram("request_prompt_tokens", "Per request.", lengths)
+        self.output_lengths = self._histogram("request_generation_tokens", "Per sample.", lengths)
+        self._max_tokens = self._histogram("request_params_max_tokens", "Asked for.", lengths)
+        self._n = self._histogram("request_params_n", "Samples asked for.", N_BUCKETS)
+        state = EngineState(engine, model_name)
+        self.registry.register(state)
+        if alias is not None:
+            self.registry.register(Alias([*self._series, state], alias))
+
+    def _make_latencies(self) -> None:
+        def latency(name: str, text: str) -> Histogram:
+            return self._histogram(name, text, LATENCY_BUCKETS)
+
+        self.ttft = latency("time_to_first_token_seconds", "From arrival to the first token.")
+        self.queue = latency("request_queue_time_seconds", "From arrival to the first step.")
+        self.prefill = latency("request_prefill_time_seconds", "First step to first token.")
+        self.decode = latency("request_decode_time_seconds", "First token to last, per sample.")
+        self.inference = latency("request_inference_time_seconds", "First step to last token.")
+        self.e2e = latency("e2e_request_latency_seconds", "From arrival to the last token.")
         self.itl = self._histogram(
             "inter_token_latency_seconds", "Between two outputs of a sequence.", TOKEN_BUCKETS
         )
@@ -43,18 +69,22 @@ class Metrics:
             "Mean time per output token after the first, per sequence.",
             TOKEN_BUCKETS,
         )
-        self.e2e = self._histogram(
-            "e2e_request_latency_seconds", "From arrival to the last token.", LATENCY_BUCKETS
-        )
-        self.registry.register(_EngineState(engine, model_name))
 
     def _counter(self, name: str, text: str) -> Counter:
         counter = Counter(f"inferd_{name}", text, LABELS, registry=self.registry)
+        self._series.append(counter)
         return counter.labels(self._model)
 
     def _histogram(self, name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
         made = Histogram(f"inferd_{name}", text, LABELS, registry=self.registry, buckets=buckets)
+        self._series.append(made)
         return made.labels(self._model)
+
+    def asked(self, params: SamplingParams) -> None:
+        """A request goes to the engine."""
+        self._n.observe(params.n)
+        if params.max_tokens is not None:
+            self._max_tokens.observe(params.max_tokens)
 
     def finished(self, reason: str) -> None:
         self._success.labels(self._model, reason).inc()
@@ -62,33 +92,3 @@ class Metrics:
     def exposition(self) -> bytes:
         """All series in Prometheus' text format."""
         return generate_latest(self.registry)
-
-
-class _EngineState(Collector):
-    """Reads the engine's latest StepStats at every scrape."""
-
-    def __init__(self, engine: AsyncEngine, model_name: str) -> None:
-        self._engine = engine
-        self._model = model_name
-
-    def collect(self) -> Iterator[Metric]:
-        stats = self._engine.stats
-        use = stats.num_blocks_used / stats.num_blocks if stats.num_blocks else 0.0
-        yield self._gauge("num_requests_running", "Sequences running.", stats.num_running)
-        yield self._gauge("num_requests_waiting", "Sequences waiting.", stats.num_waiting)
-        yield self._gauge("kv_cache_usage_perc", "KV blocks in use, 0 to 1.", use)
-        unfinished = self._engine.num_unfinished
-        yield self._gauge("num_requests_open", "Requests of this front end in flight.", unfinished)
-        yield self._total("num_preemptions", "Preemptions.", stats.num_preemptions)
-        yield self._total("prefix_cache_queries", "Prompt tokens looked up.", stats.prefix_queries)
-        yield self._total("prefix_cache_hits", "Prompt tokens found.", stats.prefix_hits)
-
-    def _gauge(self, name: str, text: str, value: float) -> Metric:
-        family = GaugeMetricFamily(f"inferd_{name}", text, labels=LABELS)
-        family.add_metric([self._model], value)
-        return family
-
-    def _total(self, name: str, text: str, value: float) -> Metric:
-        family = CounterMetricFamily(f"inferd_{name}", text, labels=LABELS)
-        family.add_metric([self._model], value)
-        return family

@@ -36,6 +36,13 @@ class ServeOptions(Options):
     access_log: Annotated[
         bool, Field(description="a line per request, without prompt and answer")
     ] = False
+    metrics_alias: Annotated[
+        Literal["vllm"] | None, Field(description="every series by vLLM's name too")
+    ] = None
+    otlp_traces_endpoint: Annotated[
+        str | None,
+        Field(description="a span per request goes there (OTLP over HTTP); needs inferd[otel]"),
+    ] = None
     served_model_name: Annotated[
         list[str], SEVERAL, Field(description="default: short name, full id")
     ] = []

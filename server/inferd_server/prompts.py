@@ -10,11 +10,13 @@ from inferd.params import SamplingParams
 from inferd_server.conversation import Conversation
 from inferd_server.generation import Generation
 from inferd_server.service import Service
+from inferd_server.time_limit import within
 
 if TYPE_CHECKING:
     from inferd.loading.tokenizer import Tokenizer
 
 MOST_CHARS_PER_TOKEN = 64  # far above any tokenizer's mean; refuses a text before it is tokenized
+TEMPLATE_S = 5.0  # a conversation of a megabyte takes a tenth of a second
 INLINE_CHARS = 8192  # about 4 ms of tokenizing; more goes to a thread, without the GIL
 
 
@@ -69,7 +71,10 @@ async def render(service: Service, conversation: Conversation) -> str:
         )
 
     try:
-        return await asyncio.to_thread(work)
+        return await within(TEMPLATE_S, work)
+    except TimeoutError:
+        text = f"the model's chat template did not end within {TEMPLATE_S:g} s"
+        raise RequestError(text, conversation.field, "template_timeout") from None
     except RequestError as error:
         error.param = conversation.field
         raise

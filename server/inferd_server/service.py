@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from inferd_server.errors import ApiError
 from inferd_server.metrics import Metrics
 from inferd_server.response_store import ResponseStore
+from inferd_server.tracing import Tracer
 
 if TYPE_CHECKING:
     from inferd.engine.async_engine import AsyncEngine
@@ -29,7 +30,8 @@ class Service:
     def __init__(self, engine: AsyncEngine, settings: Settings) -> None:
         self.engine = engine
         self.settings = settings
-        self.metrics = Metrics(engine, settings.served_names[0])
+        self.metrics = Metrics(engine, settings.served_names[0], settings.metrics_alias)
+        self.tracer = Tracer(settings.traces_endpoint) if settings.traces_endpoint else None
         self.responses = ResponseStore()
         self.phase: Phase = "loading"
         self.created = int(time.time())

@@ -30,6 +30,8 @@ class Settings:
     drain_timeout_s: float = 25.0
     keep_alive_s: float = 15.0  # silence on a stream before a comment is sent
     max_body_bytes: int = 64 << 20
+    metrics_alias: str | None = None  # a further prefix of all series
+    traces_endpoint: str | None = None  # None: no traces
 
     @classmethod
     def of(cls, model: str, options: ServeOptions) -> Settings:
@@ -46,6 +48,8 @@ class Settings:
             host=options.host,
             port=options.port,
             drain_timeout_s=options.drain_timeout,
+            metrics_alias=options.metrics_alias,
+            traces_endpoint=options.otlp_traces_endpoint,
         )
 
     @property

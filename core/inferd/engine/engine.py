@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import time
 from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING
@@ -34,6 +35,7 @@ class Engine:
         executor = host.catalog.executors.load(config.plugins.executor)
         self._executor = host.catalog.executors.make(executor, config, host.resolved)
         self._in_flight: deque[int] = deque()  # step ids, oldest first
+        self._began: dict[str, float] = {}  # request id -> its first step, until its first token
         self._depth = 1 if config.scheduler.async_scheduling else 0
         self._scheduler: Scheduler
         self._compiler: GrammarCompiler | None = None
@@ -83,6 +85,7 @@ class Engine:
 
     def abort(self, request_id: str, index: int | None = None) -> int:
         """Forget a request, or one of its samples; returns how many samples that ended."""
+        self._began.pop(request_id, None)
         if (waiting := self._grammars.drop(request_id, index)) is not None:
             return waiting.params.n
         return self._scheduler.abort(request_id, index)
@@ -122,6 +125,9 @@ class Engine:
         between the two, and the masks are made while the first one runs.
         """
         self._executor.forward(plan)
+        for start in plan.new_rows:
+            if not start.output_ids:
+                self._began.setdefault(start.request_id, time.monotonic())
         outputs: list[SequenceOutput] = []
         bound = self._grammars.bound(self._scheduler.in_flight[-1].sampling)
         if not bound:
@@ -137,6 +143,9 @@ class Engine:
         """The oldest step in flight."""
         self._in_flight.popleft()
         outputs = self._scheduler.commit(self._executor.collect())
+        if self._began:
+            for output in outputs:
+                output.began = self._began.pop(output.request_id, 0.0)
         self._grammars.advance(outputs)
         return outputs
 

@@ -24,6 +24,7 @@ class RequestState:
         self._open = params.n
         self._finished = [False] * params.n
         self.num_cached_tokens = 0
+        self.began = 0.0
 
     def _make_detokenizers(self) -> list[Detokenizer]:
         """One per sample; none when the caller wants token ids only."""
@@ -56,6 +57,7 @@ class RequestState:
             self._finished[output.index] = True
             self._open -= 1
         self.num_cached_tokens = max(self.num_cached_tokens, output.num_cached)
+        self.began = self.began or output.began
         news = RequestOutput(
             request_id=self.request.request_id,
             prompt=self.prompt,
@@ -64,6 +66,7 @@ class RequestState:
             finished=self.finished,
             prompt_logprobs=self._prompt_logprobs(output),
             num_cached_tokens=self.num_cached_tokens,
+            began=self.began,
         )
         return news, abort
 

@@ -54,6 +54,7 @@ class RequestOutput(msgspec.Struct):
     finished: bool
     prompt_logprobs: list[LogprobDict | None] | None = None
     num_cached_tokens: int = 0
+    began: float = 0.0  # monotonic seconds: its prompt's first step; 0 before the first output
 
     @classmethod
     def empty(cls, request: Request, prompt: str | None) -> RequestOutput:
@@ -82,3 +83,4 @@ class RequestOutput(msgspec.Struct):
         self.finished = news.finished
         self.prompt_logprobs = news.prompt_logprobs or self.prompt_logprobs
         self.num_cached_tokens = news.num_cached_tokens
+        self.began = news.began

@@ -38,6 +38,7 @@ async def generation_of(service: Service, body: CompletionBody) -> Generation:
         prompts=prompts,
         params=params,
         field="prompt",
+        operation="text_completion",
         structure_field=body.structure_field,
         priority=body.priority or 0,
         cache_salt=body.cache_salt or "",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import time
 
 import pytest
 from fakes import HashExecutor, fake_host, next_token
@@ -112,3 +113,19 @@ def test_garbage_collections_leave_the_model_out_while_the_engine_lives() -> Non
     assert not any(gc.is_tracked(output) for output in made.step()), "they hold no cycles"
     made.stop()
     assert gc.get_freeze_count() == 0
+
+
+@pytest.mark.parametrize("run_ahead", [True, False])
+def test_the_first_token_says_when_its_prompt_was_begun(run_ahead: bool) -> None:
+    made, began = engine(run_ahead), time.monotonic()
+    made.add(request("a", [1, 2, 3], max_tokens=3))
+    made.add(request("gone", [4, 5, 6], max_tokens=3))
+    made.step()
+    made.abort("gone")
+    outputs = []
+    while made.has_work:
+        outputs += made.step()
+    first, *rest = [output.began for output in outputs if output.request_id == "a"]
+    assert began <= first <= time.monotonic()
+    assert rest == [0.0, 0.0]
+    assert not made._began

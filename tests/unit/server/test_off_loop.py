@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from typing import Any
 
@@ -53,3 +54,49 @@ async def test_one_host_header(app: Any, hosts: int, status: int) -> None:
     exchange = Exchange(app, "/v1/completions", {"model": "tiny", "prompt": "a"}, num_hosts=hosts)
     await exchange.task
     assert exchange.status == status
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/tokenize"])
+async def test_a_template_that_never_ends_is_ended(
+    client: httpx.AsyncClient, engine: Any, path: str, monkeypatch: Any
+) -> None:
+    ended = threading.Event()
+
+    def loop(*_: Any, **__: Any) -> str:
+        try:
+            while True:
+                pass
+        finally:
+            ended.set()
+
+    asked = {"model": "tiny", "messages": [{"role": "user", "content": "hi"}]}
+    with monkeypatch.context() as patch:
+        patch.setattr("inferd_server.prompts.TEMPLATE_S", 0.05)
+        patch.setattr(engine.tokenizer, "apply_chat_template", loop)
+        reply = await client.post(path, json=asked)
+    assert reply.status_code == 400
+    assert reply.json()["error"]["code"] == "template_timeout"
+    assert ended.wait(10)
+    assert (await client.post(path, json=asked)).status_code == 200
+
+
+async def test_a_template_ends_with_its_client(app: Any, engine: Any, monkeypatch: Any) -> None:
+    begun, ended = threading.Event(), threading.Event()
+
+    def loop(*_: Any, **__: Any) -> str:
+        begun.set()
+        try:
+            while True:
+                pass
+        finally:
+            ended.set()
+
+    monkeypatch.setattr(engine.tokenizer, "apply_chat_template", loop)
+    asked = {"model": "tiny", "messages": [{"role": "user", "content": "hi"}]}
+    exchange = Exchange(app, "/v1/chat/completions", asked)
+    while not begun.is_set():
+        await asyncio.sleep(0.001)
+    exchange.task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await exchange.task
+    assert ended.wait(10)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from inferd_server.settings import default_names
 
 pytestmark = pytest.mark.anyio
+ROOT = Path(__file__).parents[3]
 CHAT = {"model": "tiny", "messages": [{"role": "user", "content": "hi"}]}
 
 
@@ -114,6 +118,51 @@ async def test_metrics_count_requests(client: httpx.AsyncClient) -> None:
     assert values["inferd_num_requests_running", ""] == 3
     assert values["inferd_kv_cache_usage_perc", ""] == 0.25
     assert values["inferd_prefix_cache_hits_total", ""] == 7
+
+
+async def test_series_have_vllms_names_too(make_app: Any) -> None:
+    async with client_of(make_app(metrics_alias="vllm")) as client:
+        await client.post("/v1/chat/completions", json={**CHAT, "max_tokens": 3})
+        text = (await client.get("/metrics")).text
+    families = {f.name: f for f in text_string_to_metric_families(text)}
+    ours = {name.removeprefix("inferd_") for name in families if name.startswith("inferd_")}
+    assert len(ours) > 20
+    for name in ours:
+        one, other = families[f"inferd_{name}"], families[f"vllm:{name}"]
+        assert one.type == other.type
+        named = {
+            (s.name.replace("inferd_", "vllm:"), *sorted({**s.labels, "engine": "0"}.items()))
+            for s in one.samples
+            if not s.name.endswith("_created")
+        }
+        assert {(s.name, *sorted(s.labels.items())) for s in other.samples} >= named
+    assert families["vllm:gpu_cache_usage_perc"].samples[0].value == 0.25
+    assert families["vllm:cache_config_info"].samples[0].labels["block_size"] == "16"
+
+
+async def test_the_dashboard_asks_for_series_that_exist(client: httpx.AsyncClient) -> None:
+    await client.post("/v1/chat/completions", json={**CHAT, "max_tokens": 3})
+    text = (await client.get("/metrics")).text
+    known = {s.name for f in text_string_to_metric_families(text) for s in f.samples}
+    dashboard = json.loads((ROOT / "docs" / "how-to" / "grafana.json").read_text())
+    asked = {
+        name
+        for panel in dashboard["panels"]
+        for target in panel["targets"]
+        for name in re.findall(r"inferd_\w+", target["expr"])
+    }
+    assert len(asked) > 12
+    assert asked <= known
+
+
+async def test_the_phases_of_a_request_are_timed(client: httpx.AsyncClient) -> None:
+    await client.post("/v1/chat/completions", json={**CHAT, "n": 2, "max_tokens": 3})
+    families = text_string_to_metric_families((await client.get("/metrics")).text)
+    counts = {s.name: s.value for f in families for s in f.samples if s.name.endswith("_count")}
+    for name in ("queue_time_seconds", "prefill_time_seconds", "prompt_tokens", "params_n"):
+        assert counts[f"inferd_request_{name}_count"] == 1
+    for name in ("decode_time_seconds", "inference_time_seconds", "generation_tokens"):
+        assert counts[f"inferd_request_{name}_count"] == 2
 
 
 async def test_tokenize_and_back(client: httpx.AsyncClient) -> None:
