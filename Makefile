@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 PYTEST := HF_HUB_OFFLINE=1 OMP_NUM_THREADS=2 GOMP_SPINCOUNT=10000 $(BIN)/python -m pytest
-FAMILIES := $(patsubst %/pyproject.toml,-e ./%,$(wildcard plugins/models_*/pyproject.toml))
+BESIDE := $(patsubst %/pyproject.toml,-e ./%,$(wildcard plugins/models_*/pyproject.toml plugins/quant_*/pyproject.toml))
 INTERPRET := TRITON_INTERPRET=1 $(PYTEST) tests/interpreter plugins/attention_triton plugins/ops_triton
 
 .PHONY: help install fixtures browser serve test test-all interpret aot-all gpu-test soak lint type docs bench parity
@@ -18,7 +18,7 @@ $(VENV)/.installed: pyproject.toml plugins/cpu_numba/pyproject.toml constraints.
 	$(BIN)/python -m pip install -q --disable-pip-version-check "pip>=25.1"
 	$(BIN)/python -m pip install -q -c constraints.txt torch
 	$(BIN)/python -m pip install -q -c constraints.txt --group dev
-	$(BIN)/python -m pip install -q -c constraints.txt --no-build-isolation -e . $(FAMILIES) -e ./plugins/cpu_numba
+	$(BIN)/python -m pip install -q -c constraints.txt --no-build-isolation -e . $(BESIDE) -e ./plugins/cpu_numba
 	touch $@
 
 fixtures: install ## the model that tests and examples use (98 MB, once)

@@ -31,6 +31,9 @@ PLUGINS = {
     "models_gpt": "models_gpt",
     "models_phi": "models_phi",
     "models_gemma": "models_gemma",
+    "quant_gptq": "gptq",
+    "quant_awq": "awq",
+    "quant_compressed_tensors": "compressed_tensors",
     "cpu_numba": "cpu_numba",
 }
 NEED_A_MODEL = (  # they run one, and core has none of its own

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from inferd.builtin import ops_torch
 from inferd.builtin.experts import gathered_experts
+from inferd.builtin.packed_cpu import packed_makers
 from inferd.contracts.ops import Linear, OpProvider, OpRequest
 from inferd.contracts.verdict import YES, Verdict, no
 
@@ -129,13 +130,13 @@ class CpuOps(OpProvider):
             return no(f"packs bfloat16 and float32 weights, not {request.dtype}")
         return YES
 
-    def ops(self, request: OpRequest) -> Mapping[str, object]:  # noqa: ARG002
+    def ops(self, request: OpRequest) -> Mapping[str, object]:
         return {
             "rms_norm": rms_norm,
             "add_rms_norm": add_rms_norm,
             "act_and_mul": {"silu": silu_and_mul},
             "prepare_rope": prepare_rope,
             "rope_kv_write": rope_kv_write,
-            "linear": {"dense": make_linear},
+            "linear": {"dense": make_linear, **packed_makers(request.dtype, make_linear)},
             "experts": {"dense": gathered_experts(ACT_AND_MUL, make_linear)},
         }

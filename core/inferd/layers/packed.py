@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
@@ -17,7 +18,7 @@ from torch import Tensor
 from inferd.contracts.loader import RawTensor
 from inferd.contracts.ops import Linear, Ops
 from inferd.contracts.quantization import LinearMethod, LinearSpec
-from inferd.contracts.weight_formats import DENSE, Weight
+from inferd.contracts.weight_formats import DENSE, GroupedWeight, Weight, pack_bits
 from inferd.errors import CheckpointError
 from inferd.layers.weight import check_suffix
 
@@ -51,6 +52,22 @@ class DenseFormat(MatrixFormat):
 
     def weight(self, name: str, stored: Mapping[str, Tensor]) -> Tensor:  # noqa: ARG002
         return stored["weight"]
+
+
+def sorted_by_group(weight: GroupedWeight, group_K: Tensor, name: str) -> GroupedWeight:
+    """With the columns of each group beside each other, where they were as the inputs are.
+
+    `group_K` is each input's group. Raises CheckpointError, naming it, for groups of several sizes.
+    """
+    size = weight.group_size
+    expected_K = torch.arange(len(group_K), device=group_K.device) // size
+    if torch.equal(group_K, expected_K.to(group_K.dtype)):
+        return weight
+    order_K = torch.argsort(group_K, stable=True)
+    if not torch.equal(group_K[order_K], expected_K.to(group_K.dtype)):
+        raise CheckpointError(f"{name}: its groups are not of {size} inputs each")
+    packed_NB = pack_bits(weight.codes()[:, order_K], weight.bits)
+    return replace(weight, packed_NB=packed_NB, order_K=order_K)
 
 
 class PackedLinear(LinearMethod):

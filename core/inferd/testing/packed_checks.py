@@ -23,7 +23,7 @@ from inferd.contracts.weight_formats import (
 from inferd.testing import reference
 from inferd.testing.numbers import DTYPES, check_rounded
 
-TOKENS = (1, 2, 7, 16, 40, 99)
+TOKENS = (1, 2, 7, 16, 40, 130)
 SHAPES = ((1, 32, 32), (24, 96, 32), (130, 256, 128), (67, 192, 192), (48, 160, 80))  # N, K, group
 
 
