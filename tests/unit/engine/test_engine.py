@@ -120,9 +120,8 @@ def test_the_first_token_says_when_its_prompt_was_begun(run_ahead: bool) -> None
     made, began = engine(run_ahead), time.monotonic()
     made.add(request("a", [1, 2, 3], max_tokens=3))
     made.add(request("gone", [4, 5, 6], max_tokens=3))
-    made.step()
+    outputs = made.step()
     made.abort("gone")
-    outputs = []
     while made.has_work:
         outputs += made.step()
     first, *rest = [output.began for output in outputs if output.request_id == "a"]
