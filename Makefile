@@ -13,12 +13,12 @@ help: ## this list
 install: $(VENV)/.installed ## inferd and its development tools in .venv
 
 # torch first: a bare requirement would take a GPU build of several GB
-$(VENV)/.installed: pyproject.toml plugins/cpu_numba/pyproject.toml constraints.txt
+$(VENV)/.installed: pyproject.toml plugins/cpu_numba/pyproject.toml plugins/grammar_xgrammar/pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q --disable-pip-version-check "pip>=25.1"
 	$(BIN)/python -m pip install -q -c constraints.txt torch
 	$(BIN)/python -m pip install -q -c constraints.txt --group dev
-	$(BIN)/python -m pip install -q -c constraints.txt --no-build-isolation -e . $(BESIDE) -e ./plugins/cpu_numba
+	$(BIN)/python -m pip install -q -c constraints.txt --no-build-isolation -e . $(BESIDE) -e ./plugins/cpu_numba -e ./plugins/grammar_xgrammar
 	touch $@
 
 fixtures: install ## the model that tests and examples use (98 MB, once)

@@ -20,7 +20,8 @@ class StructuredOutputs(
     """One of five ways. Raises RequestError unless it is just one, and of a bearable size.
 
     `json` is a JSON schema as text; `grammar` is written in the back end's own language, which is
-    Lark for llguidance. `json_object` takes any object.
+    Lark for llguidance. `json_object` takes any object. `backend` names who enforces it; without,
+    that is the operator's choice.
     """
 
     json: str | None = None
@@ -28,6 +29,7 @@ class StructuredOutputs(
     choice: tuple[str, ...] | None = None
     grammar: str | None = None
     json_object: bool = False
+    backend: str | None = None
 
     def __post_init__(self) -> None:
         given = [name for name in WAYS if getattr(self, name) not in (None, False)]
@@ -39,6 +41,8 @@ class StructuredOutputs(
                 f"{given[0]} must be {_WANTED.get(given[0], 'a text')}, in all at most "
                 f"{MAX_GRAMMAR_CHARS} characters"
             )
+        if self.backend is not None and not _is_text(self.backend):
+            raise _refusal("backend must be a name")
 
 
 def _refusal(text: str) -> RequestError:

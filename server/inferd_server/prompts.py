@@ -142,8 +142,8 @@ def check_prompts(
     if longest + (asked or 1) > context:
         wish = f"max_tokens asks for {asked}" if asked else "the answer needs at least 1"
         raise ContextTooLong(
-            f"this model's context is {context} tokens; {field} has {longest} and {wish}, "
-            f"{longest + (asked or 1)} in all. Shorten {field}"
+            f"this model's maximum context length is {context} tokens; {field} has {longest} and "
+            f"{wish}, {longest + (asked or 1)} in all. Shorten {field}"
             + (f", or ask for at most {context - longest}" if longest < context else ""),
             field,
         )

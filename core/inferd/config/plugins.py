@@ -22,6 +22,9 @@ class PluginOptions(Options):
     quantization: Annotated[
         str | None, Field(description="a registered method; default: what the checkpoint says")
     ] = None
+    grammar_backend: Annotated[
+        str | None, Field(description="of structured outputs; a request may name another")
+    ] = None
     executor: Annotated[str, Field(description="a registered executor")] = "in_process"
     plugin_options: Annotated[
         dict[str, dict[str, Any]], Field(description="per plugin name, checked by its own model")

@@ -17,7 +17,7 @@ from inferd.contracts.grammar import GrammarBackend
 from inferd.engine import messages as m
 from inferd.engine.client import EngineClient
 from inferd.engine.front import load_front
-from inferd.engine.grammars import GrammarCompiler, as_request_error, load_backend
+from inferd.engine.grammar_compiler import Backends, GrammarCompiler, as_request_error
 from inferd.engine.inputs import InputProcessor
 from inferd.engine.outputs import RequestOutput
 from inferd.engine.streams import Stream, Streams
@@ -50,6 +50,7 @@ class AsyncEngine:
         self._client = EngineClient(config, address)
         self._inputs: InputProcessor
         self._compiler: GrammarCompiler | None = None
+        self._backends: Backends | None = None
         self._streams = Streams(self._client.name)
         self._tasks: list[asyncio.Task[None]] = []
         self._dead = asyncio.Event()
@@ -71,15 +72,18 @@ class AsyncEngine:
         self._inputs = InputProcessor(
             self.info, front.tokenizer, front.eos_ids, random.SystemRandom()
         )
-        self._compiler = GrammarCompiler(self._load_grammars)
+        self._compiler = GrammarCompiler(self._grammar_backend)
         self._tasks = [
             asyncio.create_task(self._receive()),
             asyncio.create_task(self._watch()),
         ]
 
-    def _load_grammars(self) -> GrammarBackend:
-        host = Host.of(self.config.plugins)
-        return load_backend(host, self.config.model, self.info.vocab_size)
+    def _grammar_backend(self, name: str | None) -> GrammarBackend:
+        """Runs in the compiler's thread."""
+        if self._backends is None:
+            host = Host.of(self.config.plugins)
+            self._backends = Backends(host, self.config, self.info.vocab_size)
+        return self._backends.get(name)
 
     @property
     def address(self) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import gc
 import time
 from collections import deque
-from functools import partial
 from typing import TYPE_CHECKING
 
 from inferd.contracts.executor import WorkerInfo
-from inferd.engine.grammars import GrammarCompiler, Grammars, load_backend
+from inferd.engine.grammar_compiler import Backends, GrammarCompiler
+from inferd.engine.grammars import Grammars
 from inferd.errors import InferdError
 from inferd.memory.block_table import CacheLayout, GroupSpec
 from inferd.scheduling.scheduler import Scheduler
@@ -32,6 +32,8 @@ class Engine:
     def __init__(self, config: EngineConfig, host: Host) -> None:
         self.config = config
         self._host = host
+        if config.plugins.grammar_backend is not None:
+            host.catalog.grammars.entry(config.plugins.grammar_backend)  # raises if nobody has it
         executor = host.catalog.executors.load(config.plugins.executor)
         self._executor = host.catalog.executors.make(executor, config, host.resolved)
         self._in_flight: deque[int] = deque()  # step ids, oldest first
@@ -63,9 +65,8 @@ class Engine:
             enable_prefix_caching=self.config.cache.enable_prefix_caching,
             depth=self._depth,
         )
-        self._compiler = GrammarCompiler(
-            partial(load_backend, self._host, self.config.model, info.vocab_size)
-        )
+        backends = Backends(self._host, self.config, info.vocab_size)
+        self._compiler = GrammarCompiler(backends.get)
         self._grammars = Grammars(self._compiler, info.vocab_size)
         gc.collect()
         gc.freeze()

@@ -76,8 +76,9 @@ class InputProcessor:
         limit = self._info.max_model_len
         if len(prompt_ids) >= limit:
             raise ContextTooLong(
-                f"the prompt has {len(prompt_ids)} tokens and this model's context is {limit}, of "
-                f"which one is for the answer; shorten the prompt to {limit - 1} tokens",
+                f"the prompt has {len(prompt_ids)} tokens and this model's maximum context length "
+                f"is {limit}, of which one is for the answer; shorten the prompt to {limit - 1} "
+                "tokens",
                 "prompt",
             )
         if min(prompt_ids) < 0 or max(prompt_ids) >= self._info.vocab_size:

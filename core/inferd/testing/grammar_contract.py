@@ -5,6 +5,8 @@ Shape suffixes: N sequences, W words of 32 tokens each.
 
 from __future__ import annotations
 
+import json
+import re
 import tempfile
 from collections.abc import Collection, Sequence
 from functools import cache
@@ -15,9 +17,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from inferd.contracts.grammar import GrammarBackend, Matcher, Vocabulary
+from inferd.contracts.grammar import Grammar, GrammarBackend, Matcher, Vocabulary
 from inferd.errors import RequestError
 from inferd.structured_outputs import StructuredOutputs
+from inferd.testing.grammar_features import FEATURES, as_text
 from inferd.testing.plugin_contract import PluginContract, implementation, registry
 from inferd.testing.tiny_tokenizer import write_tokenizer
 
@@ -67,10 +70,12 @@ class GrammarContract(PluginContract):
         plugin = "mine"
         backend = "mine"
         cannot = {"grammar"}     # of choice, regex, json, json_object, grammar
+        refuses = {"uniqueItems"}     # of inferd.testing.grammar_features.FEATURES
     """
 
     backend: ClassVar[str]
     cannot: ClassVar[Collection[str]] = frozenset()
+    refuses: ClassVar[Collection[str]] = frozenset()
 
     def made(self) -> GrammarBackend:
         """What is tested; made once."""
@@ -97,9 +102,7 @@ class GrammarContract(PluginContract):
         made = self.made()
         wanted, _, others = self._case(way)
         for text in others:
-            matcher = made.compile(wanted).start()
-            steps = [bool(allowed(made, matcher)[t]) and matcher.accept(t) for t in ids(text)]
-            assert not all(steps) or not allowed(made, matcher)[EOS], f"{text!r} was let through"
+            assert not passes(made, made.compile(wanted), text), f"{text!r} was let through"
 
     @pytest.mark.parametrize("way", CASES)
     def test_masks_say_what_accept_does(self, way: str) -> None:
@@ -111,6 +114,21 @@ class GrammarContract(PluginContract):
             mask = allowed(made, _after(grammar, known))
             taken = [_after(grammar, known).accept(token) for token in range(256)]
             assert mask[:256].tolist() == taken
+
+    @pytest.mark.parametrize("keyword", FEATURES)
+    def test_a_keyword_is_enforced_or_refused_with_its_pointer(self, keyword: str) -> None:
+        if "json" in self.cannot:
+            pytest.skip("json: cannot")
+        made, feature = self.made(), FEATURES[keyword]
+        wanted = StructuredOutputs(json=json.dumps(feature.schema))
+        if keyword in self.refuses:
+            with pytest.raises(RequestError, match=re.escape(feature.pointer)):
+                made.compile(wanted)
+            return
+        grammar = made.compile(wanted)
+        lost = [value for value in feature.fitting if not passes(made, grammar, as_text(value))]
+        wrong = [value for value in feature.others if passes(made, grammar, as_text(value))]
+        assert (lost, wrong) == ([], [])
 
     def test_several_at_once_are_as_each_alone(self) -> None:
         made = self.made()
@@ -136,6 +154,15 @@ def _made(plugin: str, backend: str) -> GrammarBackend:
     kind = implementation(plugin, "grammars", backend)
     made: GrammarBackend = registry(plugin, "grammars").make(kind, vocabulary())
     return made
+
+
+def passes(backend: GrammarBackend, grammar: Grammar, text: str) -> bool:
+    """Whether the text is let through, and may end there."""
+    matcher = grammar.start()
+    for token in ids(text):
+        if not allowed(backend, matcher)[token] or not matcher.accept(token):
+            return False
+    return bool(allowed(backend, matcher)[EOS])
 
 
 def allowed(backend: GrammarBackend, matcher: Matcher) -> npt.NDArray[np.bool_]:

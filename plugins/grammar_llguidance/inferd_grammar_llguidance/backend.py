@@ -24,6 +24,8 @@ STRICT = {"lenient": False, "whitespace_flexible": False}
 """Keywords that cannot be enforced are errors; one way to write white space, so that no output goes
 on in blanks."""
 UNKNOWN = re.compile(r"^Unimplemented keys: (\[.*\])$")
+ONE_OF = re.compile(r"^oneOf constraints are not supported")
+PATTERN = re.compile(r"^regex parse error:\n    (.*)\n")
 LIMITS = llguidance.LLParserLimits(
     initial_lexer_fuel=500_000,
     max_grammar_size=200_000,
@@ -103,8 +105,22 @@ def _source(wanted: StructuredOutputs) -> str:
 
 def _complaint(wanted: StructuredOutputs, error: str) -> str:
     """With the places of keywords that cannot be enforced."""
-    found = UNKNOWN.match(error)
-    if found is None or wanted.json is None:
-        return f"the grammar is not usable: {error.partition('<state>')[0].strip()}"
-    places = ", ".join(pointers(wanted.json, found[1]))
-    return f"the schema asks for what cannot be enforced: {places or found[1]}"
+    text = error.partition("<state>")[0].strip()
+    places = [] if wanted.json is None else _places(wanted.json, error)
+    if not places:
+        return f"the grammar is not usable: {text}"
+    reason = f" ({text.splitlines()[-1]})" if PATTERN.match(error) else ""
+    return f"the schema asks for what cannot be enforced: {', '.join(places)}{reason}"
+
+
+def _places(schema: str, error: str) -> list[str]:
+    """JSON pointers to what an error of the library's speaks of; none for most errors."""
+    if (found := UNKNOWN.match(error)) is not None:
+        keywords = set(json.loads(found[1]))
+        return pointers(schema, lambda key, _: key in keywords)
+    if ONE_OF.match(error):
+        return pointers(schema, lambda key, _: key == "oneOf")
+    if (found := PATTERN.match(error)) is not None:
+        pattern = found[1]
+        return pointers(schema, lambda key, value: (key, value) == ("pattern", pattern))
+    return []

@@ -17,6 +17,18 @@ from inferd_grammar_llguidance.backend import LlguidanceBackend
 class TestContract(GrammarContract):
     plugin = "grammar_llguidance"
     backend = "llguidance"
+    refuses = {
+        "lookahead",
+        "propertyNames",
+        "dependentRequired",
+        "dependentSchemas",
+        "unevaluatedProperties",
+        "uniqueItems",
+        "contains",
+        "oneOf-overlap",
+        "not",
+        "if-then-else",
+    }
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+import msgspec
 from pydantic import BeforeValidator, Field
 
 from inferd.errors import RequestError
@@ -129,9 +130,11 @@ class SamplingBody(Body):
         form = of_format(self.response_format, "response_format")
         if self.structured_outputs is None:
             return form
-        if form is not None:
-            raise RequestError("give response_format or structured_outputs", "structured_outputs")
-        return of_body(self.structured_outputs)
+        if form is None:
+            return of_body(self.structured_outputs)
+        if self.structured_outputs.only_backend:
+            return msgspec.structs.replace(form, backend=self.structured_outputs.backend)
+        raise RequestError("give response_format or structured_outputs", "structured_outputs")
 
     def sampling_params(
         self,

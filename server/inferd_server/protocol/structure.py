@@ -44,13 +44,18 @@ class TextFormat(Body):
 
 
 class StructuredBody(Body):
-    """Just one of them."""
+    """Just one of them, and who enforces it; beside a response_format that alone."""
 
     json_: Annotated[Schema | Source | None, Field(alias="json")] = None
     regex: Source | None = None
     choice: Choices | None = None
     grammar: Source | None = None
     json_object: bool | None = None
+    backend: Label | None = None
+
+    @property
+    def only_backend(self) -> bool:
+        return not any((self.json_, self.regex, self.choice, self.grammar, self.json_object))
 
 
 def of_body(body: StructuredBody) -> StructuredOutputs:
@@ -63,6 +68,7 @@ def of_body(body: StructuredBody) -> StructuredOutputs:
         choice=None if body.choice is None else tuple(body.choice),
         grammar=body.grammar,
         json_object=bool(body.json_object),
+        backend=body.backend,
     )
 
 

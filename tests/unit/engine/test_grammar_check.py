@@ -11,7 +11,7 @@ import pytest
 from inferd.config.engine import EngineConfig
 from inferd.contracts.grammar import Grammar, GrammarBackend, Matcher
 from inferd.engine.async_engine import AsyncEngine
-from inferd.engine.grammars import GrammarCompiler
+from inferd.engine.grammar_compiler import GrammarCompiler
 from inferd.errors import RequestError
 from inferd.structured_outputs import StructuredOutputs
 
@@ -51,7 +51,7 @@ def backend() -> Backend:
 @pytest.fixture
 async def engine(backend: Backend) -> AsyncIterator[AsyncEngine]:
     made = AsyncEngine(EngineConfig.of("none"))
-    made._compiler = GrammarCompiler(lambda: backend)
+    made._compiler = GrammarCompiler(lambda _: backend)
     yield made
     backend.gate.set()
     await made.stop(0)
@@ -84,10 +84,10 @@ async def test_what_fails_is_told(engine: AsyncEngine, regex: str, text: str, co
 async def test_a_back_end_that_cannot_be_loaded_is_told(
     engine: AsyncEngine, monkeypatch: Any
 ) -> None:
-    def load() -> GrammarBackend:
+    def load(_: str | None) -> GrammarBackend:
         raise RequestError("structured outputs: no grammar back end fits", "structured_outputs")
 
     assert engine._compiler is not None
-    monkeypatch.setattr(engine._compiler, "_load", load)
+    monkeypatch.setattr(engine._compiler, "_backend", load)
     with pytest.raises(RequestError, match="no grammar back end fits"):
         await engine._check_grammar(StructuredOutputs(regex="yes"))

@@ -13,7 +13,7 @@ from fakes import VOCAB, HashExecutor, fake_host
 from inferd.config.engine import EngineConfig
 from inferd.contracts.grammar import Grammar, GrammarBackend, Matcher, Vocabulary
 from inferd.engine.engine import Engine
-from inferd.engine.grammars import MOST_GRAMMARS, GrammarCompiler
+from inferd.engine.grammar_compiler import MOST_GRAMMARS, GrammarCompiler
 from inferd.errors import RequestError
 from inferd.params import SamplingParams
 from inferd.structured_outputs import StructuredOutputs
@@ -100,10 +100,12 @@ class Made:
         config = EngineConfig.of("none", async_scheduling=run_ahead, **options)
         self.engine = Engine(config, fake_host(executor))
         self.engine.start()
-        self.engine._grammars._compiler._load = lambda: self.backend  # type: ignore[method-assign]
+        self.engine._grammars._compiler._backend = lambda _: self.backend  # type: ignore[method-assign]
 
-    def add(self, name: str, regex: str | None, n: int = 1, **rest: Any) -> None:
-        wanted = StructuredOutputs(regex=regex) if regex is not None else None
+    def add(
+        self, name: str, regex: str | None, n: int = 1, backend: str | None = None, **rest: Any
+    ) -> None:
+        wanted = None if regex is None else StructuredOutputs(regex=regex, backend=backend)
         params = SamplingParams(structured_outputs=wanted, n=n, max_tokens=20, **rest)
         self.engine.add(
             Request(
@@ -145,7 +147,7 @@ def test_each_sequence_follows_its_grammar(run_ahead: bool) -> None:
     want = {"a/0": "hello", "a/1": "hello", "b/0": "a longer text", "c/0": "x"}
     assert texts(found) == want
     assert {outputs[-1].finish_reason for outputs in found.values()} == {"stop"}
-    assert made.engine._grammars._matchers == {}
+    assert made.engine._grammars._bound == {}
 
 
 @pytest.mark.parametrize("run_ahead", [True, False])
@@ -170,6 +172,20 @@ def test_masks_are_made_between_forward_and_sample() -> None:
     assert made.log.count("fill") == 6  # five letters and the end
 
 
+def test_each_sequence_has_its_masks_from_its_back_end() -> None:
+    made = Made()
+    other = Backend(Vocabulary("", VOCAB, (EOS,)), [])
+    backends = {None: made.backend, "other": other}
+    made.engine._grammars._compiler._backend = backends.__getitem__  # type: ignore[method-assign]
+    wanted = {"a": ("one", None), "b": ("two", "other"), "c": ("three", None), "d": ("4", "other")}
+    for name, (text, backend) in wanted.items():
+        made.add(name, text, backend=backend, n=2)
+    made.wait()
+    expected = {f"{name}/{i}": text for name, (text, _) in wanted.items() for i in range(2)}
+    assert texts(made.run()) == expected
+    assert (made.backend.compiled, other.compiled) == (["one", "three"], ["two", "4"])
+
+
 def test_without_grammars_the_engine_runs_ahead() -> None:
     made = Made()
     made.add("a", "hi")
@@ -189,7 +205,7 @@ def test_a_preempted_sequence_goes_on_where_it_was(run_ahead: bool) -> None:
     config = EngineConfig.of("none", async_scheduling=run_ahead)
     made.engine = Engine(config, fake_host(executor))
     made.engine.start()
-    made.engine._grammars._compiler._load = lambda: made.backend  # type: ignore[method-assign]
+    made.engine._grammars._compiler._backend = lambda _: made.backend  # type: ignore[method-assign]
     long = "twenty letters and more"[:19]
     for name in "abc":
         made.add(name, long)
@@ -230,7 +246,7 @@ def test_aborting_forgets_the_grammar() -> None:
         made.engine.step()
     assert made.engine.abort("runs", 1) == 1
     assert texts(made.run())["runs/0"] == "hello"
-    assert made.engine._grammars._matchers == {}
+    assert made.engine._grammars._bound == {}
 
 
 def test_known_output_is_accepted_first() -> None:
@@ -252,7 +268,7 @@ def test_known_output_is_accepted_first() -> None:
 
 def test_the_same_grammar_is_compiled_once_and_not_all_are_kept() -> None:
     backend = Backend(Vocabulary("", VOCAB, (EOS,)), [])
-    compiler = GrammarCompiler(lambda: backend)
+    compiler = GrammarCompiler(lambda _: backend)
     for number in [*range(MOST_GRAMMARS), 0, MOST_GRAMMARS, 0, 1]:
         compiler.submit(StructuredOutputs(regex=f"r{number}")).result(10)
     assert backend.compiled == [f"r{n}" for n in [*range(MOST_GRAMMARS), MOST_GRAMMARS, 1]]

@@ -57,6 +57,7 @@ async def test_what_the_engine_cannot_enforce_is_named_by_the_clients_field(
         ({"choice": ["a", "b"]}, StructuredOutputs(choice=("a", "b"))),
         ({"grammar": 'start: "a"'}, StructuredOutputs(grammar='start: "a"')),
         ({"json_object": True, "regex": None}, StructuredOutputs(json_object=True)),
+        ({"regex": "a", "backend": "mine"}, StructuredOutputs(regex="a", backend="mine")),
     ],
 )
 async def test_each_way(client: httpx.AsyncClient, engine: Any, given: Any, asked: Any) -> None:
@@ -76,6 +77,13 @@ async def test_two_ways_at_once(client: httpx.AsyncClient) -> None:
     both = {"response_format": {"type": "json_object"}, "structured_outputs": {"regex": "a"}}
     reply = await client.post("/v1/chat/completions", json={**CHAT, **both})
     assert reply.json()["error"]["param"] == "structured_outputs"
+
+
+async def test_a_back_end_beside_a_response_format(client: httpx.AsyncClient, engine: Any) -> None:
+    asked = {"response_format": OF_CHAT, "structured_outputs": {"backend": "mine"}}
+    assert (await client.post("/v1/chat/completions", json={**CHAT, **asked})).status_code == 200
+    found = engine.seen[0].params.structured_outputs
+    assert (found.json, found.backend) == (AS_TEXT.json, "mine")
 
 
 @pytest.mark.parametrize("other", [{"ignore_eos": True}, {"min_tokens": 3}])
