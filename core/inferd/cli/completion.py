@@ -28,7 +28,8 @@ class CompletionCommand(Command):
 
     def run(self, args: argparse.Namespace) -> int:
         if args.word == "candidates":
-            print("\n".join(candidates(self._host, args.words)))
+            for word in candidates(self._host, args.words):
+                print(word)
         else:
             script = files("inferd.cli") / "completions" / f"{args.word}.txt"
             print(script.read_text(encoding="utf-8"), end="")
