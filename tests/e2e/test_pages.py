@@ -176,6 +176,8 @@ def test_what_the_server_refuses_is_said(open_page: Callable[..., Page]) -> None
     page.get_by_label("Tools, as JSON").fill("[")
     say(page, "Hello again")
     expect(page.get_by_role("alert").nth(1)).to_contain_text("The tools are no JSON")
+    page.get_by_role("button", name="New chat").click()
+    expect(page.get_by_role("alert")).to_have_count(0)
 
 
 def test_the_key_is_asked_for_and_kept_in_the_tab(open_page: Callable[..., Page]) -> None:
@@ -189,11 +191,30 @@ def test_the_key_is_asked_for_and_kept_in_the_tab(open_page: Callable[..., Page]
 
     page.route("**/v1/models", guard)
     page.reload()
-    page.get_by_label("API key", exact=True).fill("secret")
-    page.keyboard.press("Enter")
+    field = page.get_by_label("API key", exact=True)
+    for key in ("wrong", "secret"):
+        field.fill(key)
+        page.keyboard.press("Enter")
+        if key == "wrong":
+            expect(page.get_by_text("The server does not know this key.")).to_be_visible()
     expect(page.get_by_label("Model")).to_have_value("smollm2")
+    expect(field).to_be_hidden()
     assert page.evaluate("Object.values(sessionStorage)") == ["secret"]
     assert "secret" not in page.evaluate("JSON.stringify(localStorage)")
+
+
+def test_who_gives_no_key_is_asked_once(open_page: Callable[..., Page]) -> None:
+    page = open_page("/dashboard")
+    refused = {"error": {"message": "missing or wrong API key"}}
+    page.route("**/metrics", lambda route: route.fulfill(status=401, json=refused))
+    page.get_by_label("API key", exact=True).wait_for()
+    page.keyboard.press("Escape")
+    expect(page.get_by_text("missing or wrong API key")).to_be_visible()
+    with page.expect_response("**/metrics"):
+        pass
+    expect(page.get_by_label("API key", exact=True)).to_be_hidden()
+    page.get_by_role("button", name="Key").click()
+    expect(page.get_by_label("API key", exact=True)).to_be_visible()
 
 
 def test_the_dashboard_shows_what_was_served(open_page: Callable[..., Page]) -> None:

@@ -71,7 +71,7 @@ def _facts(found: Outline) -> dict[str, Any]:
 
 def _text(model: str, found: Outline, plan: Plan) -> Iterator[str]:
     facts = _facts(found)
-    stored = f"{facts['bits']} bits" if found.bits else facts["dtype"]
+    stored = f"{facts['bits']} bits, if they stay packed" if found.bits else facts["dtype"]
     yield f"{model}: {facts['architecture']}, {found.num_weights / 1e6:,.0f} million weights"
     yield f"  weights    {_size(plan.weight_bytes)} in {stored}"
     yield f"  KV cache   {_size(plan.kv_bytes_per_token)} a token in {facts['dtype']}"

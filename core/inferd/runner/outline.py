@@ -16,7 +16,7 @@ from inferd.contracts.weights import TakesWeights
 from inferd.host.host import Host
 from inferd.loading.checkpoint import model_config
 from inferd.memory.kv_cache import KVGroups
-from inferd.runner.choices import model_class
+from inferd.runner.choices import model_class, quantization_of
 
 SCALE_BYTES = 2  # per group of quantized weights, as most formats have it
 WHOLE = 128  # weights a group has where the configuration does not say
@@ -26,7 +26,7 @@ WHOLE = 128  # weights a group has where the configuration does not say
 class Outline:
     config: ModelConfig
     num_weights: int
-    weight_bytes: int  # an estimate where `bits` is not None
+    weight_bytes: int  # where `bits` is not None an estimate, of weights that stay packed
     bits: int | None  # per weight of linear layers, of a quantized checkpoint
     groups: KVGroups
 
@@ -44,11 +44,12 @@ def outline(
     resolved = model_config(hf, config.model, preferred_dtype)
     model = _on_meta(host, resolved)
     shapes = list(_shapes(model))
-    bits = stored_bits(resolved.hf)
+    _, stored = quantization_of(config, resolved.hf)
+    bits = stored_bits(stored)
     return Outline(
         config=resolved,
         num_weights=sum(math.prod(shape) for _, shape in shapes),
-        weight_bytes=sum(_bytes(name, shape, resolved, bits) for name, shape in shapes),
+        weight_bytes=sum(_bytes(name, shape, resolved, stored) for name, shape in shapes),
         bits=bits,
         groups=KVGroups.of(model.kv_specs()),
     )
@@ -79,9 +80,8 @@ def _shapes(model: CausalLM) -> Iterator[tuple[str, tuple[int, ...]]]:
                 yield name, shape
 
 
-def stored_bits(hf: Mapping[str, Any]) -> int | None:
-    """Bits per weight of what `quantization_config` calls quantized; None without one."""
-    stored = hf.get("quantization_config")
+def stored_bits(stored: Mapping[str, Any]) -> int | None:
+    """Bits per weight, from a checkpoint's description of its quantization; None without one."""
     if not stored:
         return None
     groups = stored.get("config_groups") or {}
@@ -90,10 +90,12 @@ def stored_bits(hf: Mapping[str, Any]) -> int | None:
     return next((int(bits) for bits in named if bits), 8)
 
 
-def _bytes(name: str, shape: tuple[int, ...], config: ModelConfig, bits: int | None) -> int:
+def _bytes(
+    name: str, shape: tuple[int, ...], config: ModelConfig, stored: Mapping[str, Any]
+) -> int:
     """Matrices of layers are quantized; embeddings, the head, norms and biases are not."""
-    count = math.prod(shape)
+    count, bits = math.prod(shape), stored_bits(stored)
     if bits is None or len(shape) < 2 or ".layers." not in f".{name}":
         return count * config.dtype.itemsize
-    group = (config.hf.get("quantization_config") or {}).get("group_size") or WHOLE
-    return count * bits // 8 + count // max(int(group), 1) * SCALE_BYTES
+    group = int(stored.get("group_size") or WHOLE)
+    return count * bits // 8 + count // max(group, 1) * SCALE_BYTES

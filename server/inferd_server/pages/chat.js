@@ -6,11 +6,12 @@ import { fields, opening } from "/pages/options.js";
 import { Problem, ask, watch } from "/pages/server.js";
 import { events } from "/pages/stream.js";
 
+const HELLO = $("hello").textContent;
 const NEAR = 80; // pixels from the end at which the view follows what comes
 
 const conversation = $("conversation");
 const box = $("message");
-let turns = []; // {message, element}
+const turns = []; // {message, null for an answer of which nothing has come, element}
 let running = null; // an AbortController
 
 function add(message, node) {
@@ -50,7 +51,7 @@ function following(change) {
 async function answer() {
   const mine = running = new AbortController();
   const shown = new Answer();
-  const messages = [...opening(), ...turns.map((turn) => turn.message)];
+  const messages = [...opening(), ...turns.map((turn) => turn.message).filter(Boolean)];
   add(null, shown.element);
   conversation.scrollTop = conversation.scrollHeight;
   setBusy(true);
@@ -83,9 +84,7 @@ function finish(shown, problem) {
     if (shown.calls.length && !problem) askForResults(shown);
   });
   const turn = turns.find((each) => each.element === shown.element);
-  if (!turn) return; // it was cut while it came
-  turn.message = shown.message;
-  if (!turn.message) turns = turns.filter((each) => each !== turn);
+  if (turn) turn.message = shown.message; // else it was cut while it came
 }
 
 /** What the called tools return is typed in by the user. */
@@ -154,9 +153,11 @@ $("toggle").onclick = () => {
 async function loadModels() {
   try {
     const { data } = await (await ask("/v1/models")).json();
+    $("hello").textContent = HELLO;
     $("model").replaceChildren(...data.map(({ id }) => element("option", { value: id, textContent: id })));
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
+    $("hello").textContent = error.message;
   }
 }
 

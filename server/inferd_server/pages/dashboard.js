@@ -45,8 +45,10 @@ async function scrape() {
   try {
     const text = await (await ask("/metrics")).text();
     show(new Scrape(text, performance.now() / 1000));
+    $("problem").textContent = "";
   } catch (error) {
-    if (!(error instanceof Problem)) throw error; // the header says what is wrong
+    if (!(error instanceof Problem)) throw error;
+    $("problem").textContent = error.message;
   } finally {
     setTimeout(scrape, 1000 * EVERY_S);
   }

@@ -4,6 +4,9 @@ import { $, element } from "/pages/dom.js";
 
 const KEY = "inferd-key"; // in sessionStorage: gone when the tab is closed
 const LOOK_MS = 2000;
+const REFUSED = "The server does not know this key.";
+
+let declined = false; // the dialog was closed without a key: it comes back when it is asked for
 
 export class Problem extends Error {}
 
@@ -18,7 +21,7 @@ export async function ask(path, options = {}) {
     if (error.name === "AbortError") throw error;
     throw new Problem("The server does not answer.");
   }
-  if (reply.status === 401) askForKey();
+  if (reply.status === 401 && !declined) askForKey(key ? REFUSED : "");
   if (!reply.ok) throw new Problem(await reason(reply));
   return reply;
 }
@@ -29,19 +32,23 @@ async function reason(reply) {
 }
 
 const input = element("input", { type: "password", id: "key-input", autocomplete: "off" });
-const dialog = element("dialog", { id: "key-dialog" },
+const complaint = element("p", { className: "problem", role: "alert" });
+const dialog = element("dialog", { id: "key-dialog", onclose: () => { declined = dialog.returnValue !== "used"; } },
   element("form", { onsubmit: save },
-    element("label", { htmlFor: "key-input", textContent: "API key" }), input,
+    element("label", { htmlFor: "key-input", textContent: "API key" }), input, complaint,
     element("p", { className: "hint", textContent: "Kept in this tab until it is closed." }),
     element("div", { className: "row" },
-      element("button", { type: "button", textContent: "Cancel", onclick: () => dialog.close() }),
+      element("button", { type: "button", textContent: "Cancel", onclick: () => dialog.close("") }),
       element("button", { className: "primary", textContent: "Use" }))));
 document.body.append(dialog);
-$("key").onclick = askForKey;
+$("key").onclick = () => askForKey("");
 
-function askForKey() {
+function askForKey(problem) {
   if (dialog.open) return;
+  complaint.textContent = problem;
+  complaint.hidden = !problem;
   input.value = sessionStorage.getItem(KEY) ?? "";
+  dialog.returnValue = "";
   dialog.showModal();
 }
 
@@ -50,7 +57,7 @@ function save(event) {
   const key = input.value.trim();
   if (key) sessionStorage.setItem(KEY, key);
   else sessionStorage.removeItem(KEY);
-  dialog.close();
+  dialog.close("used");
   document.dispatchEvent(new Event("key"));
 }
 
