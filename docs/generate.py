@@ -21,6 +21,7 @@ from inferd.cli import Parser
 from inferd.cli.plugin_kinds import WRITTEN
 from inferd.config.engine import SECTIONS
 from inferd.config.flags import add_engine_flags
+from inferd.contracts.model import ANY
 from inferd.host.host import Host
 from inferd.host.selection import DEFAULTS, Selection
 from inferd.plugin import API, hookspecs
@@ -163,7 +164,7 @@ def models_page() -> str:
     ]
     for entry in Host(Selection.parse("all")).catalog.models:
         package = entry.target.partition(".")[0]
-        if package.startswith("inferd_models_"):
+        if package.startswith("inferd_models_") and entry.name != ANY:
             folder = package.removeprefix("inferd_")
             plugin = f"[{folder}](../../plugins/{folder}/README.md)"
             lines.append(f"| `{entry.name}` | {entry.summary} | {plugin} |")

@@ -100,7 +100,8 @@ def _model(known: dict[str, Any]) -> str:
     for name, how in known.get("weight_formats", {}).items():
         weights += f", {name} {how}"
     place = f"on {known.get('device', '?')}; attention {known.get('attention', '?')}, ops {ops}"
-    return f"  model     {what}, {weights} {place}"
+    note = known.get("model_note")
+    return f"  model     {what}, {weights} {place}" + (f"\n            {note}" if note else "")
 
 
 def _cache(known: dict[str, Any]) -> str:

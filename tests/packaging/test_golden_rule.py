@@ -31,6 +31,7 @@ PLUGINS = {
     "models_gpt": "models_gpt",
     "models_phi": "models_phi",
     "models_gemma": "models_gemma",
+    "models_transformers": "models_transformers",
     "quant_gptq": "gptq",
     "quant_awq": "awq",
     "quant_compressed_tensors": "compressed_tensors",

@@ -1,4 +1,4 @@
-"""CausalLM: a model family. Registered under the Hugging Face architecture name.
+"""CausalLM: a model family. Registered under the Hugging Face architecture name, or under ANY.
 
 Shape suffixes: T tokens, N positions that need logits, D hidden, V vocabulary.
 """
@@ -6,7 +6,7 @@ Shape suffixes: T tokens, N positions that need logits, D hidden, V vocabulary.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -14,11 +14,15 @@ import torch
 from torch import Tensor, nn
 
 from inferd.contracts.attention import AttentionBackend, AttentionRequest, KVSpec
+from inferd.contracts.loader import RawTensor
 from inferd.contracts.ops import Ops
 from inferd.contracts.quantization import QuantizationMethod
+from inferd.contracts.verdict import YES, Verdict
+from inferd.contracts.weights import TakesWeights
 from inferd.errors import UnsupportedModel
 from inferd.types import Batch
 
+ANY = "*"  # the name of a class that is asked where no plugin has the architecture's own
 KVCache = tuple[Tensor, Tensor]  # k, v of one layer: views [blocks, slots, kv heads, head size]
 
 
@@ -68,6 +72,12 @@ class CausalLM(nn.Module, ABC):
     ignored: ClassVar[tuple[str, ...]] = ("rotary_emb.inv_freq",)
     """Endings of checkpoint names that carry nothing to load."""
 
+    recordable: bool = True
+    """Whether forward and compute_logits may be recorded: they never wait for the device."""
+
+    note: ClassVar[str] = ""
+    """What the banner says of this implementation, where there is something to say."""
+
     def __init__(self, build: BuildContext) -> None:  # noqa: ARG002 - subclasses build from it
         super().__init__()
 
@@ -75,6 +85,11 @@ class CausalLM(nn.Module, ABC):
         """Whether a tensor of the checkpoint that no module takes is left out; else it is an
         error."""
         return name.endswith(self.ignored)
+
+    @classmethod
+    def supports(cls, config: ModelConfig) -> Verdict:  # noqa: ARG003
+        """Asked of a class registered under ANY, before all else."""
+        return YES
 
     @classmethod
     def attention_request(
@@ -99,6 +114,18 @@ class CausalLM(nn.Module, ABC):
             window=hf.get("sliding_window") if hf.get("use_sliding_window", True) else None,
             soft_cap=hf.get("attn_logit_softcapping"),
         )
+
+    def targets(self) -> Mapping[str, TakesWeights]:
+        """What takes weights, by the name that `names` and `packed` lead to."""
+        return {name: m for name, m in self.named_modules() if isinstance(m, TakesWeights)}
+
+    def stored(self, tensors: Iterator[RawTensor]) -> Iterator[RawTensor]:
+        """The checkpoint's tensors as `targets` take them, where `names` alone do not say it."""
+        return tensors
+
+    def stored_as(self, names: Collection[str]) -> Collection[str]:
+        """The names that `stored` gives to what it makes of tensors with these."""
+        return names
 
     @abstractmethod
     def kv_specs(self) -> list[KVSpec]:

@@ -12,7 +12,6 @@ import torch
 
 from inferd.contracts.loader import RawTensor, WeightLoader
 from inferd.contracts.model import CausalLM
-from inferd.contracts.weights import TakesWeights
 from inferd.errors import CheckpointError
 from inferd.loading.name_map import NameMap
 
@@ -36,8 +35,8 @@ def load_weights(
     targets = _Targets(model)
     done = 0
     try:
-        targets.check_names(loader.names() or ())
-        for tensor in loader.tensors():
+        targets.check_names(model.stored_as(loader.names() or ()))
+        for tensor in model.stored(loader.tensors()):
             targets.give(tensor)
             done += tensor.data.numel() * tensor.data.element_size()
             if progress is not None:
@@ -80,11 +79,7 @@ class _Targets:
     """Where each checkpoint name goes, and which modules wait for more."""
 
     def __init__(self, model: CausalLM) -> None:
-        self.modules: dict[str, TakesWeights] = {
-            name: module
-            for name, module in model.named_modules()
-            if isinstance(module, TakesWeights)
-        }
+        self.modules = model.targets()
         # a dict for its order: a mixture of experts has thousands
         self._waiting = {name: None for name, module in self.modules.items() if module.missing()}
         self._finished: set[str] = set()

@@ -48,7 +48,7 @@ def build(config: EngineConfig, host: Host) -> Built:
     loader = open_checkpoint(path, catalog.loaders, config.model.load_format)
     model_config = resolve_model_config(loader, config.model, platform.preferred_dtype)
     choices = choose_all(config, host, platform, model_config)
-    family = model_class(host, model_config.architecture)
+    family = model_class(host, model_config)
     context = BuildContext(
         config=model_config,
         device=platform.device,
@@ -112,6 +112,7 @@ def summary(built: Built) -> dict[str, Any]:
         "platform": choices.platform.name,
         "architecture": choices.platform.architecture,
         "model": built.config.architecture,
+        "model_note": built.model.note,
         "dtype": str(built.config.dtype).removeprefix("torch."),
         "weight_bytes": built.report.num_weights * built.config.dtype.itemsize,
         "kv_bytes": cache.num_bytes,

@@ -9,10 +9,11 @@ from typing import Any
 
 from inferd.config.engine import EngineConfig
 from inferd.contracts.attention import AttentionBackend, AttentionRequest, supports
-from inferd.contracts.model import CausalLM, ModelConfig
+from inferd.contracts.model import ANY, CausalLM, ModelConfig
 from inferd.contracts.ops import OpProvider, OpRequest, Ops
 from inferd.contracts.platform import Platform
 from inferd.contracts.quantization import QuantizationMethod
+from inferd.contracts.verdict import Verdict, no
 from inferd.errors import PluginError, UnsupportedModel
 from inferd.host.explain import candidates, choose, explain
 from inferd.host.host import Host
@@ -79,8 +80,7 @@ def attention_request(
     host: Host, platform: str, config: ModelConfig, block_size: int
 ) -> AttentionRequest:
     """What the model's family asks; where no plugin implements it, what most would."""
-    models, name = host.catalog.models, config.architecture
-    family = models.load(name) if name in models else CausalLM
+    family = _family(host, config) or CausalLM
     return family.attention_request(config, platform, block_size)
 
 
@@ -140,13 +140,30 @@ def quantization_of(config: EngineConfig, hf: Mapping[str, Any]) -> tuple[str, M
     return config.plugins.quantization or stored.get("quant_method") or "unquantized", stored
 
 
-def model_class(host: Host, architecture: str) -> type[CausalLM]:
+def _family(host: Host, config: ModelConfig) -> type[CausalLM] | None:
+    """The class registered for the architecture, else the one for any if it takes this model."""
     models = host.catalog.models
-    if architecture not in models:
+    if config.architecture in models:
+        return models.load(config.architecture)
+    return models.load(ANY) if verdict_of_any(host, config) else None
+
+
+def verdict_of_any(host: Host, config: ModelConfig) -> Verdict:
+    """What the class for any architecture says of this one."""
+    models = host.catalog.models
+    return models.load(ANY).supports(config) if ANY in models else no("is not installed")
+
+
+def model_class(host: Host, config: ModelConfig) -> type[CausalLM]:
+    """Raises UnsupportedModel where no plugin has the architecture."""
+    family = _family(host, config)
+    if family is None:
+        known = [name for name in host.catalog.models.names if name != ANY]
         raise UnsupportedModel(
-            f"no plugin implements the architecture {architecture!r}\n"
-            f"  known: {', '.join(models.names) or 'none'}\n"
+            f"no plugin implements the architecture {config.architecture!r}\n"
+            f"  known: {', '.join(known) or 'none'}\n"
+            f"  models_transformers, for any other: {verdict_of_any(host, config).reason}\n"
             "  plugins add architectures: `inferd plugins` lists what is installed,\n"
             "  try: pip install inferd-models-NAME"
         )
-    return models.load(architecture)
+    return family

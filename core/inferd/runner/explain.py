@@ -10,7 +10,7 @@ from typing import Any
 from inferd.config.engine import EngineConfig
 from inferd.contracts.attention import supports
 from inferd.contracts.loader import WeightLoader
-from inferd.contracts.model import ModelConfig
+from inferd.contracts.model import ANY, ModelConfig
 from inferd.contracts.ops import OpRequest
 from inferd.contracts.platform import Platform
 from inferd.contracts.verdict import YES, no
@@ -19,7 +19,12 @@ from inferd.host.explain import Candidate, candidates
 from inferd.host.host import Host
 from inferd.loading.checkpoint import open_checkpoint, resolve_model_config
 from inferd.loading.sources import resolve
-from inferd.runner.choices import attention_request, choose_platform, quantization_of
+from inferd.runner.choices import (
+    attention_request,
+    choose_platform,
+    quantization_of,
+    verdict_of_any,
+)
 
 Found = list[Candidate[Any]]
 
@@ -77,7 +82,13 @@ def _loaders(subject: _Subject) -> Found:
 
 def _models(subject: _Subject) -> Found:
     architecture = subject.model.architecture
-    return subject.named("models", architecture, f"the checkpoint is a {architecture}")
+    named = subject.named("models", architecture, f"the checkpoint is a {architecture}")
+    return [
+        Candidate(c.entry, verdict_of_any(subject.host, subject.model), None)
+        if c.entry.name == ANY
+        else c
+        for c in named
+    ]
 
 
 def _ops(subject: _Subject) -> Found:

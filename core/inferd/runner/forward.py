@@ -53,7 +53,7 @@ class Forward:
 
     @property
     def recordable(self) -> bool:
-        return self._platform.can_record and self._attention.recordable
+        return all((self._platform.can_record, self._attention.recordable, self._model.recordable))
 
     def rehearse(self, most_tokens: int) -> None:
         """The steps that `record` will run, where ops may run nothing."""

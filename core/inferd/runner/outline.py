@@ -12,7 +12,6 @@ import torch
 from inferd.config.engine import EngineConfig
 from inferd.contracts.model import BuildContext, CausalLM, ModelConfig
 from inferd.contracts.ops import OpRequest, Ops
-from inferd.contracts.weights import TakesWeights
 from inferd.host.host import Host
 from inferd.loading.checkpoint import model_config
 from inferd.memory.kv_cache import KVGroups
@@ -69,15 +68,14 @@ def _on_meta(host: Host, config: ModelConfig) -> CausalLM:
             catalog.quantization.load("unquantized"), {}, by="from_config"
         ),
     )
-    return catalog.models.make(model_class(host, config.architecture), build)
+    return catalog.models.make(model_class(host, config), build)
 
 
 def _shapes(model: CausalLM) -> Iterator[tuple[str, tuple[int, ...]]]:
     """Of all tensors that a checkpoint gives, with the name of the module that takes them."""
-    for name, module in model.named_modules():
-        if isinstance(module, TakesWeights):
-            for shape in module.expected().values():
-                yield name, shape
+    for name, module in model.targets().items():
+        for shape in module.expected().values():
+            yield name, shape
 
 
 def stored_bits(stored: Mapping[str, Any]) -> int | None:

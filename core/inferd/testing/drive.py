@@ -48,10 +48,11 @@ def build_context(
     ops: Ops | None = None,
     attention: AttentionBackend | None = None,
     dtype: torch.dtype = torch.float32,
+    architecture: str = "tiny",
 ) -> BuildContext:
     """What a model is built from, with the reference kernels unless others are given."""
     return BuildContext(
-        config=ModelConfig("tiny", hf, dtype, max_model_len, vocab_size),
+        config=ModelConfig(architecture, hf, dtype, max_model_len, vocab_size),
         device=CPU,
         ops=ops or reference_ops(dtype),
         attention=attention or TorchAttention(),

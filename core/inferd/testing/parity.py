@@ -51,6 +51,7 @@ def load(
         max_model_len=oracle.ids_RT.shape[1],
         vocab_size=oracle.config["vocab_size"],
         ops=ops,
+        architecture=oracle.config["architectures"][0],
     )
     return load_model(kind, build, Held(oracle.tensors))
 

@@ -92,7 +92,7 @@ def draw(name: str, shape: tuple[int, ...], seed: int) -> Tensor:
     generator = torch.Generator().manual_seed(zlib.crc32(name.encode()) + seed)
     if name.endswith("bias"):
         return torch.randn(shape, generator=generator) * 0.5
-    if "norm" in name or len(shape) == 1:
+    if "norm" in name or len(shape) < 2:
         return torch.rand(shape, generator=generator) * 1.5 + 0.5
     noise = torch.randn(shape, generator=generator)
     return noise * (_gain(name) / math.sqrt(shape[-1]))

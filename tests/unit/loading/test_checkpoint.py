@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from inferd.config.model import ModelOptions
+from inferd.contracts.model import ModelConfig
 from inferd.errors import UnsupportedModel, UsageError
 from inferd.host.host import Host
 from inferd.loading.checkpoint import derived_length, open_checkpoint, resolve_model_config
@@ -204,9 +205,10 @@ def test_an_architecture_that_no_plugin_has() -> None:
     host = Host.from_selection("all")
     host.catalog.models.add("TinyForCausalLM", "tiny:Tiny")
     with pytest.raises(UnsupportedModel) as caught:
-        model_class(host, "MambaForCausalLM")
-    what, known, *cure = str(caught.value).splitlines()
+        model_class(host, ModelConfig("MambaForCausalLM", {}, torch.float32, 64, 320))
+    what, known, other, *cure = str(caught.value).splitlines()
     assert what == "no plugin implements the architecture 'MambaForCausalLM'"
     assert "TinyForCausalLM" in known.split(": ")[1].split(", ")
+    assert other.startswith("  models_transformers, for any other: ")
     assert "pip install inferd-models-" in cure[-1]
     assert caught.value.exit_code == 5

@@ -1,0 +1,1 @@
+"""inferd plugin: any causal language model of transformers, through its attention interface."""
