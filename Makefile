@@ -18,7 +18,7 @@ $(VENV)/.installed: pyproject.toml plugins/cpu_numba/pyproject.toml plugins/gram
 	$(BIN)/python -m pip install -q --disable-pip-version-check "pip>=25.1"
 	$(BIN)/python -m pip install -q -c constraints.txt torch
 	$(BIN)/python -m pip install -q -c constraints.txt --group dev
-	$(BIN)/python -m pip install -q -c constraints.txt --no-build-isolation -e . $(BESIDE) -e ./plugins/cpu_numba -e ./plugins/grammar_xgrammar
+	$(BIN)/python -m pip install -q -c constraints.txt --no-build-isolation -e . $(BESIDE) -e ./plugins/cpu_numba -e ./plugins/grammar_xgrammar -e ./plugins/routes_sagemaker
 	touch $@
 
 fixtures: install ## the model that tests and examples use (98 MB, once)
@@ -57,6 +57,7 @@ lint: install ## ruff, mypy, import rules
 	$(BIN)/lint-imports
 	PYTHONPATH=plugins/hw_rocm $(BIN)/lint-imports --config plugins/hw_rocm/pyproject.toml
 	PYTHONPATH=plugins/cpu_numba $(BIN)/lint-imports --config plugins/cpu_numba/pyproject.toml
+	PYTHONPATH=plugins/routes_sagemaker $(BIN)/lint-imports --config plugins/routes_sagemaker/pyproject.toml
 
 type: install ## mypy alone
 	$(BIN)/mypy

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from inferd.loading.tokenizer import Tokenizer
     from inferd_server.settings import Settings
 
+STALL_S = 10.0  # the longest steps of a busy CPU take some seconds
 Phase = Literal["loading", "ready", "draining", "dead"]
 
 NOT_SERVING: dict[Phase, str] = {
@@ -69,6 +70,13 @@ class Service:
             headers["Connection"] = "close"
         code = "draining" if self.phase == "draining" else "engine_unavailable"
         raise ApiError(503, NOT_SERVING[self.phase], code=code, headers=headers)
+
+    def check_progress(self) -> None:
+        """Raises ApiError (503) when requests wait for an engine that makes no steps."""
+        silent_s = self.engine.silent_s
+        if silent_s > STALL_S:
+            text = f"the engine has ended no step for {silent_s:.0f} s"
+            raise ApiError(503, text, code="engine_unavailable", headers={"Retry-After": "1"})
 
     def check_model(self, name: str) -> None:
         """Raises ApiError (404) for a name that is not served."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -64,6 +65,26 @@ def test_leaving_a_stream_frees_rows_and_blocks(served: Served) -> None:
             assert engine.num_unfinished == 0
             stats = await settled(engine)
             assert (stats.num_running, stats.num_waiting, stats.num_blocks_used) == (0, 0, 0)
+
+    asyncio.run(run())
+
+
+def test_an_engine_that_stands_still_is_silent(served: Served) -> None:
+    async def run() -> None:
+        async with served.front_end() as engine:
+            assert engine.silent_s == 0.0
+            task, _ = await running(engine, "a")
+            served.process.send_signal(signal.SIGSTOP)
+            try:
+                while engine.silent_s < 0.5:
+                    await asyncio.sleep(0.05)
+            finally:
+                served.process.send_signal(signal.SIGCONT)
+            while engine.silent_s > 0.4:
+                await asyncio.sleep(0.05)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            assert engine.silent_s == 0.0
 
     asyncio.run(run())
 

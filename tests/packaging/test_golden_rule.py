@@ -36,6 +36,7 @@ PLUGINS = {
     "quant_awq": "awq",
     "quant_compressed_tensors": "compressed_tensors",
     "cpu_numba": "cpu_numba",
+    "routes_sagemaker": "routes_sagemaker",
     "grammar_xgrammar": "grammar_xgrammar",
 }
 NEED_A_MODEL = (  # they run one, and core has none of its own

@@ -55,6 +55,7 @@ class AsyncEngine:
         self._tasks: list[asyncio.Task[None]] = []
         self._dead = asyncio.Event()
         self._stopping = False
+        self._heard = 0.0  # when the engine last said something; monotonic seconds
 
     async def start(self) -> None:
         """Load the tokenizer here and the model there; raises any InferdError of either."""
@@ -98,6 +99,11 @@ class AsyncEngine:
     def num_unfinished(self) -> int:
         return len(self._streams)
 
+    @property
+    def silent_s(self) -> float:
+        """Seconds since the last word of the engine, while requests are open; else 0."""
+        return time.monotonic() - self._heard if self._streams else 0.0
+
     async def wait_dead(self) -> None:
         """Returns when the engine process has died on its own."""
         await self._dead.wait()
@@ -128,6 +134,8 @@ class AsyncEngine:
             arrival=time.monotonic(),
         )
         text = prompt if isinstance(prompt, str) else None
+        if not self._streams:
+            self._heard = time.monotonic()
         stream = self._streams.open(request, text, self.tokenizer)
         try:
             await self._client.send(
@@ -186,6 +194,7 @@ class AsyncEngine:
                 turn = time.monotonic()
 
     async def _take(self, message: m.ToFrontEnd) -> None:
+        self._heard = time.monotonic()
         if isinstance(message, m.Outputs):
             self.stats = message.stats
             for output in message.outputs:

@@ -12,7 +12,7 @@ from inferd_server.caller import CALLER
 from inferd_server.errors import Problem
 from inferd_server.keys import Key, hash_key
 
-OPEN_PATHS = frozenset({"/health", "/ready", *pages.PATHS})
+OPEN_PATHS = frozenset({"/health", "/ready", "/ping", *pages.PATHS})
 REFUSAL = Problem(
     401,
     "missing or wrong API key; send it as `Authorization: Bearer KEY`, `x-api-key` or `api-key`",

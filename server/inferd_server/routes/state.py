@@ -21,8 +21,11 @@ def build(service: Service) -> APIRouter:
 
     @router.get("/ready")
     async def ready() -> Response:
-        """200 while requests are served; 503 while loading, draining or after a crash."""
+        """200 while requests are served; 503 while loading, draining, without progress for ten
+        seconds, or after a crash.
+        """
         service.check_ready()
+        service.check_progress()
         return json_response({"status": "ready"})
 
     @router.get("/load")

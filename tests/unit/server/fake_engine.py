@@ -78,6 +78,7 @@ class FakeEngine:
     def __init__(self, reply: str = "Hello!") -> None:
         self.reply = reply
         self.alive = True
+        self.silent_s = 0.0
         self.config = EngineConfig.of("tiny")
         self.info = WorkerInfo(CONTEXT, VOCAB, 64, 16, (("full", None),), {})
         self.tokenizer: CharTokenizer | None = CharTokenizer()

@@ -48,6 +48,18 @@ async def test_ready_and_version(client: httpx.AsyncClient) -> None:
     assert (await client.get("/version")).json()["version"]
 
 
+async def test_an_engine_without_progress_is_not_ready(
+    client: httpx.AsyncClient, engine: Any
+) -> None:
+    engine.silent_s = 11.0
+    reply = await client.get("/ready")
+    assert (reply.status_code, reply.headers["retry-after"]) == (503, "1")
+    assert reply.json()["error"]["code"] == "engine_unavailable"
+    assert (await client.get("/health")).status_code == 200
+    engine.silent_s = 9.0
+    assert (await client.get("/ready")).status_code == 200
+
+
 @pytest.mark.parametrize(
     "header",
     [

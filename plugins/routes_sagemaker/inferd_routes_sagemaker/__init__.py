@@ -1,0 +1,1 @@
+"""inferd plugin: the routes that SageMaker asks of a container."""
