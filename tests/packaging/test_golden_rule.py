@@ -13,6 +13,7 @@ PLUGINS = {
     "attention_triton": "attention_triton",
     "ops_triton": "ops_triton",
     "grammar_llguidance": "grammar_llguidance",
+    "parsers": "parsers",
     "hw_rocm": "hw_rocm",
     "models_mixtral": "models_mixtral",
     "models_deepseek": "models_deepseek",

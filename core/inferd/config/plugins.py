@@ -26,6 +26,12 @@ class PluginOptions(Options):
         str | None, Field(description="of structured outputs; a request may name another")
     ] = None
     executor: Annotated[str, Field(description="a registered executor")] = "in_process"
+    tool_call_parser: Annotated[
+        str, Field(description="a registered parser, none, or auto: by the chat template")
+    ] = "auto"
+    reasoning_parser: Annotated[
+        str, Field(description="a registered parser, none, or auto: by the chat template")
+    ] = "auto"
     plugin_options: Annotated[
         dict[str, dict[str, Any]], Field(description="per plugin name, checked by its own model")
     ] = {}

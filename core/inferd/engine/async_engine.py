@@ -15,8 +15,9 @@ from inferd.config.engine import EngineConfig
 from inferd.contracts.executor import WorkerInfo
 from inferd.contracts.grammar import GrammarBackend
 from inferd.engine import messages as m
+from inferd.engine.answers import Answers
 from inferd.engine.client import EngineClient
-from inferd.engine.front import load_front
+from inferd.engine.front import Front, load_front
 from inferd.engine.grammar_compiler import Backends, GrammarCompiler, as_request_error
 from inferd.engine.inputs import InputProcessor
 from inferd.engine.outputs import RequestOutput
@@ -44,6 +45,7 @@ class AsyncEngine:
         self.config = config
         self.tokenizer: Tokenizer | None = None
         self.generation_config: dict[str, Any] = {}
+        self.answers = Answers()
         self.stats = StepStats()
         self.error: InferdError | None = None
         self.info: WorkerInfo
@@ -62,6 +64,7 @@ class AsyncEngine:
         loading = asyncio.create_task(self._client.start())
         try:
             front = await asyncio.to_thread(load_front, self.config.model)
+            self.answers = await asyncio.to_thread(self._choose_answers, front)
             self.info = await loading
         except BaseException:
             loading.cancel()
@@ -78,6 +81,12 @@ class AsyncEngine:
             asyncio.create_task(self._receive()),
             asyncio.create_task(self._watch()),
         ]
+
+    def _choose_answers(self, front: Front) -> Answers:
+        if front.tokenizer is None:
+            return Answers()
+        catalog = Host.of(self.config.plugins).catalog
+        return Answers.choose(catalog, self.config.plugins, front.tokenizer.chat_format)
 
     def _grammar_backend(self, name: str | None) -> GrammarBackend:
         """Runs in the compiler's thread."""

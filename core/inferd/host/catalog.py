@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from inferd.contracts.logits_processor import LogitsProcessor
     from inferd.contracts.model import CausalLM
     from inferd.contracts.ops import OpProvider
+    from inferd.contracts.output_parser import OutputParser
     from inferd.contracts.platform import Platform
     from inferd.contracts.policy import SchedulePolicy
     from inferd.contracts.quantization import QuantizationMethod
@@ -72,8 +73,8 @@ class Catalog:
     proposers: Registry[Any]
     commands: Registry[Command]
     routes: Registry[Any]
-    tool_parsers: Registry[Any]
-    reasoning_parsers: Registry[Any]
+    tool_parsers: Registry[OutputParser]
+    reasoning_parsers: Registry[OutputParser]
     stat_loggers: Registry[StatLogger]
 
     def __init__(

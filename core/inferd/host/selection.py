@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from inferd.errors import PluginError
 
 ESSENTIALS = frozenset({"builtin", "server"})  # always used
-DEFAULTS = ESSENTIALS | {"attention_triton", "grammar_llguidance", "llama", "ops_triton"}
+DEFAULTS = ESSENTIALS | {"attention_triton", "grammar_llguidance", "parsers", "llama", "ops_triton"}
 """Those of the root distribution."""
 
 

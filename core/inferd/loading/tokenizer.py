@@ -8,6 +8,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from inferd.contracts.output_parser import ChatFormat
 from inferd.errors import RequestError, UnsupportedModel
 from inferd.loading import chat_template as templates
 from inferd.loading.tokenizer_files import TokenizerFiles, read_directory, read_gguf
@@ -69,6 +70,7 @@ class Tokenizer:
     def __init__(self, files: TokenizerFiles) -> None:
         self._backend = files.backend
         self.chat_template = files.chat_template
+        self.response_template = files.response_template
         self.special_tokens = files.special_tokens  # bos_token, eos_token, ... as text
         self.bos_id = self._id_of("bos_token")
         self.eos_ids = files.eos_ids or [i for i in [self._id_of("eos_token")] if i is not None]
@@ -126,6 +128,11 @@ class Tokenizer:
     def takes_tools(self) -> bool:
         """Whether the chat template shows the model what it may call."""
         return "tools" in (self.chat_template or "")
+
+    @property
+    def chat_format(self) -> ChatFormat:
+        """What the checkpoint says about how its model speaks."""
+        return ChatFormat(self.chat_template or "", self.response_template)
 
     def apply_chat_template(
         self,

@@ -30,6 +30,7 @@ class TokenizerFiles:
     chat_template: str | None
     special_tokens: dict[str, str]
     eos_ids: list[int]
+    response_template: dict[str, Any] | None = None  # transformers', of how answers are written
 
 
 def read_directory(folder: Path) -> TokenizerFiles:
@@ -52,7 +53,9 @@ def read_directory(folder: Path) -> TokenizerFiles:
     config = read_json(config_path) if config_path.exists() else {}
     special = {name: text for name in SPECIAL if (text := _text(config.get(name)))}
     eos = as_list(read_generation(folder).get("eos_token_id"))
-    return TokenizerFiles(backend, _template(folder, config), special, eos)
+    response = config.get("response_template")
+    response = response if isinstance(response, dict) else None
+    return TokenizerFiles(backend, _template(folder, config), special, eos, response)
 
 
 def _text(value: Any) -> str | None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from inferd.contracts.logits_processor import LogitsProcessor
     from inferd.contracts.model import CausalLM
     from inferd.contracts.ops import OpProvider
+    from inferd.contracts.output_parser import OutputParser
     from inferd.contracts.platform import Platform
     from inferd.contracts.policy import SchedulePolicy
     from inferd.contracts.quantization import QuantizationMethod
@@ -115,13 +116,15 @@ def inferd_register_routes(registry: Registry[Any]) -> None:
 
 
 @hookspec
-def inferd_register_tool_parsers(registry: Registry[Any]) -> None:
-    """Parsers of tool calls, by name. Nothing loads them in this version."""
+def inferd_register_tool_parsers(registry: Registry[OutputParser]) -> None:
+    """Parsers of tool calls, by name. The best that supports the chat template is taken; loaded by
+    each front end at start.
+    """
 
 
 @hookspec
-def inferd_register_reasoning_parsers(registry: Registry[Any]) -> None:
-    """Parsers of reasoning, by name. Nothing loads them in this version."""
+def inferd_register_reasoning_parsers(registry: Registry[OutputParser]) -> None:
+    """Parsers of reasoning, by name, chosen and loaded likewise."""
 
 
 @hookspec

@@ -1,0 +1,89 @@
+"""OutputParser: what a model's answer consists of, told as the text comes."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import msgspec
+
+from inferd.contracts.verdict import Verdict
+
+Tools = Sequence[Mapping[str, Any]]
+"""As chat templates are given them: {"type": "function", "function": {"name", "parameters"}}."""
+
+
+class Content(msgspec.Struct, frozen=True, gc=False):
+    """Text for the reader."""
+
+    text: str
+
+
+class Reasoning(msgspec.Struct, frozen=True, gc=False):
+    """Text that the model wrote for itself."""
+
+    text: str
+
+
+class Call(msgspec.Struct, frozen=True, gc=False):
+    """A whole call of a tool."""
+
+    name: str
+    arguments: str  # JSON, an object
+    id: str = ""  # where the family's format has one, or rules for it
+
+
+Piece = Content | Reasoning | Call
+
+
+@dataclass(frozen=True, slots=True)
+class ChatFormat:
+    """What a checkpoint says about how its model speaks."""
+
+    chat_template: str
+    response_template: Mapping[str, Any] | None = None  # transformers', of tokenizer_config.json
+
+
+class OutputParser(ABC):
+    """Made for each sample of an answer. However the text is cut, the pieces are the same, once
+    texts of one kind that follow each other are joined. Text that fits no rule is Content.
+
+    A parser may be registered for tools and for reasoning; chosen for both it is made once. Of two
+    different ones, that of tools is given the Content of the other.
+    """
+
+    keeps_special: ClassVar[bool] = False
+    """Whether it must see special tokens, which are left out of text otherwise."""
+    frames_content: ClassVar[bool] = False
+    """Whether content, too, stands in markup: a parser of tools then runs without tools as well."""
+    reasoning_end: ClassVar[str] = ""
+    """What ends reasoning that a prompt has begun."""
+
+    @classmethod
+    @abstractmethod
+    def supports(cls, chat: ChatFormat) -> Verdict:
+        """Whether models of this format speak so."""
+
+    @classmethod
+    def of(cls, chat: ChatFormat) -> type[OutputParser]:  # noqa: ARG003 - some are made for one
+        """The parser of models of this format."""
+        return cls
+
+    @abstractmethod
+    def __init__(self, prompt: str, tools: Tools) -> None:
+        """`prompt` ends where the answer begins. Without tools no text is a call."""
+
+    @property
+    @abstractmethod
+    def reasons(self) -> bool:
+        """Whether what comes next belongs to reasoning, as far as is known."""
+
+    @abstractmethod
+    def feed(self, text: str) -> list[Piece]:
+        """What is certain now."""
+
+    @abstractmethod
+    def finish(self) -> list[Piece]:
+        """What is left when the answer has ended; called once."""

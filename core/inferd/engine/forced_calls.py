@@ -1,0 +1,98 @@
+"""Forced calls: an answer that is a JSON list of calls, whatever the family's own format is."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from inferd.contracts.output_parser import (
+    Call,
+    ChatFormat,
+    Content,
+    OutputParser,
+    Piece,
+    Tools,
+)
+from inferd.contracts.verdict import Verdict, no
+
+DECODER = json.JSONDecoder()
+ANY_ARGUMENTS = {"type": "object"}
+
+
+def schema_of_calls(tools: Tools, *, most: int | None) -> str:
+    """The JSON schema of one call of `tools` or more, at most `most`.
+
+    Each tool's own schema stands in $defs, where what it refers to in itself is found again.
+    """
+    functions = [tool["function"] for tool in tools]
+    calls = [
+        {
+            "type": "object",
+            "properties": {
+                "name": {"const": function["name"]},
+                "arguments": {"$ref": f"#/$defs/{number}"},
+            },
+            "required": ["name", "arguments"],
+            "additionalProperties": False,
+        }
+        for number, function in enumerate(functions)
+    ]
+    schema: dict[str, Any] = {"type": "array", "minItems": 1, "items": {"anyOf": calls}}
+    if most is not None:
+        schema["maxItems"] = most
+    schema["$defs"] = {
+        str(number): _moved(function.get("parameters") or ANY_ARGUMENTS, f"#/$defs/{number}")
+        for number, function in enumerate(functions)
+    }
+    return json.dumps(schema)
+
+
+def _moved(schema: Any, place: str) -> Any:
+    """A schema that stands at `place` of another one."""
+    if isinstance(schema, list):
+        return [_moved(each, place) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        key: place + value[1:]
+        if key == "$ref" and isinstance(value, str) and value.startswith("#")
+        else _moved(value, place)
+        for key, value in schema.items()
+    }
+
+
+class ForcedCalls(OutputParser):
+    """Reads what that schema allows. What is left of an answer that was cut off is Content."""
+
+    @classmethod
+    def supports(cls, chat: ChatFormat) -> Verdict:  # noqa: ARG003 - no model writes so by itself
+        return no("for answers under a grammar")
+
+    def __init__(self, prompt: str, tools: Tools) -> None:  # noqa: ARG002 - it needs neither
+        self._rest = ""
+
+    @property
+    def reasons(self) -> bool:
+        return False
+
+    def feed(self, text: str) -> list[Piece]:
+        self._rest += text
+        pieces: list[Piece] = []
+        while "}" in text and (call := self._next()) is not None:
+            pieces.append(call)
+        return pieces
+
+    def finish(self) -> list[Piece]:
+        rest = self._rest.strip("[], \n")
+        return [Content(rest)] if rest else []
+
+    def _next(self) -> Call | None:
+        start = self._rest.find("{")
+        if start < 0:
+            return None
+        try:
+            value, end = DECODER.raw_decode(self._rest, start)
+        except ValueError:
+            return None
+        self._rest = self._rest[end:]
+        return Call(value["name"], json.dumps(value["arguments"], ensure_ascii=False))

@@ -1,0 +1,1 @@
+"""inferd plugin: how families of models write reasoning and calls of tools."""

@@ -1,0 +1,56 @@
+"""[TOOL_CALLS][{"name": ..., "arguments": {...}}], or since 2025 [TOOL_CALLS]NAME[ARGS]{...}"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import string
+from typing import Any
+
+from inferd_parsers.family import NOWHERE, Family
+
+CALLS, CALL_ID, ARGS = "[TOOL_CALLS]", "[CALL_ID]", "[ARGS]"
+ID_CHARS = string.ascii_letters + string.digits
+
+
+class Mistral(Family):
+    """Its chat templates take ids of nine letters and digits only."""
+
+    has = (CALLS,)
+    keeps_special = True
+    template = {
+        "start_anchor_pattern": NOWHERE,
+        "fields": {"tool_calls": {"open": CALLS}, "content": {}},
+    }
+
+    def read(self, body: str) -> list[Any]:
+        values = [value for part in body.split(CALLS) for value in _values(part.strip())]
+        return [{"id": _new_id(), "function": value} for value in values]
+
+
+def _values(part: str) -> list[Any]:
+    """Names and arguments. Raises ValueError."""
+    if part.startswith(("[{", "{")):
+        found = json.loads(part, strict=False)
+        return found if isinstance(found, list) else [found]
+    head, marker, arguments = part.partition(ARGS)
+    if not marker:
+        raise ValueError("neither a list nor a name")
+    return [{"name": head.partition(CALL_ID)[0], "arguments": arguments}]
+
+
+def _new_id() -> str:
+    return "".join(secrets.choice(ID_CHARS) for _ in range(9))
+
+
+class MistralThink(Family):
+    has = ("[THINK]",)
+    keeps_special = True
+    reasoning_end = "[/THINK]"
+    template = {
+        "start_anchor_pattern": r"(?=\[THINK\]\s*\Z)",
+        "fields": {
+            "reasoning_content": {"open_pattern": r"\A\s*\[THINK\]", "close": "[/THINK]"},
+            "content": {},
+        },
+    }

@@ -1,0 +1,74 @@
+"""[get_weather(city="Paris", days=2), ping()]: calls as Python has them."""
+
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+from inferd_parsers.family import NOWHERE, Family
+
+MOST_CHARS = 1 << 16
+WORDS = {"true": True, "false": False, "null": None}
+
+
+class Pythonic(Family):
+    """As the whole answer."""
+
+    has = ("<|header_start|>",)
+    keeps_special = True
+    template = {
+        "start_anchor_pattern": NOWHERE,
+        "fields": {
+            "tool_calls": {
+                "open_pattern": r"\A\s*(?:<\|python_start\|>\s*)?(?=\[\s*[A-Za-z_][\w.]*\()",
+                "close": "<|python_end|>",
+            },
+            "content": {},
+        },
+    }
+
+    def read(self, body: str) -> list[Any]:
+        if len(body) > MOST_CHARS:
+            raise ValueError("too long")
+        try:
+            tree = ast.parse(body.strip(), mode="eval").body
+        except (SyntaxError, MemoryError) as error:
+            raise ValueError(str(error)) from None
+        if not isinstance(tree, ast.List) or not tree.elts:
+            raise ValueError("expected a list of calls")
+        return [_function(node) for node in tree.elts]
+
+
+class Lfm2(Pythonic):
+    """Between markers, at any place."""
+
+    has = ("<|tool_call_start|>",)
+    template = {
+        "start_anchor_pattern": NOWHERE,
+        "fields": {
+            "tool_calls": {"open": "<|tool_call_start|>", "close": "<|tool_call_end|>"},
+            "content": {},
+        },
+    }
+
+
+def _function(node: ast.expr) -> dict[str, Any]:
+    if not isinstance(node, ast.Call) or node.args or any(k.arg is None for k in node.keywords):
+        raise ValueError("expected a call with named arguments")
+    arguments = {str(keyword.arg): _value(keyword.value) for keyword in node.keywords}
+    return {"name": ast.unparse(node.func), "arguments": arguments}
+
+
+def _value(node: ast.expr) -> Any:
+    """A literal; JSON's words for some are taken too. Raises ValueError."""
+    if isinstance(node, ast.Name) and node.id in WORDS:
+        return WORDS[node.id]
+    if isinstance(node, ast.List):
+        return [_value(each) for each in node.elts]
+    if isinstance(node, ast.Dict):
+        keys = [_value(key) for key in node.keys if key is not None]
+        return dict(zip(map(str, keys), map(_value, node.values), strict=True))
+    value = ast.literal_eval(node)
+    if not isinstance(value, str | int | float | bool | None):
+        raise ValueError(f"{type(value).__name__} is not JSON")
+    return value

@@ -1,0 +1,126 @@
+"""Every family's answers, whole and in every way they may be cut."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from inferd.config.plugins import PluginOptions
+from inferd.contracts.output_parser import Call, ChatFormat, Content, Piece
+from inferd.engine.answers import AnswerParser, Answers
+from inferd.host.host import Host
+from inferd.host.selection import Selection
+from inferd.testing import PluginContract
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from formats import CASES, TOOLS, Case
+
+CATALOG = Host(Selection.parse("none,parsers")).catalog
+
+
+class TestContract(PluginContract):
+    plugin = "parsers"
+
+
+def parser(case: Case, tools: list = TOOLS) -> AnswerParser:
+    options = PluginOptions(tool_call_parser=case.tools, reasoning_parser=case.reasoning)
+    made = Answers.choose(CATALOG, options, ChatFormat("")).maker(case.prompt, tools)
+    return made() if made else AnswerParser([])
+
+
+def parsed(found: AnswerParser, chunks: list[str]) -> tuple[Piece, ...]:
+    """Joined, and without ids."""
+    pieces: list[Piece] = []
+    for piece in [p for chunk in chunks for p in found.feed(chunk)] + found.finish():
+        if isinstance(piece, Call):
+            pieces.append(msgspec.structs.replace(piece, id=""))
+        elif pieces and type(pieces[-1]) is type(piece):
+            pieces[-1] = type(piece)(pieces[-1].text + piece.text)
+        else:
+            pieces.append(piece)
+    return tuple(pieces)
+
+
+def cut(text: str, places: list[int]) -> list[str]:
+    places = sorted(place % (len(text) + 1) for place in places)
+    return [text[a:b] for a, b in zip([0, *places], [*places, len(text)], strict=True)]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_an_answer_says_what_the_family_means(name: str) -> None:
+    case = CASES[name]
+    assert parsed(parser(case), [case.text]) == case.pieces
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_character_by_character(name: str) -> None:
+    case = CASES[name]
+    assert parsed(parser(case), list(case.text)) == case.pieces
+
+
+@pytest.mark.parametrize("name", CASES)
+@settings(max_examples=15, deadline=None)
+@given(places=st.lists(st.integers(0, 1000), max_size=12))
+def test_however_it_is_cut(name: str, places: list[int]) -> None:
+    case = CASES[name]
+    assert parsed(parser(case), cut(case.text, places)) == case.pieces
+
+
+PAIRS = sorted({(case.tools, case.reasoning, case.prompt) for case in CASES.values()})
+SCRAPS = sorted({case.text[i : i + 9] for case in CASES.values() for i in range(0, 400, 9)} - {""})
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    pair=st.sampled_from(PAIRS),
+    scraps=st.lists(st.sampled_from(SCRAPS) | st.text(max_size=4), max_size=12),
+    places=st.lists(st.integers(0, 1000), max_size=12),
+)
+def test_scraps_of_markup_are_the_same_however_they_are_cut(
+    pair: tuple[str, str, str], scraps: list[str], places: list[int]
+) -> None:
+    case = Case("".join(scraps), (), *pair)
+    whole = parsed(parser(case), [case.text])
+    assert parsed(parser(case), cut(case.text, places)) == whole
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_without_tools_nothing_is_a_call(name: str) -> None:
+    case = CASES[name]
+    assert not [p for p in parsed(parser(case, []), [case.text]) if isinstance(p, Call)]
+
+
+def test_text_is_shown_as_soon_as_it_is_certain() -> None:
+    found = parser(CASES["qwen3"])
+    assert found.feed("Hello, wor") == [Content("Hello, wor")]
+    assert found.feed("ld <") == [Content("ld")]
+    assert found.feed("b") == [Content(" <b")]
+
+
+def test_long_texts_cost_no_more_than_they_must() -> None:
+    found = parser(CASES["qwen3"])
+    shown = "".join(p.text for _ in range(5000) for p in found.feed("word "))
+    assert shown + found.finish()[0].text == "word " * 5000
+    assert all(len(each._buffer) < 6000 for each in found._parsers)
+
+
+def test_ids_where_a_family_has_rules_for_them() -> None:
+    first, second = (p for p in _pieces("mistral") if isinstance(p, Call))
+    assert len(first.id) == len(second.id) == 9
+    assert (first.id + second.id).isalnum()
+    assert first.id != second.id
+    assert [p.id for p in _pieces("kimi") if isinstance(p, Call)] == [
+        "functions.get_weather:0",
+        "functions.ping:1",
+    ]
+
+
+def _pieces(name: str) -> list[Piece]:
+    found = parser(CASES[name])
+    return found.feed(CASES[name].text) + found.finish()
