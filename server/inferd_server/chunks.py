@@ -68,6 +68,19 @@ class Chunks:
         rest = b"," + encode(fields)[1:-1] + b"}]"
         return self._head(index) + encode(text) + self._shape.after + rest + end
 
+    def delta(
+        self,
+        index: int,
+        delta: dict[str, Any],
+        fields: dict[str, Any] | None = None,
+        usage: dict[str, Any] | None = None,
+    ) -> bytes:
+        """A chat's delta of any kind, with the fields of its choice and usage so far if given."""
+        known = {"logprobs": None, "finish_reason": None} if fields is None else fields
+        choice = encode({"index": index, "delta": delta, **known})
+        end = self._end if usage is None else b',"usage":' + encode(usage) + b"}\n\n"
+        return self._start + choice + b"]" + end
+
     def role(self, index: int, fields: dict[str, Any]) -> bytes:
         """The first chunk of a chat's choice."""
         choice = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
+from inferd.contracts.output_parser import Call, Content, Piece, Reasoning
 from inferd.engine.outputs import LogprobDict
 from inferd.types import FinishReason
 from inferd_server.generation import Generation, run
@@ -17,10 +18,23 @@ class Sample:
     """One choice of the answer."""
 
     text: str = ""
+    pieces: list[Piece] = field(default_factory=list)  # what the text says
     token_ids: list[int] = field(default_factory=list)
     logprobs: list[LogprobDict] = field(default_factory=list)
     finish_reason: FinishReason | None = None
     stop_reason: int | str | None = None
+
+    @property
+    def content(self) -> str:
+        return "".join(piece.text for piece in self.pieces if isinstance(piece, Content))
+
+    @property
+    def reasoning(self) -> str:
+        return "".join(piece.text for piece in self.pieces if isinstance(piece, Reasoning))
+
+    @property
+    def calls(self) -> list[Call]:
+        return [piece for piece in self.pieces if isinstance(piece, Call)]
 
 
 @dataclass(slots=True)
@@ -35,6 +49,7 @@ async def collect(service: Service, generation: Generation) -> Collected:
     num_prompts, n = len(generation.prompts), generation.params.n
     pieces: list[list[str]] = [[] for _ in range(num_prompts * n)]
     samples = [Sample() for _ in pieces]
+    readers = [generation.reader() for _ in pieces]
     found = Collected(samples, [None] * num_prompts, Usage(generation))
     async with aclosing(run(service, generation)) as outputs:
         async for at, output in outputs:
@@ -44,10 +59,12 @@ async def collect(service: Service, generation: Generation) -> Collected:
             for news in output.outputs:
                 sample = samples[at * n + news.index]
                 pieces[at * n + news.index].append(news.text)
+                sample.pieces += readers[at * n + news.index].feed(news)
                 sample.token_ids += news.token_ids
                 sample.logprobs += news.logprobs or []
                 sample.finish_reason = news.finish_reason
                 sample.stop_reason = news.stop_reason
     for sample, texts in zip(samples, pieces, strict=True):
         sample.text = "".join(texts)
+    found.usage.reasoning = sum(reader.num_reasoning_tokens for reader in readers)
     return found

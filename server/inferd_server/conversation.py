@@ -7,11 +7,21 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
+class ToolUse:
+    """How the model may call its tools."""
+
+    forced: bool = False  # it must
+    only: str | None = None  # and just this one
+    parallel: bool = True  # several at once
+
+
+@dataclass(frozen=True, slots=True)
 class Conversation:
     """Messages and tools have the shapes that chat templates read, which are OpenAI's."""
 
     messages: list[dict[str, Any]]
     tools: list[dict[str, Any]] = field(default_factory=list)
+    use: ToolUse = ToolUse()
     generate: bool = True  # end with what opens the assistant's turn
     resume: bool = False  # leave the last turn open instead
     options: dict[str, Any] = field(default_factory=dict)  # further variables of the template

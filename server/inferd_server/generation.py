@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 
+from inferd.engine.answers import AnswerParser
 from inferd.engine.outputs import CompletionOutput, RequestOutput
 from inferd.errors import RequestError
 from inferd.params import SamplingParams
+from inferd_server.answering import SampleReader
 from inferd_server.caller import CALLER
 from inferd_server.errors import DO_NOT_RETRY, ApiError
 from inferd_server.service import Service
@@ -33,6 +35,12 @@ class Generation:
     cache_salt: str = ""
     operation: str = "chat"  # what traces call it
     prompt_only: bool = False  # the engine makes a token at least; it is dropped
+    make_parser: Callable[[], AnswerParser] | None = None  # of each sample; None: text is content
+    parallel_calls: bool = True
+
+    def reader(self) -> SampleReader:
+        """For one sample."""
+        return SampleReader(self.make_parser, parallel=self.parallel_calls)
 
 
 async def run(service: Service, generation: Generation) -> AsyncGenerator[Numbered, None]:

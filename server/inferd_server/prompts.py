@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from inferd.errors import ContextTooLong, RequestError
 from inferd.params import SamplingParams
+from inferd_server.answering import reading
 from inferd_server.conversation import Conversation
 from inferd_server.generation import Generation
 from inferd_server.service import Service
@@ -98,7 +99,10 @@ def _check_template(tokenizer: Tokenizer, conversation: Conversation) -> None:
 
 async def conversation_ids(service: Service, conversation: Conversation) -> list[int]:
     """Token ids of a conversation. Raises what `render` and `encode` raise."""
-    text = await render(service, conversation)
+    return await _ids(service, conversation, await render(service, conversation))
+
+
+async def _ids(service: Service, conversation: Conversation, text: str) -> list[int]:
     (ids,) = await encode(service, [text], special=conversation.special, field=conversation.field)
     return ids
 
@@ -119,17 +123,21 @@ async def converse(
 
     Raises RequestError, naming the field.
     """
-    prompt = await conversation_ids(service, conversation)
+    text = await render(service, conversation)
+    read = reading(service, conversation, text, params)
+    prompt = await _ids(service, conversation, read.prompt)
     check_prompts(service, [prompt], asked, conversation.field)
     return Generation(
         request_id=request_id,
         model=model,
         prompts=[prompt],
-        params=params,
+        params=read.params,
         field=conversation.field,
-        structure_field=structure_field,
+        structure_field="tools" if read.is_forced else structure_field,
         priority=priority,
         cache_salt=cache_salt,
+        make_parser=read.make_parser,
+        parallel_calls=read.parallel,
     )
 
 

@@ -10,12 +10,13 @@ from inferd_server.generation import Generation, Numbered
 class Usage:
     """Fed with every output."""
 
-    __slots__ = ("_cached", "_completion", "_prompt")
+    __slots__ = ("_cached", "_completion", "_prompt", "reasoning")
 
     def __init__(self, generation: Generation) -> None:
         self._prompt = sum(map(len, generation.prompts))
         self._completion = 0
         self._cached = [0] * len(generation.prompts)
+        self.reasoning = 0  # of the generated tokens
 
     def count(self, item: Numbered) -> None:
         at, output = item
@@ -44,7 +45,7 @@ class Usage:
             "input_tokens": self._prompt,
             "input_tokens_details": {"cached_tokens": sum(self._cached)},
             "output_tokens": self._completion,
-            "output_tokens_details": {"reasoning_tokens": 0},
+            "output_tokens_details": {"reasoning_tokens": self.reasoning},
             "total_tokens": self._prompt + self._completion,
         }
 
@@ -55,5 +56,5 @@ class Usage:
             "completion_tokens": self._completion,
             "total_tokens": self._prompt + self._completion,
             "prompt_tokens_details": {"cached_tokens": sum(self._cached)},
-            "completion_tokens_details": {"reasoning_tokens": 0},
+            "completion_tokens_details": {"reasoning_tokens": self.reasoning},
         }

@@ -6,9 +6,11 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
-from inferd.engine.outputs import CompletionOutput
+from inferd.contracts.output_parser import Call, Content, Piece
+from inferd.engine.outputs import CompletionOutput, LogprobDict
 from inferd_server.collected import Sample
 from inferd_server.dialects.response_object import Answer
+from inferd_server.dialects.response_output import Item
 from inferd_server.errors import Problem
 from inferd_server.events import event
 from inferd_server.generation import run
@@ -17,7 +19,7 @@ from inferd_server.usage import Usage
 
 
 class ResponseStream:
-    """One response: it opens, its one message comes in deltas, both close.
+    """One response: it opens, its items come in deltas one after the other, it closes.
 
     `events` ends early after `cancel`; `failed` is what an error at any time becomes.
     """
@@ -26,11 +28,12 @@ class ResponseStream:
         self._service = service
         self._answer = answer
         self._sample = Sample()
-        self._texts: list[str] = []
+        self._reader = answer.generation.reader()
+        self._item: Item | None = None  # the one that is open
+        self._untold: list[LogprobDict] = []  # log-probabilities for the next delta of text
         self._usage = Usage(answer.generation)
         self._number = 0  # of the next event
         self._cancelled = False
-        self._place = {"item_id": answer.item_id, "output_index": 0, "content_index": 0}
 
     def cancel(self) -> None:
         """Takes effect with the next output, and outputs come with every step."""
@@ -43,8 +46,8 @@ class ResponseStream:
                 async for item in outputs:
                     self._usage.count(item)
                     (news,) = item[1].outputs
-                    found = b"" if self._number else self._open()
-                    found += self._delta(news)
+                    found = b"" if self._number else self._start()
+                    found += self._news(news)
                     if self._cancelled or news.finish_reason is not None:
                         yield found + self._close()
                         return
@@ -55,60 +58,107 @@ class ResponseStream:
 
     def failed(self, problem: Problem) -> bytes:
         """The last event of a stream that breaks."""
-        self._join()
         response = self._answer.failed(problem, self._sample, self._usage)
         return self._event("response.failed", {"response": response})
 
-    def _open(self) -> bytes:
-        answer, response = self._answer, self._answer.opened()
-        if answer.body.keeps:
+    def _start(self) -> bytes:
+        response = self._answer.opened()
+        if self._answer.body.keeps:
             self._service.responses.begin(response, self.cancel)
-        item = {"output_index": 0, "item": answer.item("in_progress", None)}
-        return (
-            self._event("response.created", {"response": response})
-            + self._event("response.in_progress", {"response": response})
-            + self._event("response.output_item.added", item)
-            + self._event("response.content_part.added", self._place | {"part": self._part()})
+        return self._event("response.created", {"response": response}) + self._event(
+            "response.in_progress", {"response": response}
         )
 
-    def _delta(self, news: CompletionOutput) -> bytes:
+    def _news(self, news: CompletionOutput) -> bytes:
         self._sample.logprobs += news.logprobs or []
+        self._untold += news.logprobs or []
         self._sample.finish_reason = news.finish_reason
-        if not news.text:
+        pieces = self._reader.feed(news)
+        self._usage.reasoning = self._reader.num_reasoning_tokens
+        return b"".join(map(self._add, pieces))
+
+    def _add(self, piece: Piece) -> bytes:
+        found = b""
+        item = self._answer.output.add(piece)
+        if item is not self._item:
+            found = self._end_item("completed") + self._begin_item(item)
+        return found + self._delta(item, piece)
+
+    def _begin_item(self, item: Item) -> bytes:
+        self._item = item
+        shape = item.shape("in_progress", [], is_open=True)
+        found = self._event("response.output_item.added", {**_at(item), "item": shape})
+        if item.call is None:
+            part = {"part": {**item.part([]), "text": ""}}
+            found += self._event("response.content_part.added", _place(item) | part)
+        return found
+
+    def _delta(self, item: Item, piece: Piece) -> bytes:
+        if isinstance(piece, Call):
+            delta = _place_of_call(item) | {"delta": piece.arguments}
+            return self._event("response.function_call_arguments.delta", delta)
+        delta = _place(item) | {"delta": piece.text}
+        if isinstance(piece, Content):
+            delta["logprobs"] = self._answer.logprobs(Sample(logprobs=self._untold))
+            self._untold = []
+        return self._event(f"response.{_text_of(item)}.delta", delta)
+
+    def _end_item(self, status: str) -> bytes:
+        item = self._item
+        if item is None:
             return b""
-        self._texts.append(news.text)
-        logprobs = self._answer.logprobs(Sample(logprobs=news.logprobs or []))
-        delta = self._place | {"delta": news.text, "logprobs": logprobs}
-        return self._event("response.output_text.delta", delta)
+        logprobs = self._answer.logprobs(self._sample)
+        if item.call is not None:
+            done = {"name": item.call.name, "arguments": item.call.arguments}
+            found = self._event(
+                "response.function_call_arguments.done", _place_of_call(item) | done
+            )
+        else:
+            text: dict[str, Any] = {"text": item.text}
+            if item.kind is Content:
+                text["logprobs"] = logprobs
+            found = self._event(f"response.{_text_of(item)}.done", _place(item) | text)
+            part = {"part": item.part(logprobs)}
+            found += self._event("response.content_part.done", _place(item) | part)
+        shape = item.shape(status, logprobs)
+        return found + self._event("response.output_item.done", {**_at(item), "item": shape})
 
     def _close(self) -> bytes:
-        self._join()
         answer, sample = self._answer, self._sample
         close = answer.cancelled if self._cancelled else answer.closed
+        empty = b"" if answer.output.items else self._add(Content(""))
         response = close(sample, self._usage)
         if answer.body.keeps and not self._is_deleted:
-            self._service.responses.keep(response, answer.after(sample.text))
-        text = self._place | {"text": sample.text, "logprobs": answer.logprobs(sample)}
-        ended = "completed" if response["status"] == "completed" else "incomplete"
+            self._service.responses.keep(response, answer.after())
+        is_complete = response["status"] == "completed"
         return (
-            self._event("response.output_text.done", text)
-            + self._event("response.content_part.done", self._place | {"part": self._part()})
+            empty
+            + self._end_item("completed" if is_complete else "incomplete")
             + self._event(
-                "response.output_item.done", {"output_index": 0, "item": response["output"][0]}
+                f"response.{'completed' if is_complete else 'incomplete'}", {"response": response}
             )
-            + self._event(f"response.{ended}", {"response": response})
         )
 
     @property
     def _is_deleted(self) -> bool:
         return not self._service.responses.is_running(self._answer.id)
 
-    def _join(self) -> None:
-        self._sample.text = "".join(self._texts)
-
-    def _part(self) -> dict[str, Any]:
-        return self._answer.part(self._sample)
-
     def _event(self, name: str, content: dict[str, Any]) -> bytes:
         number, self._number = self._number, self._number + 1
         return event(name, content | {"sequence_number": number})
+
+
+def _at(item: Item) -> dict[str, Any]:
+    return {"output_index": item.index}
+
+
+def _place(item: Item) -> dict[str, Any]:
+    return {"item_id": item.id, "output_index": item.index, "content_index": 0}
+
+
+def _place_of_call(item: Item) -> dict[str, Any]:
+    return {"item_id": item.id, "output_index": item.index}
+
+
+def _text_of(item: Item) -> str:
+    return "output_text" if item.kind is Content else "reasoning_text"

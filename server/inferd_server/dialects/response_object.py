@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-import uuid
 from typing import Any
 
+from inferd.contracts.output_parser import Content, Reasoning
 from inferd_server.collected import Sample
+from inferd_server.dialects.response_output import Output
 from inferd_server.errors import Problem
 from inferd_server.generation import Generation
 from inferd_server.logprobs import chat_logprobs
 from inferd_server.protocol.responses import ResponsesBody
+from inferd_server.protocol.tools import call, decoded
 from inferd_server.usage import Usage
 
 Object = dict[str, Any]
@@ -18,19 +20,24 @@ CODES = {"queue_full": "rate_limit_exceeded", "context_length_exceeded": "contex
 
 
 class Answer:
-    """What was asked, by whom it goes on, and its one message."""
+    """What was asked, what it goes on from, and what has been written of it."""
 
     def __init__(self, body: ResponsesBody, generation: Generation, messages: list[Object]) -> None:
         self.body = body
         self.generation = generation
         self.id = generation.request_id
-        self.item_id = f"msg_{uuid.uuid4().hex}"
+        self.output = Output()
         self._messages = messages  # the conversation before it, without instructions
         self._created = int(time.time())
 
-    def after(self, text: str) -> list[Object]:
-        """The conversation with it."""
-        return [*self._messages, {"role": "assistant", "content": text}]
+    def after(self) -> list[Object]:
+        """The conversation with it, as chat templates read it."""
+        turn: Object = {"role": "assistant", "content": self.output.joined(Content)}
+        if calls := self.output.calls:
+            turn["tool_calls"] = [call(c.id, c.name, decoded(c.arguments)) for c in calls]
+        if thought := self.output.joined(Reasoning):
+            turn["reasoning_content"] = thought
+        return [*self._messages, turn]
 
     def opened(self) -> Object:
         """It has begun."""
@@ -39,33 +46,21 @@ class Answer:
     def closed(self, sample: Sample, usage: Usage) -> Object:
         """The model ended it, or the bound did."""
         if sample.finish_reason != "length":
-            return self._response("completed", [self.item("completed", sample)], usage)
-        response = self._response("incomplete", [self.item("incomplete", sample)], usage)
+            return self._response("completed", self._items("completed", sample), usage)
+        response = self._response("incomplete", self._items("incomplete", sample), usage)
         return response | {"incomplete_details": {"reason": "max_output_tokens"}}
 
     def cancelled(self, sample: Sample, usage: Usage) -> Object:
         """The client ended it; what there was stays."""
-        return self._response("cancelled", [self.item("incomplete", sample)], usage)
+        return self._response("cancelled", self._items("incomplete", sample), usage)
 
     def failed(self, problem: Problem, sample: Sample, usage: Usage) -> Object:
-        response = self._response("failed", [self.item("incomplete", sample)], usage)
+        response = self._response("failed", self._items("incomplete", sample), usage)
         code = CODES.get(problem.code, "server_error")
         return response | {"error": {"code": code, "message": problem.message}}
 
-    def item(self, status: str, sample: Sample | None) -> Object:
-        """Its message; empty while there is no sample."""
-        return {
-            "id": self.item_id,
-            "type": "message",
-            "role": "assistant",
-            "status": status,
-            "content": [self.part(sample)] if sample else [],
-        }
-
-    def part(self, sample: Sample) -> Object:
-        logprobs = self.logprobs(sample)
-        text = sample.text
-        return {"type": "output_text", "text": text, "annotations": [], "logprobs": logprobs}
+    def _items(self, status: str, sample: Sample) -> list[Object]:
+        return self.output.shapes(status, self.logprobs(sample))
 
     def logprobs(self, sample: Sample) -> list[Object]:
         top = self.body.wanted_logprobs
@@ -91,7 +86,7 @@ class Answer:
             "metadata": body.metadata or {},
             "model": self.generation.model,
             "output": output,
-            "parallel_tool_calls": True,
+            "parallel_tool_calls": body.parallel_tool_calls is not False,
             "previous_response_id": body.previous_response_id,
             "reasoning": {"effort": body.reasoning and body.reasoning.effort, "summary": None},
             "store": body.keeps,

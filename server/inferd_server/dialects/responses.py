@@ -43,9 +43,12 @@ async def whole(service: Service, answer: Answer) -> bytes:
 
 async def _finish(service: Service, answer: Answer) -> dict[str, Any]:
     found = await collect(service, answer.generation)
-    response = answer.closed(found.samples[0], found.usage)
+    (sample,) = found.samples
+    for piece in sample.pieces:
+        answer.output.add(piece)
+    response = answer.closed(sample, found.usage)
     if answer.body.keeps:
-        service.responses.keep(response, answer.after(found.samples[0].text))
+        service.responses.keep(response, answer.after())
     return response
 
 
@@ -58,7 +61,7 @@ def start(service: Service, answer: Answer) -> bytes:
         service.num_open -= 1
         if task.cancelled() and service.responses.is_running(answer.id):  # and not deleted
             cancelled = answer.cancelled(Sample(), Usage(answer.generation))
-            service.responses.keep(cancelled, answer.after(""))
+            service.responses.keep(cancelled, answer.after())
 
     service.num_open += 1
     task.add_done_callback(ended)
@@ -71,4 +74,4 @@ async def _work(service: Service, answer: Answer) -> None:
         await _finish(service, answer)
     except Exception as error:
         failed = answer.failed(problem_of(error), Sample(), Usage(answer.generation))
-        service.responses.keep(failed, answer.after(""))
+        service.responses.keep(failed, answer.after())

@@ -11,7 +11,7 @@ from inferd_server.conversation import Conversation
 from inferd_server.protocol.base import Body, Label, Refusals, Text
 from inferd_server.protocol.refused import CHAT, INERT_OPENAI
 from inferd_server.protocol.sampling import Count, SamplingBody
-from inferd_server.protocol.tools import MAX_TOOLS, CallId, ToolCall, Tools, refuse_forced
+from inferd_server.protocol.tools import MAX_TOOLS, CallId, Choice, ToolCall, Tools, tool_use
 
 MAX_TEMPLATE_OPTIONS = 16
 RESERVED = {
@@ -119,21 +119,23 @@ class ChatBody(SamplingBody):
     chat_template_kwargs: TemplateOptions | None = None
     reasoning_effort: Label | None = None  # a variable of the template
     tools: Tools | None = None
-    tool_choice: Literal["none", "auto", "required"] | dict[str, Any] | None = None
+    tool_choice: Choice = None
+    parallel_tool_calls: bool | None = None
 
     def check(self) -> None:
         """Rules over several fields. Raises RequestError, naming the field."""
         self.check_sampling()
         if self.top_logprobs is not None and not self.logprobs:
             raise RequestError("top_logprobs needs logprobs: true", "top_logprobs")
-        refuse_forced(self.tool_choice)
 
     def conversation(self) -> Conversation:
-        tools = [] if self.tool_choice == "none" else self.tools or []
+        shown = [] if self.tool_choice == "none" else self.tools or []
+        tools = [tool.plain() for tool in shown]
         effort = {"reasoning_effort": self.reasoning_effort} if self.reasoning_effort else {}
         return Conversation(
             messages=[message.plain() for message in self.messages],
-            tools=[tool.plain() for tool in tools],
+            tools=tools,
+            use=tool_use(self.tool_choice, tools, self.parallel_tool_calls),
             generate=self.add_generation_prompt,
             resume=self.continue_final_message,
             options=effort | (self.chat_template_kwargs or {}),

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from inferd.errors import RequestError
 from inferd_server.protocol.base import Refusals, check_unicode
-from inferd_server.protocol.refused import COMPLETION, INERT_OPENAI
+from inferd_server.protocol.refused import COMPLETION, INERT_COMPLETIONS
 from inferd_server.protocol.sampling import SamplingBody
 
 MAX_PROMPTS = 1024
@@ -51,7 +51,7 @@ _PROMPT_SCHEMA = {
 
 class CompletionBody(SamplingBody):
     refused: ClassVar[Refusals] = COMPLETION
-    inert: ClassVar[frozenset[str]] = INERT_OPENAI
+    inert: ClassVar[frozenset[str]] = INERT_COMPLETIONS
 
     prompt: Annotated[list[Any], BeforeValidator(_prompts), WithJsonSchema(_PROMPT_SCHEMA)]
     echo: bool | None = None

@@ -7,12 +7,12 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field
 
 from inferd.params import MAX_STOP_STRINGS, SamplingParams
-from inferd_server.conversation import Conversation
+from inferd_server.conversation import Conversation, ToolUse
 from inferd_server.protocol.base import Body, ModelName, Refusals, Text
 from inferd_server.protocol.refused import INERT_ANTHROPIC, MESSAGES
 from inferd_server.protocol.sampling import Count, StopString, params_of
 from inferd_server.protocol.structure import TextFormat, of_format
-from inferd_server.protocol.tools import MAX_TOOLS, CallId, ToolName, call, refuse_forced
+from inferd_server.protocol.tools import MAX_TOOLS, CallId, Choice, ToolName, call, tool_use
 
 BILLING = "x-anthropic-billing-header"
 """How a system block begins that changes with every request, and would void the prefix cache."""
@@ -117,6 +117,17 @@ class AnthropicTool(Body):
 
 class ToolChoice(Body):
     type: Literal["auto", "any", "tool", "none"]
+    name: ToolName | None = None
+    disable_parallel_tool_use: bool | None = None
+
+    def use(self, tools: list[dict[str, Any]]) -> ToolUse:
+        """Raises RequestError for a call that is forced of a tool that is not there."""
+        choices: dict[str, Choice] = {
+            "any": "required",
+            "tool": {"type": "function", "name": self.name},
+        }
+        parallel = not self.disable_parallel_tool_use
+        return tool_use(choices.get(self.type), tools, parallel)
 
 
 class Thinking(Body):
@@ -142,20 +153,23 @@ class CountBody(Body):
     tool_choice: ToolChoice | None = None
     thinking: Thinking | None = None
 
-    def check(self) -> None:
-        """Raises RequestError for a forced call."""
-        refuse_forced(self.tool_choice.type if self.tool_choice else None)
-
     def conversation(self) -> Conversation:
         """A last turn of the assistant's is continued."""
-        silent = self.tool_choice is not None and self.tool_choice.type == "none"
-        thinks = self.thinking is not None and self.thinking.type != "disabled"
+        choice = self.tool_choice
+        silent = choice is not None and choice.type == "none"
+        tools = [] if silent else [tool.plain() for tool in self.tools or []]
         return Conversation(
             messages=[*self._system(), *(m for each in self.messages for m in each.plain())],
-            tools=[] if silent else [tool.plain() for tool in self.tools or []],
+            tools=tools,
+            use=choice.use(tools) if choice else ToolUse(),
             resume=self.messages[-1].role == "assistant",
-            options={"enable_thinking": thinks},
+            options={"enable_thinking": self.thinks},
         )
+
+    @property
+    def thinks(self) -> bool:
+        """Whether reasoning is wanted, and shown."""
+        return self.thinking is not None and self.thinking.type != "disabled"
 
     def _system(self) -> list[dict[str, Any]]:
         text = self.system

@@ -60,7 +60,6 @@ RESPONSES: Refusals = {
 _INERT = frozenset(
     {
         "metadata",
-        "parallel_tool_calls",
         "prompt_cache_key",
         "prompt_cache_options",
         "prompt_cache_retention",
@@ -69,6 +68,7 @@ _INERT = frozenset(
     }
 )
 INERT_OPENAI = _INERT | {"store"}
+INERT_COMPLETIONS = INERT_OPENAI | {"parallel_tool_calls"}
 INERT_RESPONSES = _INERT | {"max_tool_calls", "stream_options", "user"}
 INERT_ANTHROPIC = frozenset(
     {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
@@ -14,7 +14,7 @@ from inferd_server.protocol.refused import INERT_RESPONSES, RESPONSES
 from inferd_server.protocol.response_items import Items, plain
 from inferd_server.protocol.sampling import Count, params_of
 from inferd_server.protocol.structure import TextFormat, of_format
-from inferd_server.protocol.tools import MAX_TOOLS, Function, Tool, ToolName, refuse_forced
+from inferd_server.protocol.tools import MAX_TOOLS, Choice, Function, Tool, ToolName, tool_use
 
 LOGPROBS = "message.output_text.logprobs"
 ResponseId = Annotated[str, Field(min_length=1, max_length=64)]
@@ -27,7 +27,7 @@ class ResponsesTool(Body):
     name: ToolName | None = None
     description: Text | None = None
     parameters: dict[str, Any] | None = None
-    strict: Literal[False] | None = None  # true would promise valid arguments
+    strict: bool | None = None  # enforced where a call is forced
 
     def plain(self) -> dict[str, Any]:
         """As chat templates read it. Raises RequestError for a function without a name."""
@@ -61,7 +61,8 @@ class ResponsesBody(Body):
     include: Annotated[list[Label], Field(fail_fast=True, max_length=32)] | None = None
     top_logprobs: Annotated[int | None, Field(ge=0, le=20)] = None
     tools: Annotated[list[ResponsesTool], Field(fail_fast=True, max_length=MAX_TOOLS)] | None = None
-    tool_choice: Literal["none", "auto", "required"] | dict[str, Any] | None = None
+    tool_choice: Choice = None
+    parallel_tool_calls: bool | None = None
     reasoning: Reasoning | None = None
     text: TextConfig | None = None
     metadata: (
@@ -77,7 +78,6 @@ class ResponsesBody(Body):
 
     def check(self) -> None:
         """Rules over several fields. Raises RequestError, naming the field."""
-        refuse_forced(self.tool_choice)
         if self.background and (self.stream or not self.keeps):
             raise RequestError("background needs stream: false and store: true", "background")
 
@@ -112,6 +112,7 @@ class ResponsesBody(Body):
         return Conversation(
             messages=[*([{"role": "system", "content": system}] if system else []), *messages[at:]],
             tools=self.functions,
+            use=tool_use(self.tool_choice, self.functions, self.parallel_tool_calls),
             options={"reasoning_effort": effort} if effort else {},
             field="input",
         )

@@ -8,6 +8,7 @@ import msgspec
 from pydantic import Field
 
 from inferd.errors import RequestError
+from inferd_server.conversation import ToolUse
 from inferd_server.protocol.base import Body, Text
 
 MAX_TOOLS = 1024
@@ -20,7 +21,7 @@ class Function(Body):
     name: ToolName
     description: Text | None = None
     parameters: dict[str, Any] | None = None
-    strict: Literal[False] | None = None  # true would promise valid arguments
+    strict: bool | None = None  # enforced where a call is forced
 
     def plain(self) -> dict[str, Any]:
         """As chat templates read it."""
@@ -68,11 +69,34 @@ def decoded(arguments: str) -> Any:
         return arguments
 
 
-def refuse_forced(choice: Any) -> None:
-    """Raises RequestError for a tool_choice that forces a call."""
-    if choice not in (None, "auto", "none"):
+Choice = Literal["none", "auto", "required"] | dict[str, Any] | None
+
+
+def named(choice: dict[str, Any]) -> str:
+    """The tool that a choice names: {"type": "function", "function": {"name"}}, or flat.
+
+    Raises RequestError for another kind of choice.
+    """
+    function = choice.get("function", choice)
+    name = function.get("name") if isinstance(function, dict) else None
+    if choice.get("type") != "function" or not isinstance(name, str):
         raise RequestError(
-            "tool_choice forces a call, which is not in this version of inferd; use auto or none",
-            "tool_choice",
-            "unsupported_parameter",
+            "tool_choice must be none, auto, required, or name a function", "tool_choice"
         )
+    return name
+
+
+def tool_use(choice: Choice, tools: list[dict[str, Any]], parallel: bool | None) -> ToolUse:
+    """Raises RequestError for a call that is forced of a tool that is not there."""
+    several = parallel is not False
+    if choice in (None, "auto", "none"):
+        return ToolUse(parallel=several)
+    only = named(choice) if isinstance(choice, dict) else None
+    names = [tool["function"]["name"] for tool in tools]
+    if not names or only not in (None, *names):
+        wanted = f"the tool {only[:64]!r}" if only else "a call"
+        raise RequestError(
+            f"tool_choice forces {wanted}; tools has {', '.join(names[:8]) or 'none'}",
+            "tool_choice",
+        )
+    return ToolUse(forced=True, only=only, parallel=several)

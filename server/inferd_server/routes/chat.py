@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 
 from inferd_server.body import read_body
-from inferd_server.dialects import chat
+from inferd_server.dialects import chat, chat_stream
 from inferd_server.documented import STREAMS, takes
 from inferd_server.protocol.chat import ChatBody
 from inferd_server.replies import EventStream, Reply
@@ -24,7 +24,7 @@ def build(service: Service) -> APIRouter:
         generation = await chat.generation_of(service, body)
         if body.stream:
             return EventStream(
-                chat.events(service, body, generation), service.settings.keep_alive_s
+                chat_stream.events(service, body, generation), service.settings.keep_alive_s
             )
         return Reply(chat.whole(service, body, generation))
 

@@ -27,11 +27,11 @@ def build(service: Service) -> APIRouter:
         generation = await messages.generation_of(service, body)
         if body.stream:
             return EventStream(
-                messages.events(service, generation),
+                messages.events(service, body, generation),
                 service.settings.keep_alive_s,
                 anthropic_event,
             )
-        return Reply(messages.whole(service, generation))
+        return Reply(messages.whole(service, body, generation))
 
     @router.post("/v1/messages/count_tokens", openapi_extra=takes(CountBody))
     async def count_tokens(request: Request) -> Response:
@@ -39,7 +39,6 @@ def build(service: Service) -> APIRouter:
         service.check_ready()
         body = await read_body(request, CountBody)
         service.check_model(body.model)
-        body.check()
         ids = await conversation_ids(service, body.conversation())
         return json_response({"input_tokens": len(ids)})
 

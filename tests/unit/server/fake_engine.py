@@ -10,6 +10,7 @@ from typing import Any
 
 from inferd.config.engine import EngineConfig
 from inferd.contracts.executor import WorkerInfo
+from inferd.engine.answers import Answers
 from inferd.engine.inputs import InputProcessor
 from inferd.engine.output_processor import RequestState
 from inferd.engine.outputs import RequestOutput
@@ -83,6 +84,7 @@ class FakeEngine:
         self.info = WorkerInfo(CONTEXT, VOCAB, 64, 16, (("full", None),), {})
         self.tokenizer: CharTokenizer | None = CharTokenizer()
         self.generation_config: dict[str, Any] = {}
+        self.answers = Answers()
         self.stats = StepStats(num_running=3, num_blocks=64, num_blocks_used=16, prefix_hits=7)
         self.error: InferdError | None = None
         self.gate: asyncio.Event | None = None  # when set, every step waits for it

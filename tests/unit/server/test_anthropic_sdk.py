@@ -58,7 +58,7 @@ async def test_events_in_their_order(client: httpx.AsyncClient) -> None:
     reply = await client.post("/v1/messages?beta=true", json={**ASKED, "stream": True})
     assert reply.headers["content-type"].startswith("text/event-stream")
     names = [line[7:] for line in reply.text.splitlines() if line.startswith("event: ")]
-    opened = ["message_start", "content_block_start", "ping"]
+    opened = ["message_start", "ping", "content_block_start"]
     closed = ["content_block_stop", "message_delta", "message_stop"]
     assert names == [*opened, *["content_block_delta"] * 6, *closed]
     assert "[DONE]" not in reply.text

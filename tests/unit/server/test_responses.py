@@ -262,7 +262,6 @@ async def test_what_is_refused_before_it_begins(client: httpx.AsyncClient, engin
         ({"input": "a" * 600}, "input"),
         ({"text": {"format": {"type": "json_schema"}}}, "text"),
         ({"tools": [{"type": "function"}]}, "tools"),
-        ({"tools": [{"type": "function", "name": "f", "strict": True}]}, "tools[0].strict"),
         ({"tool_choice": "required"}, "tool_choice"),
         ({"truncation": "auto"}, "truncation"),
         ({"conversation": "c"}, "conversation"),

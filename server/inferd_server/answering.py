@@ -1,0 +1,101 @@
+"""Answering: how the text of an answer is to be read, and one sample's being read."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+
+from inferd.contracts.output_parser import Call, Content, Piece, Reasoning
+from inferd.engine.answers import AnswerParser
+from inferd.engine.forced_calls import ForcedCalls, schema_of_calls
+from inferd.engine.outputs import CompletionOutput
+from inferd.errors import RequestError
+from inferd.params import SamplingParams
+from inferd.structured_outputs import StructuredOutputs
+from inferd_server.conversation import Conversation
+from inferd_server.service import Service
+
+MakeParser = Callable[[], AnswerParser]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the engine is asked, and how its answers are read."""
+
+    prompt: str
+    params: SamplingParams
+    make_parser: MakeParser | None = None  # None: text is content
+    parallel: bool = True
+    is_forced: bool = False
+
+
+def reading(
+    service: Service, conversation: Conversation, prompt: str, params: SamplingParams
+) -> Reading:
+    """Raises RequestError for a forced call beside another structure."""
+    answers, use = service.engine.answers, conversation.use
+    if use.forced:
+        return _forced(conversation, prompt + answers.end_of_reasoning(prompt), params)
+    if answers.keeps_special(conversation.tools):
+        params = msgspec.structs.replace(params, skip_special_tokens=False)
+    return Reading(prompt, params, answers.maker(prompt, conversation.tools), use.parallel)
+
+
+def _forced(conversation: Conversation, prompt: str, params: SamplingParams) -> Reading:
+    use = conversation.use
+    if params.structured_outputs is not None:
+        raise RequestError(
+            "tool_choice forces a call, which is a structure of its own: ask for no other",
+            "tool_choice",
+        )
+    allowed = [t for t in conversation.tools if use.only in (None, t["function"]["name"])]
+    schema = schema_of_calls(allowed, most=None if use.parallel and use.only is None else 1)
+    structure = StructuredOutputs(json=schema)
+    params = msgspec.structs.replace(params, structured_outputs=structure)
+    return Reading(
+        prompt, params, lambda: AnswerParser([ForcedCalls(prompt, allowed)]), is_forced=True
+    )
+
+
+class SampleReader:
+    """One sample. Fed with what is new, it returns pieces; calls have ids."""
+
+    def __init__(self, make_parser: MakeParser | None, *, parallel: bool) -> None:
+        self._parser = make_parser() if make_parser else None
+        self._parallel = parallel
+        self.num_calls = 0
+        self._num_tokens = self._num_chars = self._num_reasoning_chars = 0
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether all text is content, as it comes."""
+        return self._parser is None
+
+    @property
+    def num_reasoning_tokens(self) -> int:
+        """In proportion to its text: the tokens of an output may belong to both."""
+        return round(self._num_tokens * self._num_reasoning_chars / max(1, self._num_chars))
+
+    def feed(self, news: CompletionOutput) -> list[Piece]:
+        parser = self._parser
+        if parser is None:
+            return [Content(news.text)] if news.text else []
+        pieces = parser.feed(news.text)
+        if news.finish_reason is not None:
+            pieces += parser.finish()
+        self._num_tokens += len(news.token_ids)
+        self._num_chars += len(news.text)
+        self._num_reasoning_chars += sum(len(p.text) for p in pieces if isinstance(p, Reasoning))
+        return [piece for each in pieces if (piece := self._numbered(each)) is not None]
+
+    def _numbered(self, piece: Piece) -> Piece | None:
+        """Calls after the first are left out where one is asked for."""
+        if not isinstance(piece, Call):
+            return piece
+        if self.num_calls and not self._parallel:
+            return None
+        self.num_calls += 1
+        return msgspec.structs.replace(piece, id=piece.id or f"call_{uuid.uuid4().hex[:24]}")
