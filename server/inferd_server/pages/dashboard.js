@@ -22,6 +22,7 @@ const CARDS = [ // [card, values of (scrape before, this one, the one a minute a
     (_, now) => [now.value("num_requests_running"), now.value("num_requests_waiting")]],
   [new Card("KV cache in use", ["of all blocks"], percent, 1), (_, now) => [now.value("kv_cache_usage_perc")]],
   [new Card("Prefix cache, last minute", ["of prompt tokens found"], percent, 1), (_, now, old) => [hits(old, now)]],
+  [new Card("Time in the queue", ["median", "95th"], time), percentiles("request_queue_time_seconds")],
   [new Card("Time to first token", ["median", "95th"], time), percentiles("time_to_first_token_seconds")],
   [new Card("Time between tokens", ["median", "95th"], time), percentiles("inter_token_latency_seconds")],
   [new Card("Time per request", ["median", "95th"], time), percentiles("e2e_request_latency_seconds")],

@@ -1,6 +1,6 @@
 // Prometheus' text format: what was scraped, and what follows from two scrapes.
 
-const LINE = /^(\w+)(?:\{(.*)\})? (\S+)/;
+const LINE = /^inferd_(\w+)(?:\{(.*)\})? (\S+)/; // aliases would count twice
 const LABEL = /(\w+)="((?:[^"\\]|\\.)*)"/g;
 
 /** Sums over all labels but `le` and `finished_reason`. */
@@ -26,7 +26,7 @@ export class Scrape {
   }
 
   value(name) {
-    return this.values.get(`inferd_${name}`) ?? 0;
+    return this.values.get(name) ?? 0;
   }
 }
 
@@ -40,7 +40,7 @@ export const rate = (before, after, name) =>
 
 /** Of what a histogram saw between two scrapes, linear within a bucket; null if it saw nothing. */
 export function quantile(before, after, name, share) {
-  const key = `inferd_${name}_bucket`;
+  const key = `${name}_bucket`;
   const counts = [...(after.buckets.get(key) ?? [])]
     .map(([bound, count]) => [bound, count - (before.buckets.get(key)?.get(bound) ?? 0)])
     .sort(([a], [b]) => a - b);

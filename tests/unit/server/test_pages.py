@@ -56,6 +56,15 @@ async def test_they_load_their_own_files_only(client: httpx.AsyncClient, path: s
     assert " style=" not in text
 
 
+async def test_the_dashboard_names_series_that_there_are(client: httpx.AsyncClient) -> None:
+    script = (await client.get("/pages/dashboard.js")).text
+    named = set(re.findall(r'"([a-z_]+_(?:total|seconds|perc|running|waiting))"', script))
+    assert len(named) >= 10
+    text = (await client.get("/metrics")).text
+    kinds = set(re.findall(r"^# TYPE inferd_(\w+)", text, re.MULTILINE))
+    assert named <= kinds
+
+
 async def test_they_are_no_part_of_the_api(client: httpx.AsyncClient) -> None:
     assert not (await client.get("/openapi.json")).json()["paths"].keys() & pages.PATHS.keys()
     assert (await client.post("/", json={})).status_code == 405
