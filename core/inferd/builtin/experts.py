@@ -24,15 +24,22 @@ def reference_experts(act_and_mul: Activations) -> MakeExperts:
     Nothing depends on what was chosen, so it can be recorded; it costs M / C times too much.
     """
 
-    def make(gate_up_MND: Tensor, down_MDI: Tensor, activation: str) -> Experts:
+    def make(
+        gate_up_MND: Tensor,
+        down_MDI: Tensor,
+        activation: str,
+        gate_up_bias_MN: Tensor | None = None,
+        down_bias_MD: Tensor | None = None,
+    ) -> Experts:
         act = act_and_mul[activation]
+        layers = _by_expert(gate_up_MND, down_MDI, gate_up_bias_MN, down_bias_MD)
 
         def experts(x_TD: Tensor, chosen_TC: Tensor, weights_TC: Tensor) -> Tensor:
             weights_TM = weights_TC.new_zeros(len(x_TD), len(down_MDI))
             weights_TM.scatter_(1, chosen_TC, weights_TC)
             out_TD = torch.zeros_like(x_TD)
-            for expert, (gate_up_ND, down_DI) in enumerate(zip(gate_up_MND, down_MDI, strict=True)):
-                y_TD = F.linear(act(F.linear(x_TD, gate_up_ND)), down_DI)
+            for expert, (gate_up, down) in enumerate(layers):
+                y_TD = F.linear(act(F.linear(x_TD, *gate_up)), *down)
                 out_TD += (y_TD * weights_TM[:, expert : expert + 1]).to(out_TD.dtype)
             return out_TD
 
@@ -41,15 +48,38 @@ def reference_experts(act_and_mul: Activations) -> MakeExperts:
     return make
 
 
+Weights = tuple[Tensor, Tensor | None]  # of one linear
+
+
+def _by_expert(
+    gate_up_MND: Tensor,
+    down_MDI: Tensor,
+    gate_up_bias_MN: Tensor | None,
+    down_bias_MD: Tensor | None,
+) -> list[tuple[Weights, Weights]]:
+    def paired(weights: Tensor, biases: Tensor | None) -> list[Weights]:
+        each = [None] * len(weights) if biases is None else list(biases)
+        return list(zip(weights, each, strict=True))
+
+    both = paired(gate_up_MND, gate_up_bias_MN), paired(down_MDI, down_bias_MD)
+    return list(zip(*both, strict=True))
+
+
 def gathered_experts(act_and_mul: Activations, make_linear: MakeLinear) -> MakeExperts:
     """Tokens sorted by expert, so that each expert computes its own; counts are read by the host,
     which on a CPU costs nothing."""
 
-    def make(gate_up_MND: Tensor, down_MDI: Tensor, activation: str) -> Experts:
+    def make(
+        gate_up_MND: Tensor,
+        down_MDI: Tensor,
+        activation: str,
+        gate_up_bias_MN: Tensor | None = None,
+        down_bias_MD: Tensor | None = None,
+    ) -> Experts:
         act = act_and_mul[activation]
         layers = [
-            (make_linear(gate_up_ND, None), make_linear(down_DI, None))
-            for gate_up_ND, down_DI in zip(gate_up_MND, down_MDI, strict=True)
+            (make_linear(*gate_up), make_linear(*down))
+            for gate_up, down in _by_expert(gate_up_MND, down_MDI, gate_up_bias_MN, down_bias_MD)
         ]
 
         def experts(x_TD: Tensor, chosen_TC: Tensor, weights_TC: Tensor) -> Tensor:

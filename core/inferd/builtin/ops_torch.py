@@ -47,6 +47,13 @@ def gelu_tanh_and_mul(x_T2I: Tensor) -> Tensor:
     return F.gelu(gate_TI, approximate="tanh") * up_TI
 
 
+def clamped_swiglu(x_T2I: Tensor) -> Tensor:
+    """gpt-oss: (up + 1) * gate * sigmoid(1.702 gate), of numbers that are clamped to 7."""
+    gate_TI, up_TI = x_T2I.chunk(2, dim=-1)
+    gate_TI, up_TI = gate_TI.clamp(max=7.0), up_TI.clamp(-7.0, 7.0)
+    return (up_TI + 1) * gate_TI * torch.sigmoid(gate_TI * 1.702)
+
+
 def embedding(ids_T: Tensor, weight_VD: Tensor) -> Tensor:
     return F.embedding(ids_T, weight_VD)
 
@@ -147,7 +154,12 @@ def make_linear(weight_NK: Tensor, bias_N: Tensor | None) -> Linear:
     return linear
 
 
-ACT_AND_MUL = {"silu": silu_and_mul, "gelu": gelu_and_mul, "gelu_tanh": gelu_tanh_and_mul}
+ACT_AND_MUL = {
+    "silu": silu_and_mul,
+    "gelu": gelu_and_mul,
+    "gelu_tanh": gelu_tanh_and_mul,
+    "clamped_swiglu": clamped_swiglu,
+}
 
 
 class TorchOps(OpProvider):

@@ -72,35 +72,39 @@ class DenseWeights(LinearMethod):
 
 
 class DenseExperts(ExpertsMethod):
-    """All experts' matrices in two tensors, which the op packs and releases."""
+    """All experts' matrices in two tensors, which the op packs and releases; biases likewise."""
 
     def __init__(self, spec: ExpertsSpec, ops: Ops) -> None:
         self._spec, self._ops = spec, ops
         experts, hidden, inner = spec.num_experts, spec.hidden_size, spec.intermediate_size
+        shapes = {
+            "weight": ((2 * inner, hidden), (hidden, inner)),
+            "bias": ((2 * inner,), (hidden,)),
+        }
         options: dict[str, Any] = {"dtype": spec.dtype, "device": spec.device}
-        self._gate_up_MND: Tensor | None = torch.empty(experts, 2 * inner, hidden, **options)
-        self._down_MDI: Tensor | None = torch.empty(experts, hidden, inner, **options)
+        self._tensors = {
+            suffix: tuple(torch.empty(experts, *shape, **options) for shape in both)
+            for suffix, both in shapes.items()
+            if suffix == "weight" or spec.bias
+        }
 
     def expected(self, part: int) -> dict[str, tuple[int, ...]]:
-        hidden, inner = self._spec.hidden_size, self._spec.intermediate_size
-        return {"weight": (hidden, inner) if part == 2 else (inner, hidden)}
+        return {suffix: tuple(self._place(suffix, 0, part).shape) for suffix in self._tensors}
+
+    def _place(self, suffix: str, expert: int, part: int) -> Tensor:
+        """Where a part of an expert goes."""
+        gate_up, down = self._tensors[suffix]
+        return down[expert] if part == 2 else gate_up[expert].chunk(2)[part]
 
     def load(self, suffix: str, expert: int, part: int, tensor: RawTensor) -> None:
-        check_suffix(suffix, tensor)
-        assert self._gate_up_MND is not None
-        assert self._down_MDI is not None
-        value = unpack_checked(tensor, self.expected(part)["weight"], self._spec.dtype)
-        if part == 2:
-            self._down_MDI[expert].copy_(value)
-        else:
-            self._gate_up_MND[expert].chunk(2)[part].copy_(value)
+        check_suffix(suffix, tensor, tuple(self._tensors))
+        place = self._place(suffix, expert, part)
+        place.copy_(unpack_checked(tensor, tuple(place.shape), self._spec.dtype))
 
     def finish(self) -> Experts:
-        gate_up, down = self._gate_up_MND, self._down_MDI
-        self._gate_up_MND = self._down_MDI = None
-        assert gate_up is not None
-        assert down is not None
-        return self._ops.experts["dense"](gate_up, down, self._spec.activation)
+        gate_up, down = self._tensors.pop("weight")
+        biases = self._tensors.pop("bias", ())
+        return self._ops.experts["dense"](gate_up, down, self._spec.activation, *biases)
 
 
 class Unquantized(QuantizationMethod):

@@ -150,10 +150,18 @@ class Experts(Protocol):
 class MakeExperts(Protocol):
     """Pack all experts of a layer once; their weights may be released.
 
-    `activation` is a key of `Ops.act_and_mul`. A token's chosen experts are all different.
+    `activation` is a key of `Ops.act_and_mul`. A token's chosen experts are all different. Biases
+    are there for both matrices or for none.
     """
 
-    def __call__(self, gate_up_MND: Tensor, down_MDI: Tensor, activation: str) -> Experts: ...
+    def __call__(
+        self,
+        gate_up_MND: Tensor,
+        down_MDI: Tensor,
+        activation: str,
+        gate_up_bias_MN: Tensor | None = None,
+        down_bias_MD: Tensor | None = None,
+    ) -> Experts: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +179,7 @@ class Ops:
 
     rms_norm: RmsNorm
     add_rms_norm: AddRmsNorm
-    act_and_mul: Mapping[str, ActAndMul]  # by activation: silu, gelu, gelu_tanh
+    act_and_mul: Mapping[str, ActAndMul]  # by activation: silu, gelu, gelu_tanh, clamped_swiglu
     embedding: Embedding
     prepare_rope: PrepareRope
     rope_kv_write: RopeKvWrite

@@ -47,13 +47,14 @@ class LinearSpec:
 
 @dataclass(frozen=True, slots=True)
 class ExpertsSpec:
-    """All experts of one layer, each a gated MLP without biases."""
+    """All experts of one layer, each a gated MLP."""
 
     name: str
     num_experts: int
     hidden_size: int
     intermediate_size: int  # of one expert
     activation: str  # a key of Ops.act_and_mul
+    bias: bool
     dtype: torch.dtype
     device: torch.device
 

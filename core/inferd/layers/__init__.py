@@ -20,13 +20,14 @@ from inferd.layers.head_order import head_order
 from inferd.layers.layer import Layer
 from inferd.layers.linear import LinearLayer
 from inferd.layers.mlp import MLP, GatedMLP
-from inferd.layers.moe import MoE, MoEShape, StackedMoE
+from inferd.layers.moe import ExpertBank, MoE, MoEShape, StackedMoE
 from inferd.layers.norm import LayerNorm, RMSNorm
 from inferd.layers.rope_scaling import rope_of_kind, rotated_size
 from inferd.layers.rotary import AngleRotary, NoRotary, Rotary
 from inferd.layers.router import GroupMoE, GroupShape, grouped_or_dense
 from inferd.layers.self_attention import NormedAttention, QKNormAttention, SelfAttention
 from inferd.layers.shape import LAYER_TYPES, DecoderShape
+from inferd.layers.weight import check_suffix, unpack_checked
 
 __all__ = [
     "GATE_UP",
@@ -42,6 +43,7 @@ __all__ = [
     "DecoderLM",
     "DecoderShape",
     "Embedding",
+    "ExpertBank",
     "Fields",
     "GatedMLP",
     "GroupMoE",
@@ -66,8 +68,10 @@ __all__ = [
     "SelfAttention",
     "StackedMoE",
     "TwoNormParallelBlock",
+    "check_suffix",
     "grouped_or_dense",
     "head_order",
     "rope_of_kind",
     "rotated_size",
+    "unpack_checked",
 ]

@@ -19,6 +19,7 @@ GATED = {  # to the names of Ops.act_and_mul
     "gelu": "gelu",
     "gelu_pytorch_tanh": "gelu_tanh",
     "gelu_new": "gelu_tanh",
+    "clamped_swiglu": "clamped_swiglu",
 }
 
 

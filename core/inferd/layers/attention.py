@@ -31,6 +31,10 @@ class PagedAttention(Layer):
     def set_group(self, group: int) -> None:
         self._params = replace(self._params, group=group)
 
+    def set_sinks(self, sinks_H: Tensor) -> None:
+        """In float32; they come with the weights."""
+        self._params = replace(self._params, sinks_H=sinks_H)
+
     def attend(self, q_THE: Tensor, batch: Batch, cache: KVCache) -> Tensor:
         """Over what the cache has after this step's write; [T, H, E]."""
         plan = batch.attention[self._params.group]

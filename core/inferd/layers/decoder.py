@@ -114,6 +114,7 @@ class DecoderLM(CausalLM):
             window=next((window for window in shape.windows if window), None),
             soft_cap=shape.soft_cap,
             alibi=shape.alibi_slopes is not None,
+            sinks=shape.sinks,
         )
 
     def kv_specs(self) -> list[KVSpec]:

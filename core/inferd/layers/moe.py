@@ -29,6 +29,8 @@ class MoEShape(DecoderShape):
     num_chosen: int = 1  # experts of a token
     expert_size: int = 1  # inner size of an expert
     renormalized: bool = False  # weights of the chosen experts sum to one
+    router_bias: bool = False
+    expert_bias: bool = False
 
     def with_experts(self, fields: Fields) -> Self:
         """Raises UnsupportedModel for more experts for a token than there are."""
@@ -49,6 +51,7 @@ class ExpertBank(nn.Module):
             hidden_size=shape.hidden_size,
             intermediate_size=shape.expert_size,
             activation=gated_name(shape.hidden_act),
+            bias=shape.expert_bias,
             dtype=build.config.dtype,
             device=build.device,
         )
@@ -102,7 +105,13 @@ class MoE(Layer):
     def __init__(self, shape: MoEShape, layer: int, build: BuildContext) -> None:
         super().__init__()
         name = f"model.layers.{layer}.mlp"
-        self.gate = LinearLayer(f"{name}.gate", shape.hidden_size, [shape.num_experts], build)
+        self.gate = LinearLayer(
+            f"{name}.gate",
+            shape.hidden_size,
+            [shape.num_experts],
+            build,
+            bias=shape.router_bias,
+        )
         self.experts = self.bank(name, shape, build)
         self._num_chosen, self._renormalized = shape.num_chosen, shape.renormalized
 

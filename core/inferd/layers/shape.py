@@ -33,6 +33,7 @@ class DecoderShape:
     scale: float | None = None  # of attention scores; None: 1 / sqrt(head_dim)
     soft_cap: float | None = None  # of attention scores
     alibi_slopes: tuple[float, ...] | None = None  # per head: of scores with the distance
+    sinks: bool = False  # heads have a score for what is no key
     embedding_scale: float = 1.0
     logit_scale: float = 1.0
     logit_cap: float | None = None

@@ -20,6 +20,7 @@ from inferd.testing.rope_checks import ROPE_CHECKS
 from inferd.testing.sampling_checks import SAMPLING_CHECKS
 
 Offer = Mapping[str, Any]  # what OpProvider.ops returns
+ACTIVATIONS = {"silu", "gelu", "gelu_tanh", "clamped_swiglu"}
 Check = Callable[[Offer, str, torch.device], None]  # offer, dtype, device
 
 
@@ -27,8 +28,9 @@ def offered(op: str, ops: Offer) -> bool:
     """Whether there is something to check."""
     if op == "grouped_linear":
         return any(f"w{bits}_g" in ops.get("linear", ()) for bits in GROUPED_BITS)
+    op = op.removeprefix("biased_")
     if op in ("linear", "act_and_mul", "experts"):
-        return bool(set(ops.get(op, ())) & {"dense", "silu", "gelu", "gelu_tanh"})
+        return bool(set(ops.get(op, ())) & {"dense", *ACTIVATIONS})
     names = {"rope": "rope_kv_write", "rope_with_qk_norm": "rope_kv_write"}
     return {**names, "latent": "latent_kv_write"}.get(op, op) in ops
 
@@ -60,7 +62,7 @@ def add_rms_norm(ops: Offer, dtype: str, device: torch.device) -> None:
 
 def act_and_mul(ops: Offer, dtype: str, device: torch.device) -> None:
     draw = Draw(dtype, device)
-    known = set(ops["act_and_mul"]) & {"silu", "gelu", "gelu_tanh"}
+    known = set(ops["act_and_mul"]) & ACTIVATIONS
     for name in sorted(known):
         for tokens in TOKENS:
             x_T2I = draw(tokens, 2 * 40, scale=2.0)
@@ -92,16 +94,32 @@ def linear(ops: Offer, dtype: str, device: torch.device) -> None:
 
 
 def experts(ops: Offer, dtype: str, device: torch.device) -> None:
+    _experts(ops, dtype, device, "silu", biased=False)
+
+
+def biased_experts(ops: Offer, dtype: str, device: torch.device) -> None:
+    _experts(ops, dtype, device, "clamped_swiglu", biased=True)
+
+
+def _experts(
+    ops: Offer, dtype: str, device: torch.device, activation: str, *, biased: bool
+) -> None:
     """Some experts are chosen by many tokens, the last one by none."""
     draw = Draw(dtype, device)
-    gate_up_MND, down_MDI = draw(5, 2 * 40, 96, scale=0.1), draw(5, 96, 40, scale=0.16)
-    kept = gate_up_MND.cpu(), down_MDI.cpu()
-    apply = ops["experts"]["dense"](gate_up_MND, down_MDI, "silu")
+    weights = draw(5, 2 * 40, 96, scale=0.1), draw(5, 96, 40, scale=0.16)
+    biases = (draw(5, 2 * 40), draw(5, 96)) if biased else (None, None)
+    gate_up, down = (
+        (weight.cpu(), None if bias is None else bias.cpu())
+        for weight, bias in zip(weights, biases, strict=True)
+    )
+    apply = ops["experts"]["dense"](*weights, activation, *biases)
     for tokens in TOKENS:
         x_TD = draw(tokens, 96)
         chosen_TC = draw(tokens, 4, shift=0.5).float().argsort(1)[:, :2]
         weights_TC = draw(tokens, 2, scale=0.2, shift=0.5)
-        expected_TD = reference.experts(x_TD.cpu(), chosen_TC.cpu(), weights_TC.cpu(), *kept)
+        expected_TD = reference.experts(
+            x_TD.cpu(), chosen_TC.cpu(), weights_TC.cpu(), activation, gate_up, down
+        )
         found_TD = apply(x_TD, chosen_TC, weights_TC)
         check_close(f"experts of {tokens} tokens", found_TD, expected_TD, dtype)
 
@@ -114,6 +132,7 @@ CHECKS: dict[str, Check] = {
     "linear": linear,
     "grouped_linear": grouped_linear,
     "experts": experts,
+    "biased_experts": biased_experts,
     **ROPE_CHECKS,
     "prepare_inputs": prepare_inputs,
     **SAMPLING_CHECKS,

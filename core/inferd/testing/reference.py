@@ -51,8 +51,11 @@ def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
 
 
 def act_and_mul(name: str, x_T2I: Tensor) -> Tensor:
-    """`name` is silu, gelu or gelu_tanh."""
+    """`name` is silu, gelu, gelu_tanh or clamped_swiglu."""
     gate_TI, up_TI = x_T2I.double().chunk(2, -1)
+    if name == "clamped_swiglu":
+        gate_TI, up_TI = gate_TI.clamp(max=7), up_TI.clamp(-7, 7)
+        return gate_TI / (1 + (-1.702 * gate_TI).exp()) * (up_TI + 1)
     if name == "silu":
         return gate_TI / (1 + (-gate_TI).exp()) * up_TI
     if name == "gelu":
@@ -96,12 +99,22 @@ def linear(x_TK: Tensor, weight_NK: Tensor, bias_N: Tensor | None) -> Tensor:
 
 
 def experts(
-    x_TD: Tensor, chosen_TC: Tensor, weights_TC: Tensor, gate_up_MND: Tensor, down_MDI: Tensor
+    x_TD: Tensor,
+    chosen_TC: Tensor,
+    weights_TC: Tensor,
+    activation: str,
+    gate_up: tuple[Tensor, Tensor | None],
+    down: tuple[Tensor, Tensor | None],
 ) -> Tensor:
-    """Gated by silu: each token's chosen experts, times their weights."""
+    """Each token's chosen experts, times their weights; matrices [M, ...] and their biases."""
     out_TD = torch.zeros_like(x_TD, dtype=torch.float64)
+
+    def of(layer: tuple[Tensor, Tensor | None], expert: int) -> tuple[Tensor, Tensor | None]:
+        return layer[0][expert], None if layer[1] is None else layer[1][expert]
+
     for token, (chosen, weights) in enumerate(zip(chosen_TC.tolist(), weights_TC, strict=True)):
         for expert, weight in zip(chosen, weights.double(), strict=True):
-            inner = act_and_mul("silu", linear(x_TD[token : token + 1], gate_up_MND[expert], None))
-            out_TD[token] += weight * linear(inner, down_MDI[expert], None)[0]
+            both = linear(x_TD[token : token + 1], *of(gate_up, expert))
+            inner = act_and_mul(activation, both)
+            out_TD[token] += weight * linear(inner, *of(down, expert))[0]
     return out_TD

@@ -19,5 +19,6 @@ def inferd_register_models(registry: Registry[CausalLM]) -> None:
         ("GPTNeoXForCausalLM", "gpt_neox", "GPT-NeoX and Pythia"),
         ("OPTForCausalLM", "opt", "OPT"),
         ("Starcoder2ForCausalLM", "starcoder2", "StarCoder 2"),
+        ("GptOssForCausalLM", "gpt_oss", "gpt-oss, in bfloat16"),
     ):
         registry.add(name, f"inferd_models_gpt.{module}:{name}", summary=summary)

@@ -141,3 +141,34 @@ class TestStarcoder2(ModelContract):
             "sliding_window": None,
         },
     }
+
+
+class TestGptOss(ModelContract):
+    plugin = "models_gpt"
+    architecture = "GptOssForCausalLM"
+    config = {
+        "model_type": "gpt_oss",
+        "rope_theta": None,
+        "swiglu_alpha": 1.702,
+        "swiglu_limit": 7.0,
+        "num_local_experts": 5,
+        "num_experts_per_tok": 3,
+        "sliding_window": 24,
+        "rope_parameters": {
+            "rope_type": "yarn",
+            "rope_theta": 500.0,
+            "factor": 4.0,
+            "original_max_position_embeddings": 32,
+            "truncate": False,
+        },
+    }
+    variants = {
+        "a window in every other layer": {},
+        "windows named by layer, tied": {
+            "layer_types": ["full_attention", "sliding_attention"] * 2,
+            "attention_bias": False,
+            "tie_word_embeddings": True,
+        },
+    }
+    cannot = {"swiglu_alpha", "swiglu_limit"}
+    inert = {"output_router_logits", "router_aux_loss_coef", "num_experts"}

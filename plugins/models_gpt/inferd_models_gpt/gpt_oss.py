@@ -1,0 +1,160 @@
+"""gpt-oss: windows in every other layer, sinks, biases, and experts with a clamped activation.
+
+Shape suffixes: H query heads; M experts, D hidden, I inner size of an expert.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from inferd.contracts.loader import RawTensor
+from inferd.contracts.model import BuildContext
+from inferd.layers import (
+    LAYER_TYPES,
+    QKV,
+    Decoder,
+    DecoderLM,
+    DecoderShape,
+    ExpertBank,
+    Fields,
+    MoE,
+    MoEShape,
+    Parts,
+    Rotary,
+    SelfAttention,
+    check_suffix,
+    unpack_checked,
+)
+
+YARN = {  # where the configuration says nothing
+    "rope_type": "yarn",
+    "factor": 32.0,
+    "beta_fast": 32.0,
+    "beta_slow": 1.0,
+    "truncate": False,
+    "original_max_position_embeddings": 4096,
+}
+
+
+class SinkAttention(SelfAttention):
+    def __init__(self, shape: DecoderShape, layer: int, build: BuildContext) -> None:
+        super().__init__(shape, layer, build)
+        self._sinks_H = torch.empty(shape.num_heads, device=build.device)
+        self._loaded = False
+
+    def load_weight(self, suffix: str, part: int, tensor: RawTensor) -> None:  # noqa: ARG002
+        check_suffix(suffix, tensor, ("sinks",))
+        self._sinks_H.copy_(unpack_checked(tensor, tuple(self._sinks_H.shape), torch.float32))
+        self._loaded = True
+
+    def expected(self) -> dict[tuple[str, int], tuple[int, ...]]:
+        return {("sinks", 0): tuple(self._sinks_H.shape)}
+
+    def missing(self) -> list[str]:
+        return [] if self._loaded else ["sinks"]
+
+    def finish(self) -> None:
+        self.attn.set_sinks(self._sinks_H)
+
+
+class TransposedExperts(ExpertBank):
+    """All in one tensor for gate and up [M, D, 2 I], row by row, and one for down [M, I, D]."""
+
+    def _add_modules(self) -> int:
+        self._missing = {suffix for suffix, _ in self.expected()}
+        return 1
+
+    def expected(self) -> dict[tuple[str, int], tuple[int, ...]]:
+        num, hidden, inner = (
+            self.spec.num_experts,
+            self.spec.hidden_size,
+            self.spec.intermediate_size,
+        )
+        return {
+            ("gate_up_proj", 0): (num, hidden, 2 * inner),
+            ("gate_up_proj_bias", 0): (num, 2 * inner),
+            ("down_proj", 0): (num, inner, hidden),
+            ("down_proj_bias", 0): (num, hidden),
+        }
+
+    def load_weight(self, suffix: str, part: int, tensor: RawTensor) -> None:  # noqa: ARG002
+        shapes = {name: shape for (name, _), shape in self.expected().items()}
+        check_suffix(suffix, tensor, tuple(shapes))
+        value = unpack_checked(tensor, shapes[suffix], self.spec.dtype)
+        kind = "bias" if suffix.endswith("_bias") else "weight"
+        for expert, rows in enumerate(value if kind == "bias" else value.transpose(1, 2)):
+            if suffix.startswith("down"):
+                self._give(tensor, kind, expert, 2, rows)
+            else:
+                self._give(tensor, kind, expert, 0, rows[::2])
+                self._give(tensor, kind, expert, 1, rows[1::2])
+        self._missing.discard(suffix)
+
+    def _give(self, tensor: RawTensor, kind: str, expert: int, part: int, rows: Tensor) -> None:
+        piece = RawTensor(tensor.name, tuple(rows.shape), tensor.storage, rows)
+        self.method.load(kind, expert, part, piece)
+
+    def missing(self) -> list[str]:
+        return sorted(self._missing)
+
+    def finish(self) -> None:
+        self.loaded_one()
+
+
+class TransposedMoE(MoE):
+    bank = TransposedExperts
+
+
+class GptOssDecoder(Decoder):
+    def rotaries(self, shape: DecoderShape, build: BuildContext) -> Sequence[Rotary]:
+        hf = build.config.hf
+        if not (hf.get("rope_scaling") or hf.get("rope_parameters")):
+            hf = {**hf, "rope_parameters": YARN}
+        return [Rotary(shape.head_dim, build, hf=hf, theta=shape.theta)] * shape.num_layers
+
+
+class GptOssForCausalLM(DecoderLM):
+    packed = QKV
+    names = {"mlp.router": "mlp.gate"}
+    parts = Parts(attention=SinkAttention, mlp=TransposedMoE)
+    decoder = GptOssDecoder
+
+    @classmethod
+    def read_shape(cls, hf: Mapping[str, Any]) -> DecoderShape:
+        fields = Fields(
+            hf,
+            {"num_experts": "num_local_experts", "hidden_act": None},
+            rms_norm_eps=1e-5,
+            num_key_value_heads=8,
+            head_dim=64,
+            num_experts=128,
+            num_experts_per_tok=4,
+            sliding_window=128,
+            hidden_act="clamped_swiglu",
+        )
+        for name, only in (("swiglu_alpha", 1.702), ("swiglu_limit", 7.0)):
+            if (value := fields.number(name, only)) != only:
+                raise fields.unusable(name, value, f"{only}")
+        shape, bias = (
+            MoEShape.read(fields).with_experts(fields),
+            fields.flag("attention_bias", True),
+        )
+        kinds = fields.per_layer("layer_types", LAYER_TYPES, shape.num_layers)
+        if kinds is None:
+            kinds = [LAYER_TYPES[layer % 2 == 0] for layer in range(shape.num_layers)]
+        shape = replace(
+            shape,
+            expert_size=shape.intermediate_size,
+            renormalized=True,
+            router_bias=True,
+            expert_bias=True,
+            sinks=True,
+            qkv_bias=bias,
+            o_bias=bias,
+        )
+        return shape.with_window(fields, [kind == "sliding_attention" for kind in kinds])
