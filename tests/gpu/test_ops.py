@@ -16,6 +16,7 @@ from inferd.testing import OpsContract, reference
 from inferd.testing.numbers import DTYPES, check_close
 from inferd_ops_triton.kernels import activation, embedding, norm, rope
 from inferd_ops_triton.kernels.chain import ALONE, CHAINED, LATE, Chain
+from inferd_ops_triton.kernels.experts import make_experts
 from inferd_ops_triton.linear import make_linear, routed
 from inferd_ops_triton.tables import Route
 
@@ -246,3 +247,29 @@ def test_recorded_and_chained_layers_give_the_same_bits(tokens: int) -> None:
             found.zero_()
             graph.replay()
             assert torch.equal(found, expected), chain
+
+
+@pytest.mark.parametrize("tokens", [1, 17, 400, 2048])
+def test_experts_of_many_tiles(tokens: int) -> None:
+    """Recorded once, replayed with other experts: what is chosen is read on the device alone."""
+    num, chosen, hidden, inner = 32, 4, 2048, 768
+    gate_up_MND = draw(num, 2 * inner, hidden, scale=hidden**-0.5)
+    down_MDI = draw(num, hidden, inner, scale=inner**-0.5, seed=1)
+    apply = make_experts(gate_up_MND, down_MDI, "silu")
+    x_TD, weights_TC = draw(tokens, hidden, seed=2), draw(tokens, chosen, seed=3).float()
+    chosen_TC = draw(tokens, num, seed=4).float().argsort(1)[:, :chosen].contiguous()
+    apply(x_TD, chosen_TC, weights_TC)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        out_TD = apply(x_TD, chosen_TC, weights_TC)
+    for seed in (5, 6):
+        chosen_TC.copy_(draw(tokens, num, seed=seed).float().argsort(1)[:, :chosen])
+        graph.replay()
+        expected_TD = torch.zeros(tokens, hidden, dtype=torch.float64, device="cuda")
+        for expert in range(num):
+            share_T1 = (weights_TC * (chosen_TC == expert)).sum(1, keepdim=True).double()
+            inner_TI = reference.act_and_mul(
+                "silu", reference.linear(x_TD, gate_up_MND[expert], None)
+            )
+            expected_TD += share_T1 * reference.linear(inner_TI, down_MDI[expert], None)
+        check_close(f"experts of {tokens} tokens", out_TD, expected_TD.cpu(), "bfloat16")

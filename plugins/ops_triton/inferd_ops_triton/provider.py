@@ -35,6 +35,7 @@ class TritonOps(OpProvider):
 
     def ops(self, request: OpRequest) -> Mapping[str, object]:
         from inferd_ops_triton.kernels import chain, prepare, rope
+        from inferd_ops_triton.kernels.experts import make_experts
         from inferd_ops_triton.kernels.sampling import sampling_ops
         from inferd_ops_triton.linear import make_linear
         from inferd_ops_triton.small import small_ops
@@ -47,6 +48,7 @@ class TritonOps(OpProvider):
             "prepare_rope": rope.prepare_rope,
             "prepare_inputs": prepare.prepare_inputs,
             "linear": {"dense": partial(make_linear, architecture=architecture, chain=launch)},
+            "experts": {"dense": make_experts},
             **sampling_ops(),
         }
 

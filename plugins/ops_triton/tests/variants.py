@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from inferd.testing.kernels import Variant
+from inferd_ops_triton.kernels import experts
 from inferd_ops_triton.kernels.norm import warps
 from inferd_ops_triton.tables import Route, table
 
@@ -35,6 +36,7 @@ def variants(arch: str, types: tuple[str, ...] = TYPES) -> Iterator[Variant]:
     for kind in types:
         if kind != "fp32":
             yield from _linears(arch, kind)
+            yield from _experts(kind)
 
 
 def _variant(
@@ -48,7 +50,7 @@ def _variant(
     return Variant(
         f"{KERNELS}.{kernel}",
         dict(types),
-        {"CHAINED": 0, **constants},
+        constants if kernel.startswith("experts:") else {"CHAINED": 0, **constants},
         name=f"{kernel.split(':')[1]} {name}",
         aligned=tuple(n for n, kind in types.items() if kind == "i32" and n not in ("M", "size")),
         **options,
@@ -117,6 +119,22 @@ def _inputs() -> Iterator[Variant]:
     rows = dict.fromkeys(("query_starts_R1", "contexts_R", "table_RB"), "*i32") | {"width": "i32"}
     sizes = {"BLOCK_SIZE": 16, "BLOCKS": 256}
     yield Variant(f"{KERNELS}.prepare:_rows", step | rows, sizes, num_warps=1, name="prepare rows")
+
+
+def _experts(kind: str) -> Iterator[Variant]:
+    tiles = {"pairs_ptr": "*i64", "experts_ptr": "*i64", "firsts_ptr": "*i64", "ends_ptr": "*i64"}
+    sizes = {"M": "i32", "I": "i32", "D": "i32"}
+    both = dict.fromkeys(("x_ptr", "weight_ptr", "out_ptr"), f"*{kind}") | tiles | sizes
+    for rows in experts.TILES:
+        blocks = {"BLOCK_M": rows, "BLOCK_N": experts.BLOCK_N, "BLOCK_K": experts.BLOCK_K}
+        blocks |= {"bias_ptr": None}
+        options = {"num_warps": experts.warps(rows), "num_stages": experts.STAGES}
+        name = f"{kind} {rows} rows"
+        first = both | {"x_stride": "i32"}
+        constants = {**blocks, "C": 8, "ACT": "silu"}
+        yield _variant("experts:gate_up_kernel", first, constants, name, **options)
+        down = both | {"shares_ptr": "*fp32"}
+        yield _variant("experts:down_kernel", down, blocks, name, **options)
 
 
 def _add_parts() -> Variant:

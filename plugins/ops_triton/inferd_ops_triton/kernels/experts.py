@@ -1,0 +1,207 @@
+"""A mixture of experts: each expert's tokens in tiles, two products, their sum by token.
+
+Pairs of a token and an expert are sorted by expert, so that an expert's rows lie together; tiles of
+rows are dealt on the device, in a grid as large as it may have to be. The first launch gathers
+tokens, multiplies by gate and up and activates; the second multiplies by down and the pair's
+weight. What a token gets does not depend on how tiles fall, and is added in a fixed order.
+
+Shape suffixes: T tokens, M experts, C of them chosen for a token, P = T * C pairs, D hidden,
+I intermediate, N = 2 I, B tiles.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from inferd.contracts.ops import Experts
+from inferd_ops_triton.kernels.activation import activated
+
+BLOCK_N, BLOCK_K = 64, 64
+TILES = (16, 32, 64, 128)  # rows; nothing was measured yet: see bench/kernels/experts.py
+STAGES = 3
+
+
+@triton.jit
+def gated(gate, up, ACT: tl.constexpr):
+    if ACT == "clamped_swiglu":
+        gate = tl.minimum(gate, 7.0)
+        up = tl.minimum(tl.maximum(up, -7.0), 7.0)
+        return gate * tl.sigmoid(1.702 * gate) * (up + 1.0)
+    return activated(gate, ACT) * up
+
+
+@triton.jit
+def gate_up_kernel(
+    x_ptr,  # [T, D]
+    weight_ptr,  # [M, 2 I, D], contiguous
+    bias_ptr,  # [M, 2 I] or None
+    out_ptr,  # [P, I], by sorted pair
+    pairs_ptr,  # [P], sorted by expert
+    experts_ptr,  # [B], M where there is no tile
+    firsts_ptr,  # [B]: the tile's first row
+    ends_ptr,  # [M]: where the expert's rows end
+    M,
+    I,  # noqa: E741
+    D,
+    x_stride,
+    C: tl.constexpr,
+    ACT: tl.constexpr,
+    BLOCK_M: tl.constexpr,
+    BLOCK_N: tl.constexpr,
+    BLOCK_K: tl.constexpr,
+):
+    # grid: (B, blocks of I): tiles of an expert that run together read the same weights
+    tile = tl.program_id(0)
+    expert = tl.load(experts_ptr + tile).to(tl.int64)
+    if expert >= M:
+        return
+    row = tl.load(firsts_ptr + tile) + tl.arange(0, BLOCK_M)
+    inside_m = row < tl.load(ends_ptr + expert)
+    token = tl.load(pairs_ptr + row, mask=inside_m, other=0) // C
+    n, k = tl.program_id(1) * BLOCK_N + tl.arange(0, BLOCK_N), tl.arange(0, BLOCK_K)
+    inside_n = n < I
+
+    x_ptrs = x_ptr + token.to(tl.int64)[:, None] * x_stride + k[None, :]
+    gate_ptrs = weight_ptr + expert * (2 * I * D) + n[None, :] * D + k[:, None]
+    up_ptrs = gate_ptrs + I * D
+    gate = tl.zeros((BLOCK_M, BLOCK_N), tl.float32)
+    up = tl.zeros((BLOCK_M, BLOCK_N), tl.float32)
+    for done in range(0, D, BLOCK_K):
+        inside_k = done + k < D
+        x = tl.load(x_ptrs, mask=inside_m[:, None] & inside_k[None, :], other=0.0)
+        weight_mask = inside_k[:, None] & inside_n[None, :]
+        gate_weight = tl.load(gate_ptrs, mask=weight_mask, other=0.0)
+        up_weight = tl.load(up_ptrs, mask=weight_mask, other=0.0)
+        gate = tl.dot(x, gate_weight, gate, input_precision="ieee")
+        up = tl.dot(x, up_weight, up, input_precision="ieee")
+        x_ptrs += BLOCK_K
+        gate_ptrs += BLOCK_K
+        up_ptrs += BLOCK_K
+
+    if bias_ptr is not None:
+        bias_ptrs = bias_ptr + expert * (2 * I) + n
+        gate += tl.load(bias_ptrs, mask=inside_n, other=0.0).to(tl.float32)[None, :]
+        up += tl.load(bias_ptrs + I, mask=inside_n, other=0.0).to(tl.float32)[None, :]
+    out = gated(gate, up, ACT).to(out_ptr.dtype.element_ty)
+    out_ptrs = out_ptr + row.to(tl.int64)[:, None] * I + n[None, :]
+    tl.store(out_ptrs, out, mask=inside_m[:, None] & inside_n[None, :])
+
+
+@triton.jit
+def down_kernel(
+    x_ptr,  # [P, I], by sorted pair
+    weight_ptr,  # [M, D, I], contiguous
+    bias_ptr,  # [M, D] or None
+    shares_ptr,  # [P], float32: of each pair, in the order of tokens
+    out_ptr,  # [P, D], in the order of tokens
+    pairs_ptr,
+    experts_ptr,
+    firsts_ptr,
+    ends_ptr,
+    M,
+    I,  # noqa: E741
+    D,
+    BLOCK_M: tl.constexpr,
+    BLOCK_N: tl.constexpr,
+    BLOCK_K: tl.constexpr,
+):
+    # grid: (B, blocks of D)
+    tile = tl.program_id(0)
+    expert = tl.load(experts_ptr + tile).to(tl.int64)
+    if expert >= M:
+        return
+    row = tl.load(firsts_ptr + tile) + tl.arange(0, BLOCK_M)
+    inside_m = row < tl.load(ends_ptr + expert)
+    pair = tl.load(pairs_ptr + row, mask=inside_m, other=0)
+    n, k = tl.program_id(1) * BLOCK_N + tl.arange(0, BLOCK_N), tl.arange(0, BLOCK_K)
+    inside_n = n < D
+
+    x_ptrs = x_ptr + row.to(tl.int64)[:, None] * I + k[None, :]
+    weight_ptrs = weight_ptr + expert * (D * I) + n[None, :] * I + k[:, None]
+    sums = tl.zeros((BLOCK_M, BLOCK_N), tl.float32)
+    for done in range(0, I, BLOCK_K):
+        inside_k = done + k < I
+        x = tl.load(x_ptrs, mask=inside_m[:, None] & inside_k[None, :], other=0.0)
+        weight = tl.load(weight_ptrs, mask=inside_k[:, None] & inside_n[None, :], other=0.0)
+        sums = tl.dot(x, weight, sums, input_precision="ieee")
+        x_ptrs += BLOCK_K
+        weight_ptrs += BLOCK_K
+
+    if bias_ptr is not None:
+        bias = tl.load(bias_ptr + expert * D + n, mask=inside_n, other=0.0)
+        sums += bias.to(tl.float32)[None, :]
+    share = tl.load(shares_ptr + pair, mask=inside_m, other=0.0)
+    out = (sums * share[:, None]).to(out_ptr.dtype.element_ty)
+    out_ptrs = out_ptr + pair.to(tl.int64)[:, None] * D + n[None, :]
+    tl.store(out_ptrs, out, mask=inside_m[:, None] & inside_n[None, :])
+
+
+@dataclass(frozen=True, slots=True)
+class Dealt:
+    """Rows of a step's pairs, sorted by expert, and the tiles over them."""
+
+    pairs_P: Tensor
+    experts_B: Tensor
+    firsts_B: Tensor
+    ends_M: Tensor
+
+
+def deal(chosen_TC: Tensor, num_experts: int, rows: int) -> Dealt:
+    """Without knowing on the host how many tokens an expert has."""
+    sorted_P, pairs_P = chosen_TC.flatten().sort(stable=True)
+    device, pairs = chosen_TC.device, sorted_P.numel()
+    ids_M = torch.arange(num_experts, device=device)
+    ends_M = torch.searchsorted(sorted_P, ids_M, right=True)
+    starts_M = torch.cat((ends_M.new_zeros(1), ends_M[:-1]))
+    tile_ends_M = ((ends_M - starts_M + rows - 1) // rows).cumsum(0)
+    tiles_B = torch.arange(pairs // rows + min(num_experts, pairs), device=device)
+    experts_B = torch.searchsorted(tile_ends_M, tiles_B, right=True)
+    known_B = experts_B.clamp(max=num_experts - 1)
+    before_B = torch.cat((tile_ends_M.new_zeros(1), tile_ends_M[:-1]))[known_B]
+    return Dealt(pairs_P, experts_B, starts_M[known_B] + (tiles_B - before_B) * rows, ends_M)
+
+
+def rows_of_tile(pairs: int, num_experts: int) -> int:
+    """About as many as an expert has on average."""
+    return next((rows for rows in TILES if pairs <= rows * num_experts), TILES[-1])
+
+
+def warps(rows: int) -> int:
+    """Two tiles of sums of 128 rows are too many registers for four."""
+    return 8 if rows >= 128 else 4
+
+
+def make_experts(
+    gate_up_MND: Tensor,
+    down_MDI: Tensor,
+    activation: str,
+    gate_up_bias_MN: Tensor | None = None,
+    down_bias_MD: Tensor | None = None,
+) -> Experts:
+    """Weights are used as they are: nothing is packed or copied."""
+    num, hidden, inner = down_MDI.shape
+
+    def experts(x_TD: Tensor, chosen_TC: Tensor, weights_TC: Tensor) -> Tensor:
+        tokens, chosen = chosen_TC.shape
+        rows = rows_of_tile(tokens * chosen, num)
+        dealt = deal(chosen_TC, num, rows)
+        tiles = (dealt.pairs_P, dealt.experts_B, dealt.firsts_B, dealt.ends_M)
+        launch = {"num_warps": warps(rows), "num_stages": STAGES}
+        inner_PI = x_TD.new_empty(tokens * chosen, inner)
+        gate_up_kernel[(len(dealt.experts_B), triton.cdiv(inner, BLOCK_N))](
+            x_TD, gate_up_MND, gate_up_bias_MN, inner_PI, *tiles, num, inner, hidden,
+            x_TD.stride(0), chosen, activation, rows, BLOCK_N, BLOCK_K, **launch,
+        )  # fmt: skip
+        out_PD = x_TD.new_empty(tokens * chosen, hidden)
+        down_kernel[(len(dealt.experts_B), triton.cdiv(hidden, BLOCK_N))](
+            inner_PI, down_MDI, down_bias_MD, weights_TC.float().contiguous(), out_PD, *tiles,
+            num, inner, hidden, rows, BLOCK_N, BLOCK_K, **launch,
+        )  # fmt: skip
+        return out_PD.view(tokens, chosen, hidden).sum(1, dtype=torch.float32).to(x_TD.dtype)
+
+    return experts
