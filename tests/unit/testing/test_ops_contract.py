@@ -66,9 +66,17 @@ def linear_without_bias(weight, bias):
     return right.make_linear(weight, None)
 
 
-def experts_of_equal_weight(gate_up, down, activation):
-    make = reference_experts(right.ACT_AND_MUL)(gate_up, down, activation)
+def experts_of_equal_weight(*weights):
+    make = reference_experts(right.ACT_AND_MUL)(*weights)
     return lambda x, chosen, weights: make(x, chosen, torch.full_like(weights, 0.5))
+
+
+def experts_without_biases(gate_up, down, activation, *_):
+    return reference_experts(right.ACT_AND_MUL)(gate_up, down, activation)
+
+
+def latent_without_norm(q, latent, angles, cache, slots, norm, eps):
+    return right.latent_kv_write(q, latent, angles, cache, slots, torch.ones_like(norm), eps)
 
 
 def provider(**ops):
@@ -114,6 +122,8 @@ class Planted(OpsContract):
         ("embedding", provider(embedding=lambda ids, weight: weight[ids - 1])),
         ("linear", provider(linear={"dense": linear_without_bias})),
         ("experts", provider(experts={"dense": experts_of_equal_weight})),
+        ("biased_experts", provider(experts={"dense": experts_without_biases})),
+        ("latent", provider(latent_kv_write=latent_without_norm)),
         ("rope", rope(rope_kv_write=interleaved_rotation)),
         ("rope", rope(rope_kv_write=writes_a_neighbour_too)),
         ("rope", rope(prepare_rope=next_positions)),
@@ -125,7 +135,7 @@ def test_a_wrong_op_fails(op, kind):
     contract = Planted(kind)
     found = failures(lambda op: contract.test_agrees_with_the_reference(op, "float32"), CHECKS)
     assert op in found
-    assert found.keys() <= {op, "rope_with_qk_norm"}
+    assert found.keys() <= {op, "rope_with_qk_norm", "biased_experts"}
 
 
 def test_an_op_that_is_not_a_field_is_refused():
