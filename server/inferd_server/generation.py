@@ -37,6 +37,7 @@ class Generation:
     prompt_only: bool = False  # the engine makes a token at least; it is dropped
     make_parser: Callable[[], AnswerParser] | None = None  # of each sample; None: text is content
     parallel_calls: bool = True
+    notes: tuple[str, ...] = ()  # what of it has no effect, fit for a header
 
     def reader(self) -> SampleReader:
         """For one sample."""

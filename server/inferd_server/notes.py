@@ -47,6 +47,11 @@ def add(request: Request, note: str) -> None:
         notes.append(note)
 
 
+def add_all(request: Request, found: Iterable[str]) -> None:
+    for note in found:
+        add(request, note)
+
+
 def shown(name: str) -> str:
     """A name that a client chose, if it is harmless."""
     return name if _HARMLESS.fullmatch(name) else "(not shown)"

@@ -20,6 +20,8 @@ MOST_CHARS_PER_TOKEN = 64  # far above any tokenizer's mean; refuses a text befo
 TEMPLATE_S = 5.0  # a conversation of a megabyte takes a tenth of a second
 INLINE_CHARS = 8192  # about 4 ms of tokenizing; more goes to a thread, without the GIL
 
+LOOSE = "strict of tools, which is enforced where tool_choice forces a call"
+
 
 async def encode(
     service: Service, texts: list[str], *, special: bool, field: str
@@ -138,6 +140,7 @@ async def converse(
         cache_salt=cache_salt,
         make_parser=read.make_parser,
         parallel_calls=read.parallel,
+        notes=(LOOSE,) if conversation.use.strict and not read.is_forced else (),
     )
 
 

@@ -266,6 +266,32 @@ async def test_responses_forced(qwen: Scripted, choice: Any) -> None:
     assert [item.type for item in reply.output] == ["function_call"]
 
 
+STRICT = [{"type": "function", "function": {"name": "ping", "strict": True}}]
+STRICT_ASKED: list[tuple[str, dict[str, Any]]] = [
+    ("/v1/chat/completions", {"messages": [USER], "tools": STRICT}),
+    ("/v1/responses", {"input": "hi", "tools": [{"type": "function", **STRICT[0]["function"]}]}),
+    (
+        "/v1/messages",
+        {"messages": [USER], "max_tokens": 9, "tools": [{**USED[1], "strict": True}]},
+    ),
+]
+
+
+@pytest.mark.parametrize(("path", "body"), STRICT_ASKED)
+async def test_strict_that_has_no_effect_is_told_of(
+    qwen: Scripted, path: str, body: dict[str, Any]
+) -> None:
+    qwen.say("Hi.")
+    reply = await qwen.http.post(path, json={"model": "tiny", **body})
+    assert reply.status_code == 200
+    assert "strict of tools" in reply.headers["x-inferd-notes"]
+    qwen.say('[{"name":"ping","arguments":{}}]')
+    choice = {"type": "any"} if "max_tokens" in body else "required"
+    reply = await qwen.http.post(path, json={"model": "tiny", **body, "tool_choice": choice})
+    assert reply.status_code == 200
+    assert "x-inferd-notes" not in reply.headers
+
+
 MESSAGE: dict[str, Any] = {
     "model": "tiny",
     "max_tokens": 1000,

@@ -135,7 +135,12 @@ class ChatBody(SamplingBody):
         return Conversation(
             messages=[message.plain() for message in self.messages],
             tools=tools,
-            use=tool_use(self.tool_choice, tools, self.parallel_tool_calls),
+            use=tool_use(
+                self.tool_choice,
+                tools,
+                self.parallel_tool_calls,
+                [tool.function.strict for tool in shown],
+            ),
             generate=self.add_generation_prompt,
             resume=self.continue_final_message,
             options=effort | (self.chat_template_kwargs or {}),

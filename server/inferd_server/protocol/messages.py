@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
@@ -107,6 +108,7 @@ class AnthropicTool(Body):
     name: ToolName
     description: Text | None = None
     input_schema: dict[str, Any]
+    strict: bool | None = None  # enforced where a call is forced
 
     def plain(self) -> dict[str, Any]:
         function = {"name": self.name, "parameters": self.input_schema}
@@ -120,14 +122,14 @@ class ToolChoice(Body):
     name: ToolName | None = None
     disable_parallel_tool_use: bool | None = None
 
-    def use(self, tools: list[dict[str, Any]]) -> ToolUse:
+    def use(self, tools: list[dict[str, Any]], strict: Iterable[bool | None]) -> ToolUse:
         """Raises RequestError for a call that is forced of a tool that is not there."""
         choices: dict[str, Choice] = {
             "any": "required",
             "tool": {"type": "function", "name": self.name},
         }
         parallel = not self.disable_parallel_tool_use
-        return tool_use(choices.get(self.type), tools, parallel)
+        return tool_use(choices.get(self.type), tools, parallel, strict)
 
 
 class Thinking(Body):
@@ -157,11 +159,12 @@ class CountBody(Body):
         """A last turn of the assistant's is continued."""
         choice = self.tool_choice
         silent = choice is not None and choice.type == "none"
-        tools = [] if silent else [tool.plain() for tool in self.tools or []]
+        shown = [] if silent else self.tools or []
+        tools = [tool.plain() for tool in shown]
         return Conversation(
             messages=[*self._system(), *(m for each in self.messages for m in each.plain())],
             tools=tools,
-            use=choice.use(tools) if choice else ToolUse(),
+            use=(choice or ToolChoice(type="auto")).use(tools, [tool.strict for tool in shown]),
             resume=self.messages[-1].role == "assistant",
             options={"enable_thinking": self.thinks},
         )

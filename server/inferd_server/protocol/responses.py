@@ -112,7 +112,12 @@ class ResponsesBody(Body):
         return Conversation(
             messages=[*([{"role": "system", "content": system}] if system else []), *messages[at:]],
             tools=self.functions,
-            use=tool_use(self.tool_choice, self.functions, self.parallel_tool_calls),
+            use=tool_use(
+                self.tool_choice,
+                self.functions,
+                self.parallel_tool_calls,
+                [tool.strict for tool in self.tools or []],
+            ),
             options={"reasoning_effort": effort} if effort else {},
             field="input",
         )

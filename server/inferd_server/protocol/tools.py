@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -86,11 +87,16 @@ def named(choice: dict[str, Any]) -> str:
     return name
 
 
-def tool_use(choice: Choice, tools: list[dict[str, Any]], parallel: bool | None) -> ToolUse:
-    """Raises RequestError for a call that is forced of a tool that is not there."""
-    several = parallel is not False
+def tool_use(
+    choice: Choice,
+    tools: list[dict[str, Any]],
+    parallel: bool | None,
+    strict: Iterable[bool | None],
+) -> ToolUse:
+    """`strict` is each tool's. Raises RequestError for a tool that is not there."""
+    several, exact = parallel is not False, any(strict)
     if choice in (None, "auto", "none"):
-        return ToolUse(parallel=several)
+        return ToolUse(parallel=several, strict=exact and choice != "none")
     only = named(choice) if isinstance(choice, dict) else None
     names = [tool["function"]["name"] for tool in tools]
     if not names or only not in (None, *names):
@@ -99,4 +105,4 @@ def tool_use(choice: Choice, tools: list[dict[str, Any]], parallel: bool | None)
             f"tool_choice forces {wanted}; tools has {', '.join(names[:8]) or 'none'}",
             "tool_choice",
         )
-    return ToolUse(forced=True, only=only, parallel=several)
+    return ToolUse(forced=True, only=only, parallel=several, strict=exact)

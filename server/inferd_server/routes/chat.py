@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
+from inferd_server import notes
 from inferd_server.body import read_body
 from inferd_server.dialects import chat, chat_stream
 from inferd_server.documented import STREAMS, takes
@@ -22,6 +23,7 @@ def build(service: Service) -> APIRouter:
         body = await read_body(request, ChatBody)
         service.check_model(body.model)
         generation = await chat.generation_of(service, body)
+        notes.add_all(request, generation.notes)
         if body.stream:
             return EventStream(
                 chat_stream.events(service, body, generation), service.settings.keep_alive_s

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
+from inferd_server import notes
 from inferd_server.body import read_body
 from inferd_server.dialects import messages
 from inferd_server.documented import ANTHROPIC_ERRORS, STREAMS, takes
@@ -25,6 +26,7 @@ def build(service: Service) -> APIRouter:
         body = await read_body(request, MessagesBody)
         service.check_model(body.model)
         generation = await messages.generation_of(service, body)
+        notes.add_all(request, generation.notes)
         if body.stream:
             return EventStream(
                 messages.events(service, body, generation),

@@ -29,6 +29,7 @@ def build(service: Service) -> APIRouter:
         for kind in sorted(body.vendor_tools):
             notes.add(request, f"a tool of type {notes.shown(kind)}, which the model is not shown")
         answer = await responses.answer_of(service, body)
+        notes.add_all(request, answer.generation.notes)
         if body.background:
             return Response(responses.start(service, answer), media_type=JSON)
         if body.stream:
