@@ -6,7 +6,7 @@ PYTEST := HF_HUB_OFFLINE=1 OMP_NUM_THREADS=2 GOMP_SPINCOUNT=10000 $(BIN)/python 
 BESIDE := $(patsubst %/pyproject.toml,-e ./%,$(wildcard plugins/models_*/pyproject.toml plugins/quant_*/pyproject.toml))
 INTERPRET := TRITON_INTERPRET=1 $(PYTEST) tests/interpreter plugins/attention_triton plugins/ops_triton
 
-.PHONY: help install fixtures browser serve test test-all interpret aot-all gpu-test soak lint type docs bench parity
+.PHONY: help install fixtures browser clients harnesses serve test test-all conformance interpret aot-all gpu-test soak lint type docs bench parity
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -24,17 +24,33 @@ $(VENV)/.installed: pyproject.toml plugins/cpu_numba/pyproject.toml plugins/gram
 fixtures: install ## the model that tests and examples use (98 MB, once)
 	$(BIN)/inferd models pull smollm2
 
+# each in an environment of its own, in the versions that their files name
+clients: .clients/node/.installed .clients/agents/.installed ## SDKs that tests use: openai for Node, LangChain, LiteLLM
+
+harnesses: .clients/lm_eval/.installed .clients/aiperf/.installed ## lm-eval and aiperf, for slow tests
+
+.clients/node/.installed: $(wildcard tests/e2e/clients/node/*.json)
+	mkdir -p .clients/node
+	cp tests/e2e/clients/node/*.json .clients/node
+	npm ci --silent --prefix .clients/node
+	touch $@
+
+.clients/%/.installed: tests/e2e/clients/requirements/%.txt
+	test -x .clients/$*/bin/python || $(PYTHON) -m venv .clients/$*
+	.clients/$*/bin/python -m pip install -q --disable-pip-version-check -r $<
+	touch $@
+
 browser: install ## a headless Chromium for tests of the pages, where none is installed
 	command -v chromium || command -v google-chrome || $(BIN)/playwright install --only-shell chromium
 
 serve: fixtures ## SmolLM2 on http://127.0.0.1:8000
 	$(BIN)/inferd serve smollm2
 
-test: fixtures browser ## every test that fits in some minutes
+test: fixtures browser clients ## every test that fits in some minutes
 	$(PYTEST) -m "not slow and not soak and not gpu" $(TESTARGS)
 	$(INTERPRET) $(TESTARGS)
 
-test-all: fixtures browser ## the slow ones too
+test-all: fixtures browser clients harnesses ## the slow ones too
 	$(PYTEST) -m "not soak and not gpu" $(TESTARGS)
 	$(INTERPRET) $(TESTARGS)
 
@@ -49,6 +65,9 @@ gpu-test: install ## the kernels and the engine on this machine's GPU
 
 soak: fixtures ## the property tests at length
 	$(PYTEST) -m soak --timeout 7200 $(TESTARGS)
+
+conformance: fixtures ## thousands of drawn requests against a live server
+	$(PYTEST) -m soak tests/e2e/test_openapi.py --timeout 3600 $(TESTARGS)
 
 lint: install ## ruff, mypy, import rules
 	$(BIN)/ruff check .
