@@ -18,6 +18,11 @@ class CacheOptions(Options):
     gpu_memory_utilization: Annotated[
         float, Field(gt=0, le=1, description="share of the memory that is free at start")
     ] = 0.9
+    kv_events: Annotated[
+        str | None,
+        Field(description="ZMQ address that tells routers of changes of the prefix cache"),
+    ] = None
+    kv_events_topic: Annotated[str, Field(description="what their messages begin with")] = ""
     enable_prefix_caching: Annotated[bool, Field(description="reuse the KV of equal prefixes")] = (
         True
     )

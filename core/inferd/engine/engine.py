@@ -12,6 +12,7 @@ from inferd.engine.grammar_compiler import Backends, GrammarCompiler
 from inferd.engine.grammars import Grammars
 from inferd.errors import InferdError
 from inferd.memory.block_table import CacheLayout, GroupSpec
+from inferd.memory.cache_events import CacheEvent, CacheEvents
 from inferd.scheduling.scheduler import Scheduler
 from inferd.types import Request, SequenceOutput, StepPlan, StepStats
 
@@ -64,6 +65,7 @@ class Engine:
             policies.make(policy),
             enable_prefix_caching=self.config.cache.enable_prefix_caching,
             depth=self._depth,
+            cache_events=CacheEvents(info.block_size) if self.config.cache.kv_events else None,
         )
         backends = Backends(self._host, self.config, info.vocab_size)
         self._compiler = GrammarCompiler(backends.get)
@@ -93,6 +95,11 @@ class Engine:
 
     def reset_prefix_cache(self) -> None:
         self._scheduler.reset_prefix_cache()
+
+    def cache_events(self) -> list[CacheEvent]:
+        """Changes of the prefix cache since the last call; none unless --kv-events is set."""
+        events = self._scheduler.blocks.events
+        return events.take() if events is not None else []
 
     @property
     def has_work(self) -> bool:

@@ -13,6 +13,7 @@ import zmq
 from inferd.contracts.executor import WorkerInfo
 from inferd.engine import messages as m
 from inferd.engine.engine import Engine
+from inferd.engine.kv_events import KvEvents
 from inferd.errors import InferdError, RequestError
 from inferd.types import Request, SequenceOutput
 
@@ -24,12 +25,18 @@ class EngineLoop:
     """Receives messages between steps and sends one message per step and front end."""
 
     def __init__(
-        self, engine: Engine, info: WorkerInfo, socket: zmq.Socket[bytes], parent: int
+        self,
+        engine: Engine,
+        info: WorkerInfo,
+        socket: zmq.Socket[bytes],
+        parent: int,
+        kv_events: KvEvents | None = None,
     ) -> None:
         self._engine = engine
         self._ready = m.encode(m.Ready.of(info))
         self._socket = socket
         self._parent = parent
+        self._kv_events = kv_events
         self._owners: dict[str, bytes] = {}  # request id -> identity of its front end
         self._unfinished: dict[str, int] = {}  # request id -> samples that have not finished
         self._last_seen: dict[bytes, float] = {}
@@ -58,6 +65,8 @@ class EngineLoop:
             outputs = self._engine.step()
             if outputs:
                 self._send(outputs)
+            if self._kv_events is not None and (events := self._engine.cache_events()):
+                self._kv_events.publish(events)
 
     def _receive(self, timeout_ms: int) -> None:
         while self._running and self._socket.poll(timeout_ms):

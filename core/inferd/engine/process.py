@@ -18,6 +18,7 @@ import zmq
 from inferd.config.engine import EngineConfig
 from inferd.engine import messages as m
 from inferd.engine.engine import Engine
+from inferd.engine.kv_events import KvEvents
 from inferd.engine.loop import EngineLoop
 from inferd.errors import InferdError
 from inferd.host.host import Host
@@ -65,9 +66,12 @@ def serve(config: EngineConfig, socket: zmq.Socket[bytes], parent: int) -> int:
     """Load the model and run until Stop; returns the exit code."""
     engine: Engine | None = None
     loop: EngineLoop | None = None
+    kv_events: KvEvents | None = None
     try:
+        if config.cache.kv_events is not None:
+            kv_events = KvEvents(config.cache.kv_events, config.cache.kv_events_topic)
         engine = Engine(config, Host.of(config.plugins))
-        loop = EngineLoop(engine, engine.start(), socket, parent)
+        loop = EngineLoop(engine, engine.start(), socket, parent, kv_events)
         loop.run()
         return 0
     except Exception as error:
@@ -77,6 +81,8 @@ def serve(config: EngineConfig, socket: zmq.Socket[bytes], parent: int) -> int:
     finally:
         if engine is not None:
             engine.stop()
+        if kv_events is not None:
+            kv_events.close()
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from inferd.memory.block_pool import BlockPool
 from inferd.memory.block_table import CacheLayout
+from inferd.memory.cache_events import CacheEvents
 from inferd.memory.prefix_cache import PrefixCache, extend_hashes
 from inferd.types import Sequence
 
@@ -17,10 +18,17 @@ class BlockManager:
     `max_chunk` is the most tokens of one sequence that a step computes.
     """
 
-    def __init__(self, layout: CacheLayout, max_chunk: int, enable_prefix_caching: bool) -> None:
+    def __init__(
+        self,
+        layout: CacheLayout,
+        max_chunk: int,
+        enable_prefix_caching: bool,
+        events: CacheEvents | None = None,
+    ) -> None:
         self.layout = layout
         self.caching = enable_prefix_caching
-        self.cache = PrefixCache(layout)
+        self.events = events
+        self.cache = PrefixCache(layout, events)
         self.pool = BlockPool(layout.num_blocks, self.cache.evict)
         self._max_chunk = max_chunk
         self._windows = [g for g, spec in enumerate(layout.groups) if spec.window is not None]
@@ -108,7 +116,9 @@ class BlockManager:
             for i in range(seq.registered, upto):
                 if table[i]:
                     block = self.pool.blocks[table[i]]
-                    self.cache.insert(group, seq.block_hashes[i], block)
+                    new = self.cache.insert(group, seq.block_hashes[i], block)
+                    if new and group == 0 and self.events is not None:
+                        self.events.stored(seq, i)
         seq.registered = upto
 
     def release(self, seq: Sequence, last_step: int | None) -> None:

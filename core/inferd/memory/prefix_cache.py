@@ -11,6 +11,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from inferd.memory.block import Block
+from inferd.memory.cache_events import CacheEvents
 
 if TYPE_CHECKING:
     from inferd.memory.block_table import CacheLayout
@@ -32,8 +33,9 @@ def extend_hashes(hashes: list[bytes], salt: str, tokens: list[int], block_size:
 class PrefixCache:
     """Map from (group, hash) to a block that holds it."""
 
-    def __init__(self, layout: CacheLayout) -> None:
+    def __init__(self, layout: CacheLayout, events: CacheEvents | None = None) -> None:
         self._layout = layout
+        self._events = events
         self._blocks: dict[tuple[int, bytes], Block] = {}
 
     def __len__(self) -> int:
@@ -42,23 +44,30 @@ class PrefixCache:
     def __contains__(self, key: tuple[int, bytes]) -> bool:
         return key in self._blocks
 
-    def insert(self, group: int, block_hash: bytes, block: Block) -> None:
+    def insert(self, group: int, block_hash: bytes, block: Block) -> bool:
         """Register a full block; an equal one that is already there stays the known one."""
         key = (group, block_hash)
-        if key not in self._blocks and block.block_hash is None:
-            self._blocks[key] = block
-            block.block_hash = key
+        if key in self._blocks or block.block_hash is not None:
+            return False
+        self._blocks[key] = block
+        block.block_hash = key
+        return True
 
     def evict(self, block: Block) -> None:
         """The block is about to be reused."""
         assert block.block_hash is not None
         del self._blocks[block.block_hash]
+        group, block_hash = block.block_hash
+        if self._events is not None and group == 0:
+            self._events.removed(block_hash)
 
     def clear(self) -> None:
         """Forget everything; blocks in use stay where they are."""
         for block in self._blocks.values():
             block.block_hash = None
         self._blocks.clear()
+        if self._events is not None:
+            self._events.cleared()
 
     def match(self, hashes: list[bytes], most: int) -> list[list[int]]:
         """Per group, the block ids of the longest cached prefix of at most `most` blocks.

@@ -14,6 +14,7 @@ from inferd.contracts.policy import SchedulePolicy
 from inferd.errors import ContextTooLong, RequestError
 from inferd.memory.block_manager import BlockManager
 from inferd.memory.block_table import CacheLayout
+from inferd.memory.cache_events import CacheEvents
 from inferd.scheduling.admission import Admission
 from inferd.scheduling.commit import Commit
 from inferd.scheduling.rows import Rows
@@ -35,11 +36,14 @@ class Scheduler:
         *,
         enable_prefix_caching: bool = True,
         depth: int = 1,
+        cache_events: CacheEvents | None = None,
     ) -> None:
         self.options = options
         self.layout = layout
         self.depth = depth
-        self.blocks = BlockManager(layout, options.max_num_batched_tokens, enable_prefix_caching)
+        self.blocks = BlockManager(
+            layout, options.max_num_batched_tokens, enable_prefix_caching, cache_events
+        )
         self.rows = Rows(options.max_num_seqs)
         self.waiting = WaitingQueue()
         self.running = Running(self)
