@@ -101,7 +101,7 @@ def test_the_config_file_shown_is_one(tmp_path):
 
 
 def test_metrics_named_are_all_there_are():
-    engine = SimpleNamespace(stats=StepStats(), num_unfinished=0)
+    engine = SimpleNamespace(stats=StepStats(), num_unfinished=0, alive=False)
     text = Metrics(engine, "model").exposition().decode()
     found = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")}
     named = set(re.findall(r"`(inferd_\w+)`", (ROOT / "docs/how-to/serve.md").read_text()))
