@@ -12,6 +12,7 @@ from inferd.contracts.attention import supports
 from inferd.contracts.loader import WeightLoader
 from inferd.contracts.model import ANY, ModelConfig
 from inferd.contracts.ops import OpRequest
+from inferd.contracts.output_parser import ChatFormat
 from inferd.contracts.platform import Platform
 from inferd.contracts.verdict import YES, no
 from inferd.errors import UsageError
@@ -19,6 +20,7 @@ from inferd.host.explain import Candidate, candidates
 from inferd.host.host import Host
 from inferd.loading.checkpoint import open_checkpoint, resolve_model_config
 from inferd.loading.sources import resolve
+from inferd.loading.tokenizer import Tokenizer
 from inferd.runner.choices import (
     attention_request,
     choose_platform,
@@ -63,6 +65,10 @@ class _Subject:
     @cached_property
     def model(self) -> ModelConfig:
         return resolve_model_config(self.loader, self.config.model, self.platform.preferred_dtype)
+
+    @cached_property
+    def chat(self) -> ChatFormat:
+        return Tokenizer.load(self.path).chat_format
 
     def named(self, kind: str, wanted: str, because: str) -> Found:
         """The entry called `wanted` says yes, others say no, `because` something names it."""
@@ -125,6 +131,14 @@ def _policies(subject: _Subject) -> Found:
     )
 
 
+def _tool_parsers(subject: _Subject) -> Found:
+    return candidates(subject.catalog.tool_parsers, lambda kind: kind.supports(subject.chat))
+
+
+def _reasoning_parsers(subject: _Subject) -> Found:
+    return candidates(subject.catalog.reasoning_parsers, lambda kind: kind.supports(subject.chat))
+
+
 ANSWERS: dict[str, Callable[[_Subject], Found]] = {
     "platforms": _platforms,
     "loaders": _loaders,
@@ -134,4 +148,6 @@ ANSWERS: dict[str, Callable[[_Subject], Found]] = {
     "attention": _attention,
     "executors": _executors,
     "schedule_policies": _policies,
+    "tool_parsers": _tool_parsers,
+    "reasoning_parsers": _reasoning_parsers,
 }
