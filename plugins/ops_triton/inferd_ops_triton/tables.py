@@ -32,6 +32,25 @@ class Route:
     parts: int  # of K
 
 
+@dataclass(frozen=True, slots=True)
+class PackedRoute:
+    """A row of "packed": [tokens at most, block_m, block_n, warps, stages, least programs]."""
+
+    most: int  # tokens
+    block_m: int
+    block_n: int
+    warps: int
+    stages: int
+    programs: int  # K is cut until there are so many, down to 256 inputs for each
+
+    def parts(self, size: int, inner: int) -> int:
+        """A power of two, so that few kernels are compiled."""
+        parts, blocks = 1, -(-size // self.block_n)
+        while parts * blocks < self.programs and inner // (2 * parts) >= 256:
+            parts *= 2
+        return parts
+
+
 def interpreted() -> dict[str, Any]:
     """Tiles so small that tests meet several of them and rests of each dimension."""
     default = {
@@ -42,6 +61,7 @@ def interpreted() -> dict[str, Any]:
         "128": ["skinny", 128, 64, 32, 4, 1, 4],
     }
     rows = {"chained": False, "float32": True, "least": 0, "small": {}}
+    rows["packed"] = [[16, 16, 64, 4, 1, 4], [64, 32, 128, 4, 1, 1]]
     return {**rows, "default": default, "linear": {}}
 
 
@@ -66,6 +86,13 @@ def routes(architecture: str, size: int, inner: int, itemsize: int) -> dict[int,
     if chosen is None:
         chosen = rows["default"] if size * inner >= rows["least"] else {}
     return {int(tokens): Route(*row) for tokens, row in chosen.items() if row[0] != LIBRARY}
+
+
+@lru_cache(maxsize=4096)
+def packed_route(architecture: str, tokens: int) -> PackedRoute | None:
+    """None: so many that unpacking the weight first is cheaper."""
+    rows = (PackedRoute(*row) for row in table(architecture)["packed"])
+    return next((row for row in rows if tokens <= row.most), None)
 
 
 def by_tokens(routes: Mapping[int, Route]) -> list[Route | None]:

@@ -13,7 +13,16 @@ from inferd.testing.numbers import DTYPES, check_close
 from inferd_ops_triton.kernels.chain import ALONE, CHAINED, LATE, WAYS
 from inferd_ops_triton.linear import routed
 from inferd_ops_triton.small import sized, small_ops
-from inferd_ops_triton.tables import BUCKETS, LIBRARY, Route, by_tokens, routes, table
+from inferd_ops_triton.tables import (
+    BUCKETS,
+    LIBRARY,
+    PackedRoute,
+    Route,
+    by_tokens,
+    packed_route,
+    routes,
+    table,
+)
 
 GEMV = Route("gemv", 1, 4, 32, 4, 1, 1)
 SKINNY = Route("skinny", 16, 16, 32, 4, 1, 1)
@@ -43,6 +52,22 @@ def test_shipped_rows_are_complete(architecture):
                     n > 0 and n & (n - 1) == 0
                     for n in (route.block_m, route.block_n, route.block_k, route.warps)
                 )
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_shipped_rows_of_packed_weights_are_complete(architecture):
+    rows = [PackedRoute(*row) for row in table(architecture)["packed"]]
+    assert [row.most for row in rows] == sorted({row.most for row in rows})
+    for row in rows:
+        assert all(n & (n - 1) == 0 for n in (row.block_m, row.block_n, row.warps))
+        assert packed_route(architecture, row.most) == row
+    assert packed_route(architecture, rows[-1].most + 1) is None
+
+
+def test_inputs_are_cut_until_there_is_work_for_all():
+    route = PackedRoute(16, 16, 64, 4, 4, 528)
+    sizes = ((4096, 4096), (28672, 4096), (4096, 14336), (576, 576))
+    assert [route.parts(*size) for size in sizes] == [16, 2, 16, 2]
 
 
 def test_float32_is_left_to_the_library_on_gpus():

@@ -1,0 +1,112 @@
+"""Linears of packed weights on this GPU, beside the library's on the same weights in bfloat16.
+
+    python bench/kernels/packed.py [--bits 4 8] [--group 128] [--only M M] [--sweep] [--json FILE]
+
+Times are of CUDA graphs over weights beyond the L2. A ratio is the library's time over ours: more
+than 1 is a gain. --sweep tries other tiles for each number of tokens and prints the best rows for
+"packed" in tuned/ARCHITECTURE.json.
+
+Shape suffixes: M tokens, N out features, K in features.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from timing import graph_time
+from torch import Tensor
+
+from inferd.contracts.weight_formats import GroupedWeight
+from inferd_ops_triton.kernels.chain import ALONE
+from inferd_ops_triton.kernels.packed import multiply, unpack
+from inferd_ops_triton.packing import PackedWeight
+from inferd_ops_triton.tables import PackedRoute, packed_route
+
+SHAPES = ((6144, 4096), (4096, 4096), (28672, 4096), (4096, 14336))  # N, K: of an 8B
+TOKENS = (1, 8, 16, 32, 64, 128, 256, 1024, 2048)
+BEYOND_L2 = 400_000_000  # bytes of weights in bfloat16
+TILES = {  # of --sweep
+    "block_m": (16, 32, 64, 128),
+    "block_n": (64, 128),
+    "warps": (4, 8),
+    "stages": (2, 3, 4, 5),
+    "programs": (132, 264, 528, 1056),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--bits", type=int, nargs="+", default=[4], choices=(4, 8))
+    parser.add_argument("--group", type=int, default=128)
+    parser.add_argument("--only", type=int, nargs="+", default=TOKENS, metavar="M")
+    parser.add_argument("--sweep", action="store_true", help="try other tiles and print the best")
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    major, minor = torch.cuda.get_device_capability()
+    print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}")
+    found = {}
+    for bits, (size, inner) in itertools.product(args.bits, SHAPES):
+        weights = draw(bits, size, inner, args.group)
+        for tokens in args.only:
+            x_MK = torch.randn(tokens, inner, device="cuda", dtype=torch.bfloat16)
+            row = measure(weights, x_MK, packed_route(f"sm_{major}{minor}", tokens))
+            if args.sweep:
+                row |= best(weights, x_MK)
+            found[f"w{bits} {size}x{inner} {tokens}"] = row
+            print(f"w{bits} {size:6}x{inner:<6} {tokens:5} tokens {json.dumps(row)}", flush=True)
+    if args.json:
+        args.json.write_text(json.dumps(found, indent=1))
+
+
+def draw(bits: int, size: int, inner: int, group: int) -> list[PackedWeight]:
+    """So many that they do not stay in the L2."""
+    weights = []
+    for _ in range(-(-BEYOND_L2 // (2 * size * inner))):
+        packed_NB = torch.randint(256, (size, inner * bits // 8), dtype=torch.uint8, device="cuda")
+        scales_NG = torch.rand(size, inner // group, device="cuda") * 0.01
+        grouped = GroupedWeight(bits, packed_NB, scales_NG)
+        weights.append(PackedWeight.of(grouped, torch.bfloat16))
+    return weights
+
+
+def measure(
+    weights: list[PackedWeight], x_MK: Tensor, route: PackedRoute | None
+) -> dict[str, float]:
+    """Microseconds of one linear: the library's, ours, and their ratio."""
+    dense = [unpack(weight) for weight in weights]
+    library = seconds(lambda w_NK: F.linear(x_MK, w_NK), dense)
+    del dense
+    if route is None:
+        ours = seconds(lambda weight: F.linear(x_MK, unpack(weight)), weights)
+    else:
+        ours = seconds(lambda weight: multiply(x_MK, weight, None, route, ALONE), weights)
+    return {"bf16_us": library * 1e6, "packed_us": ours * 1e6, "ratio": library / ours}
+
+
+def seconds(run: Callable[[Any], Tensor], weights: list[Any]) -> float:
+    return graph_time(lambda: [run(weight) for weight in weights]) / len(weights)
+
+
+def best(weights: list[PackedWeight], x_MK: Tensor) -> dict[str, object]:
+    tokens, times = x_MK.shape[0], {}
+    for tiles in itertools.product(*TILES.values()):
+        route = PackedRoute(tokens, *tiles)
+        if route.block_m > max(16, 2 * tokens):
+            continue
+        try:
+            times[tiles] = seconds(lambda w: multiply(x_MK, w, None, route, ALONE), weights)  # noqa: B023
+        except Exception as error:
+            print(f"{tiles}: {type(error).__name__}")
+    tiles = min(times, key=lambda each: times[each])
+    return {"best": [tokens, *tiles], "best_us": times[tiles] * 1e6}
+
+
+if __name__ == "__main__":
+    main()
