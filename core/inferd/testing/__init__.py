@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from inferd.testing.loader_contract import LoaderContract
     from inferd.testing.model_contract import ModelContract
     from inferd.testing.ops_contract import OpsContract
+    from inferd.testing.parser_contract import ParserContract
     from inferd.testing.platform_contract import PlatformContract
     from inferd.testing.plugin_contract import PluginContract
     from inferd.testing.quantization_contract import QuantizationContract
@@ -30,6 +31,7 @@ _LAZY = {
     "LoaderContract": "inferd.testing.loader_contract",
     "ModelContract": "inferd.testing.model_contract",
     "OpsContract": "inferd.testing.ops_contract",
+    "ParserContract": "inferd.testing.parser_contract",
     "PlatformContract": "inferd.testing.platform_contract",
     "PluginContract": "inferd.testing.plugin_contract",
     "QuantizationContract": "inferd.testing.quantization_contract",
@@ -40,6 +42,7 @@ __all__ = [
     "LoaderContract",
     "ModelContract",
     "OpsContract",
+    "ParserContract",
     "PlatformContract",
     "PluginContract",
     "QuantizationContract",

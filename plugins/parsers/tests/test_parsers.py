@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,17 +14,28 @@ from inferd.contracts.output_parser import Call, ChatFormat, Content, Piece
 from inferd.engine.answers import AnswerParser, Answers
 from inferd.host.host import Host
 from inferd.host.selection import Selection
-from inferd.testing import PluginContract
+from inferd.testing import ParserContract
+from inferd.testing.parser_contract import joined
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from formats import CASES, TOOLS, Case
+from formats import CASES, PING, TOOLS, Case
 
 CATALOG = Host(Selection.parse("none,parsers")).catalog
 
 
-class TestContract(PluginContract):
+class TestContract(ParserContract):
+    """Of one parser; the tests below are of all."""
+
     plugin = "parsers"
+    kind = "tool_parsers"
+    parser = "hermes"
+    chat_template = "<tool_call>"
+    tools = TOOLS
+    answers = {
+        'Yes.<tool_call>{"name": "ping"}</tool_call>': [Content("Yes."), PING],
+        "1 < 2 <tool": [Content("1 < 2 <tool")],
+    }
 
 
 def parser(case: Case, tools: list = TOOLS) -> AnswerParser:
@@ -35,16 +45,7 @@ def parser(case: Case, tools: list = TOOLS) -> AnswerParser:
 
 
 def parsed(found: AnswerParser, chunks: list[str]) -> tuple[Piece, ...]:
-    """Joined, and without ids."""
-    pieces: list[Piece] = []
-    for piece in [p for chunk in chunks for p in found.feed(chunk)] + found.finish():
-        if isinstance(piece, Call):
-            pieces.append(msgspec.structs.replace(piece, id=""))
-        elif pieces and type(pieces[-1]) is type(piece):
-            pieces[-1] = type(piece)(pieces[-1].text + piece.text)
-        else:
-            pieces.append(piece)
-    return tuple(pieces)
+    return tuple(joined([p for chunk in chunks for p in found.feed(chunk)] + found.finish()))
 
 
 def cut(text: str, places: list[int]) -> list[str]:
