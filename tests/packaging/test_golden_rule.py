@@ -36,6 +36,7 @@ PLUGINS = {
     "quant_gptq": "gptq",
     "quant_awq": "awq",
     "quant_compressed_tensors": "compressed_tensors",
+    "quant_gguf": "gguf",
     "cpu_numba": "cpu_numba",
     "routes_sagemaker": "routes_sagemaker",
     "grammar_xgrammar": "grammar_xgrammar",

@@ -51,6 +51,7 @@ def inferd_register_attention(registry: Registry[Any]) -> None:
 @hookimpl
 def inferd_register_quantization(registry: Registry[Any]) -> None:
     registry.add("unquantized", "inferd.builtin.unquantized:Unquantized", summary="dense weights")
+    registry.add("gguf", "inferd.builtin.unquantized:UnpackedGguf", summary="unpacked when loaded")
 
 
 @hookimpl

@@ -121,3 +121,9 @@ class Unquantized(QuantizationMethod):
 
     def create_experts(self, spec: ExpertsSpec, ops: Ops) -> ExpertsMethod:
         return DenseExperts(spec, ops)
+
+
+class UnpackedGguf(Unquantized):
+    """GGUF's blocks, which their loader unpacks."""
+
+    name = "gguf"

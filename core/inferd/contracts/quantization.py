@@ -122,6 +122,10 @@ class QuantizationMethod(ABC):
         """The keys of Ops.linear that it may ask for; a format without an op is dequantized."""
         return ()
 
+    def packs_head(self, ops: Ops) -> bool:  # noqa: ARG002
+        """Whether `create` is asked for the output head, too; else that is dense."""
+        return False
+
     @abstractmethod
     def create(self, spec: LinearSpec, ops: Ops) -> LinearMethod: ...
 

@@ -175,6 +175,10 @@ def pack_bits(codes_NK: Tensor, bits: int) -> Tensor:
 
     K * bits is a multiple of 8.
     """
+    if bits == 8:
+        return codes_NK
+    if bits == 4:
+        return codes_NK[:, ::2] | codes_NK[:, 1::2] << 4
     places = torch.arange(bits, dtype=torch.uint8, device=codes_NK.device)
     bits_NB8 = (codes_NK.unsqueeze(-1) >> places & 1).view(len(codes_NK), -1, 8)
     values_8 = 2 ** torch.arange(8, dtype=torch.uint8, device=codes_NK.device)

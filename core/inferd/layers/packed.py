@@ -39,6 +39,10 @@ class MatrixFormat(ABC):
     def tensors(self, name: str, rows: int, columns: int) -> dict[str, Stored]:
         """By suffix; raises UnsupportedModel, naming the matrix, for a shape it cannot have."""
 
+    def take(self, suffix: str, tensor: RawTensor) -> Tensor:  # noqa: ARG002
+        """What is kept of one of `tensors`, which has been checked."""
+        return tensor.data
+
     @abstractmethod
     def weight(self, name: str, stored: Mapping[str, Tensor]) -> Weight | Tensor:
         """From all of `tensors`; raises CheckpointError for values that contradict each other."""
@@ -98,7 +102,8 @@ class PackedLinear(LinearMethod):
                 f"{tensor.name}: expected {' or '.join(wanted.storage)} {list(wanted.shape)}, "
                 f"found {found[1]} {list(found[0])}"
             )
-        self._loaded[suffix, part] = tensor.data.to(self._spec.device)
+        data = self._formats[part].take(suffix, tensor)
+        self._loaded[suffix, part] = data.to(self._spec.device)
 
     def missing(self) -> list[str]:
         left = self.expected().keys() - self._loaded.keys()

@@ -13,10 +13,10 @@ import torch
 from inferd.contracts.loader import RawTensor, WeightLoader
 from inferd.contracts.verdict import YES, Verdict, no
 from inferd.errors import CheckpointError, UnsupportedModel
+from inferd.layers.gguf_blocks import FORMATS
 from inferd.loading.gguf_config import read_config
 from inferd.loading.gguf_header import TensorInfo, read_header
 from inferd.loading.gguf_names import PERMUTED, hf_name
-from inferd.loading.gguf_unpack import FORMATS
 from inferd.loading.mapped import open_mapped
 
 PLAIN = {0: torch.float32, 1: torch.float16, 30: torch.bfloat16}  # ggml type -> dtype

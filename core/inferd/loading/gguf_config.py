@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from inferd.errors import CheckpointError
+from inferd.layers.gguf_blocks import FORMATS
 from inferd.loading.gguf_header import GgufHeader, TensorInfo, read_header
 from inferd.loading.gguf_names import hf_config
 from inferd.loading.mapped import open_mapped
@@ -38,6 +39,8 @@ def read_config(header: GgufHeader, data: mmap.mmap, path: Path) -> dict[str, An
     if config["model_type"] == "llama":  # the others' biases belong to the architecture
         config["attention_bias"] = "blk.0.attn_q.bias" in tensors
         config["mlp_bias"] = "blk.0.ffn_gate.bias" in tensors
+    if any(info.kind in FORMATS for info in tensors.values()):
+        config["quantization_config"] = {"quant_method": "gguf"}
     factors = tensors.get("rope_freqs.weight")
     if factors is not None:
         config["rope_scaling"] = _by_factors(_float32_values(factors, data, path), config, path)

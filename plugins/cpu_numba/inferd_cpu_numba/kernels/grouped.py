@@ -16,21 +16,24 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from llvmlite import ir
-from numba import njit, types
-from numba.extending import intrinsic
+from numba import njit
 
-from inferd_cpu_numba.kernels import tile, vectors
+from inferd_cpu_numba.kernels import tile
+from inferd_cpu_numba.kernels.codes import (
+    COLUMNS,
+    FIELDS,
+    add_codes,
+    add_minima,
+    add_scaled,
+    write_out,
+)
 from inferd_cpu_numba.kernels.linear import FEWER, LINE, PANEL, ROWS, add_panel, store_rows
 from inferd_cpu_numba.kernels.memory import get_i64, set_f32
 from inferd_cpu_numba.kernels.numbers import element
-from inferd_cpu_numba.kernels.pairs import PAIRS, WORDS, add_factors, narrow
 from inferd_cpu_numba.kernels.parallel import FIRST, ITEM, THREAD, Body, take
-from inferd_cpu_numba.kernels.vectors import F32, I16, I64, INT, LANES, VEC
 
-COLUMNS, FIELDS = 2, 8  # vectors of a panel; inputs of a vector of codes
 VECTOR = 64  # bytes
-MANY = 96, 16  # rows from which a panel is written out, with 4 and with 8 bits
+MANY = 24, 12  # rows from which a panel is written out, with 4 and with 8 bits
 # TABLES: of numbers that fields of four bits stand for; ZEROS: minima where there are none; ROOM:
 # of each thread, ROOM_BYTES for the sums of a block's groups or for a panel in bfloat16
 X, X_STRIDE, WEIGHT, BIAS, OUT, TABLES, ZEROS, ROOM, ROOM_BYTES = range(FIRST, FIRST + 9)
@@ -45,115 +48,6 @@ class Layout(NamedTuple):
     halves: int  # vectors of codes: 1 with codes of 4 bits, 2 with 8
     scale_bits: int  # 16: float16, 32: float32
     minima: int  # 1 or 0: there are none
-
-
-@intrinsic(prefer_literal=True)
-def add_codes(_, sums, x, stride, codes, tables, halves):
-    """sums[r] + eight inputs of row r times their numbers; row r at `x` + r * stride, in bytes."""
-
-    def build(context, b, signature, args):
-        total = args[0]
-        for half in range(halves.literal_value):
-            for field, factors in _looked_up(b, args[3], args[4], half):
-                inputs = b.add(args[1], ir.Constant(I64, 4 * field))
-                total = add_factors(b, sums, total, inputs, args[2], factors)
-        return total
-
-    return sums(sums, *[types.int64] * 4, halves), build
-
-
-@intrinsic(prefer_literal=True)
-def write_out(_, out, codes, tables, halves, scales, minima, bits):
-    """Eight inputs of a panel in bfloat16, as `kernels.linear` reads them."""
-    width = bits.literal_value
-
-    def build(context, b, signature, args):
-        at, codes, tables, _, scales, minima, _ = args
-        halved = [dict(_looked_up(b, codes, tables, half)) for half in range(halves.literal_value)]
-        for column in range(COLUMNS):
-            scale, minimum = (_floats(b, place, column, width) for place in (scales, minima))
-            for field in range(FIELDS // 2):
-                pairs = [b.bitcast(half[field][column], INT) for half in halved]
-                stored = _scaled_pairs(b, pairs, scale, minimum)
-                place = vectors.pointer(b, at, I16, (field * COLUMNS + column) * 2 * LANES)
-                b.store(stored, b.bitcast(place, INT.as_pointer())).align = 2
-        return context.get_dummy_value()
-
-    return types.none(*[types.int64] * 3, halves, *[types.int64] * 2, bits), build
-
-
-def _looked_up(b, codes, tables, half):
-    """(field, a vector of pairs for each column)"""
-    table = _words(b, tables, half)
-    found = [_words(b, codes, half * COLUMNS + column) for column in range(COLUMNS)]
-    look = vectors.declared(b, "llvm.x86.avx512.permvar.hi.512", WORDS, [WORDS, WORDS])
-    for field in range(FIELDS // 2):
-        shift = ir.Constant(WORDS, [4 * field] * 2 * LANES)
-        yield field, [b.bitcast(b.call(look, [table, b.lshr(at, shift)]), PAIRS) for at in found]
-
-
-def _words(b, address, number):
-    place = vectors.pointer(b, address, I16, number * 2 * LANES)
-    found = b.load(b.bitcast(place, WORDS.as_pointer()))
-    found.align = 2
-    return found
-
-
-def _scaled_pairs(b, halves, scale, minimum):
-    """From pairs of numbers, which add up, to pairs of weights."""
-    upper, sixteen = vectors.constant(INT, 0xFFFF0000), vectors.constant(INT, 16)
-    weights = []
-    for part in (lambda pair: b.shl(pair, sixteen), lambda pair: b.and_(pair, upper)):
-        number, *more = (b.bitcast(part(pair), VEC) for pair in halves)
-        for other in more:
-            number = b.fadd(number, other)
-        weight = narrow(b, vectors.fma(b, number, scale, minimum))
-        weights.append(b.zext(weight, INT))
-    return b.or_(weights[0], b.shl(weights[1], sixteen))
-
-
-@intrinsic(prefer_literal=True)
-def add_scaled(_, total, sums, scales, bits):
-    """total[r] + sums[r] * (a panel's scales)"""
-    width = bits.literal_value
-
-    def build(context, b, signature, args):
-        factors = [_floats(b, args[2], column, width) for column in range(COLUMNS)]
-        result = args[0]
-        for place, _, column in total.cells:
-            old = b.extract_value(args[0], place)
-            cell = vectors.fma(b, b.extract_value(args[1], place), factors[column], old)
-            result = b.insert_value(result, cell, place)
-        return result
-
-    return total(total, sums, types.int64, bits), build
-
-
-@intrinsic(prefer_literal=True)
-def add_minima(_, total, weights, stride, minima, bits):
-    """total[r] + (the float32 at `weights` + r * stride, in bytes) * (a panel's minima)"""
-    width = bits.literal_value
-
-    def build(context, b, signature, args):
-        factors = [_floats(b, args[3], column, width) for column in range(COLUMNS)]
-        result = args[0]
-        for place, row, column in total.cells:
-            at = b.add(args[1], b.mul(args[2], ir.Constant(I64, row)))
-            weight = vectors.splat(b, b.load(vectors.pointer(b, at, F32)))
-            cell = vectors.fma(b, weight, factors[column], b.extract_value(args[0], place))
-            result = b.insert_value(result, cell, place)
-        return result
-
-    return total(total, *[types.int64] * 3, bits), build
-
-
-def _floats(b, address, column, bits):
-    scalar = ir.HalfType() if bits == 16 else F32
-    kind = ir.VectorType(scalar, LANES)
-    place = vectors.pointer(b, address, scalar, column * LANES)
-    found = b.load(b.bitcast(place, kind.as_pointer()))
-    found.align = bits // 8
-    return found if bits == 32 else b.fpext(found, VEC)
 
 
 @njit(inline="always")
@@ -219,12 +113,12 @@ def write_panel(panel, room, a, layout):
 
 
 @njit(inline="always")
-def multiply(rows, row, panel, room, a, layout):
+def multiply(rows, row, panel, room, ahead, a, layout):
     """A tile of `rows` from `row` on by the panel that was written to `room`."""
     stride, outputs = get_i64(a, X_STRIDE), get_i64(a, OUTPUTS)
     sums = tile.load(rows, 2, get_i64(a, BIAS) + panel * PANEL * 4, 0, 32)
     x, inputs = get_i64(a, X) + row * stride, get_i64(a, GROUPS) * layout[0]
-    sums = add_panel(sums, x, stride, room, 0, inputs)
+    sums = add_panel(sums, x, stride, room, ahead, inputs)
     out = get_i64(a, OUT) + (row * outputs + panel * PANEL) * 2
     store_rows(sums, out, outputs * 2, outputs - panel * PANEL)
 
@@ -244,14 +138,19 @@ def few_rows(row, end, panel, later, room, a, layout):
 
 
 @njit(inline="always")
-def many_rows(row, end, panel, room, a, layout):
+def many_rows(row, end, panel, later, room, a, layout):
     write_panel(panel, room, a, layout)
+    _, step = group_bytes(layout)
+    ahead = get_i64(a, WEIGHT) + later * get_i64(a, GROUPS) * step - room
     while row + ROWS <= end:
-        multiply(ROWS, row, panel, room, a, layout)
-        row += ROWS
+        multiply(ROWS, row, panel, room, ahead, a, layout)
+        row, ahead = row + ROWS, 0
+    while row + FEWER <= end:
+        multiply(FEWER, row, panel, room, ahead, a, layout)
+        row, ahead = row + FEWER, 0
     while row < end:
-        multiply(1, row, panel, room, a, layout)
-        row += 1
+        multiply(1, row, panel, room, ahead, a, layout)
+        row, ahead = row + 1, 0
 
 
 def make_grouped(layout: Layout) -> Body:
@@ -268,14 +167,13 @@ def make_grouped(layout: Layout) -> Body:
         while item < items:
             following = take(a + ITEM)
             row, panel = item // panels * block, item % panels
-            end = min(row + block, get_i64(a, COUNT))
+            end, later = min(row + block, get_i64(a, COUNT)), min(following, items - 1) % panels
             if end - row >= many:
-                many_rows(row, end, panel, room, a, constants)
+                many_rows(row, end, panel, later, room, a, constants)
             else:
                 if minima and row != summed:
                     sum_groups(room, row, end, a, constants)
                     summed = row
-                later = min(following, items - 1) % panels
                 few_rows(row, end, panel, later, room, a, constants)
             item = following
 

@@ -1,0 +1,1 @@
+"""inferd plugin: GGUF weights that stay packed."""

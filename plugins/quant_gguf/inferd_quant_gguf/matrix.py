@@ -1,0 +1,52 @@
+"""GgufMatrix: a matrix in one of GGUF's block formats, or plain, to one that ops multiply by.
+
+Shape suffixes as in inferd.contracts.weight_formats; V values of a block, 1 of a single one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from inferd.contracts.loader import RawTensor
+from inferd.contracts.weight_formats import GroupedWeight, MinimumWeight, Weight, pack_bits
+from inferd.layers.gguf_blocks import STORAGE, BlockFormat
+from inferd.layers.packed import FLOATS, MatrixFormat, Stored
+
+FORMATS = ("w4_g", "w4_m", "w8_g", "w8_m")
+
+
+class GgufMatrix(MatrixFormat):
+    """Which format it is in its tensor says. Dense in `dtype` where `packed` is False."""
+
+    def __init__(self, dtype: torch.dtype, packed: bool) -> None:
+        self._dtype, self._packed = dtype, packed
+        self._raw: RawTensor
+
+    def tensors(self, name: str, rows: int, columns: int) -> dict[str, Stored]:  # noqa: ARG002
+        return {"weight": Stored((rows, columns), (*FLOATS, *STORAGE))}
+
+    def take(self, suffix: str, tensor: RawTensor) -> Tensor:
+        if suffix == "weight":
+            self._raw = tensor
+        return tensor.data
+
+    def weight(self, name: str, stored: Mapping[str, Tensor]) -> Weight | Tensor:  # noqa: ARG002
+        form = STORAGE.get(self._raw.storage)
+        if form is None or not self._packed:
+            return self._raw.unpack(self._dtype).to(stored["weight"].device)
+        return coded(form, stored["weight"])
+
+
+def coded(form: BlockFormat, rows_NB: Tensor) -> Weight:
+    """Packed rows in the narrower of the formats of 4 and 8 bits that has their codes."""
+    rows, bits = len(rows_NB), 4 if form.bits <= 4 else 8
+    codes_NV, scales, minima, zero = form.read(rows_NB.reshape(-1, form.num_bytes))
+    if minima is None:  # zero points stand in the middle
+        codes_NV = codes_NV + (2 ** (bits - 1) - zero)
+    packed_NB, scales_NG = pack_bits(codes_NV.view(rows, -1), bits), scales.view(rows, -1)
+    if minima is None:
+        return GroupedWeight(bits, packed_NB, scales_NG)
+    return MinimumWeight(bits, packed_NB, scales_NG, minima.view(rows, -1))

@@ -1,0 +1,67 @@
+"""GGUF's matrices against gguf's own numpy, and a whole file packed and unpacked."""
+
+from __future__ import annotations
+
+import gguf
+import pytest
+import torch
+
+from inferd.contracts.loader import RawTensor
+from inferd.layers.gguf_blocks import STORAGE
+from inferd.testing import PluginContract
+from inferd_quant_gguf.matrix import GgufMatrix, coded
+
+
+class TestPlugin(PluginContract):
+    plugin = "gguf"
+
+
+def blocks(name: str, rows: int, columns: int) -> torch.Tensor:
+    """Random bytes whose float16 numbers are small ones."""
+    form = STORAGE[f"gguf_{name}"]
+    generator = torch.Generator().manual_seed(rows)
+    shape = rows * columns // form.num_values, form.num_bytes
+    raw = torch.randint(256, shape, generator=generator, dtype=torch.uint8)
+    for at in HALVES[name]:
+        half = torch.randn(len(raw), 1, generator=generator).half()
+        raw[:, at : at + 2] = half.view(torch.uint8)
+    return raw.view(rows, -1)
+
+
+HALVES = {  # where a block has its float16 numbers
+    "q4_0": (0,),
+    "q4_1": (0, 2),
+    "q5_0": (0,),
+    "q5_1": (0, 2),
+    "q8_0": (0,),
+    "q2_k": (80, 82),
+    "q3_k": (108,),
+    "q4_k": (0, 2),
+    "q5_k": (0, 2),
+    "q6_k": (208,),
+}
+
+
+@pytest.mark.parametrize("name", HALVES)
+def test_codes_stand_for_ggufs_values(name: str) -> None:
+    rows_NB = blocks(name, 6, 512)
+    kind = gguf.GGMLQuantizationType[name.upper()]
+    expected = torch.from_numpy(gguf.quants.dequantize(rows_NB.numpy(), kind))
+    weight = coded(STORAGE[f"gguf_{name}"], rows_NB)
+    assert weight.shape == (6, 512)
+    assert torch.equal(weight.dequantize(torch.float32), expected)
+
+
+@pytest.mark.parametrize("packed", [True, False])
+@pytest.mark.parametrize("storage", ["gguf_q4_k", "float16"])
+def test_a_tensor_says_what_it_is(storage: str, packed: bool) -> None:
+    dense = torch.randn(4, 256).half()
+    data = dense if storage == "float16" else blocks("q4_k", 4, 256)
+    form = STORAGE.get(storage)
+    unpack = None if form is None else (lambda rows: form.unpack(rows.view(-1, form.num_bytes)))
+    raw = RawTensor("m.weight", (4, 256), storage, data, unpack)
+    matrix = GgufMatrix(torch.bfloat16, packed)
+    weight = matrix.weight("m", {"weight": matrix.take("weight", raw)})
+    values = weight if isinstance(weight, torch.Tensor) else weight.dequantize(torch.bfloat16)
+    assert isinstance(weight, torch.Tensor) == (form is None or not packed)
+    assert torch.equal(values, raw.unpack(torch.bfloat16))
