@@ -46,4 +46,4 @@ def test_random_operations_break_no_invariant(part: int) -> None:
         finished += world.num_finished
         preempted += world.scheduler.counters.num_preemptions
         hits += world.scheduler.counters.prefix_hits
-    assert min(finished, preempted, hits) > 100, "the driver went nowhere"
+    assert min(finished, preempted, hits) > 50, "the driver went nowhere"
