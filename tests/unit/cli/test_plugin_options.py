@@ -19,7 +19,7 @@ from inferd.host.host import Host
 from inferd.host.selection import Selection
 
 PLUGIN = """
-INFERD_OPTIONS = "{options}:AwqOptions"
+INFERD_OPTIONS = "{options}:ToyOptions"
 
 @hookimpl
 def inferd_register_executors(registry):
@@ -32,7 +32,7 @@ from inferd.config.base import Options
 from inferd.contracts.executor import Executor
 from inferd.errors import UsageError
 
-class AwqOptions(Options):
+class ToyOptions(Options):
     group_size: int = Field(128, ge=1, description="weights per scale")
     zero_point: bool = True
     kernel: Literal["fast", "safe"] = "fast"
@@ -51,13 +51,13 @@ class Tell(Executor):
 
 
 @pytest.fixture
-def awq(plugins, monkeypatch, tmp_path):
-    """The plugin `awq`; the current directory is empty."""
+def toyq(plugins, monkeypatch, tmp_path):
+    """The plugin `toyq`; the current directory is empty."""
     name = f"{plugins.place.name}_options"
     (plugins.place / f"{name}.py").write_text(OPTIONS)
     monkeypatch.setitem(sys.modules, name, None)
     monkeypatch.delitem(sys.modules, name)
-    plugins.add("awq", PLUGIN.format(options=name))
+    plugins.add("toyq", PLUGIN.format(options=name))
     monkeypatch.chdir(tmp_path)
     return name
 
@@ -69,18 +69,18 @@ def configured(*words: str, plugins: str = "all") -> EngineConfig:
 
 
 def chosen(*words: str, **options) -> dict:
-    return configured(*words, **options).plugins.plugin_options.get("awq", {})
+    return configured(*words, **options).plugins.plugin_options.get("toyq", {})
 
 
-def test_nothing_is_imported_before_flags_are_wanted(awq):
+def test_nothing_is_imported_before_flags_are_wanted(toyq):
     host = Host(Selection.parse("all"))
-    assert awq not in sys.modules
-    assert "awq" in host.option_models()
-    assert awq in sys.modules
+    assert toyq not in sys.modules
+    assert "toyq" in host.option_models()
+    assert toyq in sys.modules
 
 
-def test_flags_are_derived_with_types_choices_and_help(awq, capsys):
-    assert chosen("--awq.group-size", "64", "--no-awq.zero-point", "--awq.kernel=safe") == {
+def test_flags_are_derived_with_types_choices_and_help(toyq, capsys):
+    assert chosen("--toyq.group-size", "64", "--no-toyq.zero-point", "--toyq.kernel=safe") == {
         "group_size": 64,
         "zero_point": False,
         "kernel": "safe",
@@ -88,35 +88,39 @@ def test_flags_are_derived_with_types_choices_and_help(awq, capsys):
     with pytest.raises(SystemExit):
         main(["run", "--help"])
     help_text = " ".join(capsys.readouterr().out.split())
-    assert "options of the plugin awq: --awq.group-size" in help_text
+    assert "options of the plugin toyq: --toyq.group-size" in help_text
     assert "weights per scale (default: 128)" in help_text
 
 
-def test_a_flag_beats_the_environment_and_that_the_file(awq, monkeypatch, tmp_path):
+def test_a_flag_beats_the_environment_and_that_the_file(toyq, monkeypatch, tmp_path):
     assert chosen() == {}
-    (tmp_path / "inferd.toml").write_text("[plugins.awq]\ngroup_size = 16\nkernel = 'safe'\n")
+    (tmp_path / "inferd.toml").write_text("[plugins.toyq]\ngroup_size = 16\nkernel = 'safe'\n")
     assert chosen() == {"group_size": 16, "kernel": "safe"}
-    monkeypatch.setenv("INFERD_AWQ__GROUP_SIZE", "32")
+    monkeypatch.setenv("INFERD_TOYQ__GROUP_SIZE", "32")
     assert chosen() == {"group_size": 32, "kernel": "safe"}
-    assert chosen("--awq.group-size", "64") == {"group_size": 64, "kernel": "safe"}
+    assert chosen("--toyq.group-size", "64") == {"group_size": 64, "kernel": "safe"}
 
 
-def test_options_of_a_plugin_that_is_left_out_do_not_count(awq, tmp_path):
-    (tmp_path / "inferd.toml").write_text("[plugins.awq]\ngroup_size = 16\n")
-    config = configured(plugins="no:awq")
+def test_options_of_a_plugin_that_is_left_out_do_not_count(toyq, tmp_path):
+    (tmp_path / "inferd.toml").write_text("[plugins.toyq]\ngroup_size = 16\n")
+    config = configured(plugins="no:toyq")
     assert Host.of(config.plugins).resolved == config.plugins.plugins
 
 
 BAD = {
-    "unknown flag": (["--awq.grup-size", "64"], "", "--awq.group-size, --awq.zero-point"),
-    "bad value": (["--awq.group-size", "many"], "", "awq.group_size: Input should be a valid int"),
-    "out of range": (["--awq.group-size", "0"], "", "awq.group_size: Input should be greater"),
-    "bad choice": (["--awq.kernel", "slow"], "", "'fast', 'safe'"),
+    "unknown flag": (["--toyq.grup-size", "64"], "", "--toyq.group-size, --toyq.zero-point"),
+    "bad value": (
+        ["--toyq.group-size", "many"],
+        "",
+        "toyq.group_size: Input should be a valid int",
+    ),
+    "out of range": (["--toyq.group-size", "0"], "", "toyq.group_size: Input should be greater"),
+    "bad choice": (["--toyq.kernel", "slow"], "", "known: fast, safe"),
     "no options": (["--builtin.size", "1"], "", "options of the plugin builtin: none"),
-    "unknown in the file": ([], "[plugins.awq]\ngrup_size = 1", "has no option 'grup_size'"),
-    "bad in the file": ([], "[plugins.awq]\ngroup_size = 'x'", "awq.group_size: Input should be"),
-    "not installed": ([], "[plugins.gptq]\nbits = 4", "'gptq', which is not installed"),
-    "no section": ([], "[plugins]\nawq = 4", "plugins.awq is no section"),
+    "unknown in the file": ([], "[plugins.toyq]\ngrup_size = 1", "has no option 'grup_size'"),
+    "bad in the file": ([], "[plugins.toyq]\ngroup_size = 'x'", "toyq.group_size: Input should be"),
+    "not installed": ([], "[plugins.gptx]\nbits = 4", "'gptx', which is not installed"),
+    "no section": ([], "[plugins]\ntoyq = 4", "plugins.toyq is no section"),
     "strange section": ([], "[engin]\nseed = 4", "engin is no section; known: [engine]"),
     "strange option": (
         [],
@@ -124,61 +128,61 @@ BAD = {
         "no option 'sed'; did you mean 'seed'",
     ),
     "no toml": ([], "[engine", "--config inferd.toml"),
-    "words are no text": ([], "[engine]\nplugins = ['awq']", "write words"),
+    "words are no text": ([], "[engine]\nplugins = ['toyq']", "write words"),
 }
 
 
 @pytest.mark.parametrize("how", BAD)
-def test_what_is_wrong_ends_with_code_2_and_what_is_known(awq, tmp_path, capsys, how):
+def test_what_is_wrong_ends_with_code_2_and_what_is_known(toyq, tmp_path, capsys, how):
     words, file, message = BAD[how]
     (tmp_path / "inferd.toml").write_text(file)
     assert main(["run", "model", "hello", *words]) == 2
     assert message in capsys.readouterr().err
 
 
-def test_they_reach_the_implementation_in_the_engine_process(awq, plugins, monkeypatch, capfd):
+def test_they_reach_the_implementation_in_the_engine_process(toyq, plugins, monkeypatch, capfd):
     monkeypatch.setenv("PYTHONPATH", str(plugins.place), prepend=os.pathsep)
     place = plugins.place / "model"
     place.mkdir()
     (place / "config.json").write_text("{}")
-    words = ["--executor", "tell", "--awq.group-size", "64", "--plugins", "none,awq"]
+    words = ["--executor", "tell", "--toyq.group-size", "64", "--plugins", "none,toyq"]
     assert main(["run", str(place), "hello", "--skip-tokenizer-init", *words]) == 2
     told = capfd.readouterr().err
-    assert "options AwqOptions(group_size=64, zero_point=True, kernel='fast')" in told
-    assert "plugins none,awq" in told
+    assert "options ToyOptions(group_size=64, zero_point=True, kernel='fast')" in told
+    assert "plugins none,toyq" in told
 
 
-def test_a_child_process_gets_the_resolved_plugins(awq, plugins, monkeypatch):
+def test_a_child_process_gets_the_resolved_plugins(toyq, plugins, monkeypatch):
     plugins.add("broken", "raise RuntimeError('boom')")
     monkeypatch.setenv("INFERD_PLUGINS", "none,all")
     words = configured(plugins="all").plugins.plugins.split(",")
     assert words[0] == "none"
-    assert "awq" in words
+    assert "toyq" in words
     assert not {"all", "broken"} & set(words)
 
 
-def test_offline_they_are_an_argument(awq):
-    config = EngineConfig.of("model", plugin_options={"awq": {"group_size": "64"}})
+def test_offline_they_are_an_argument(toyq):
+    config = EngineConfig.of("model", plugin_options={"toyq": {"group_size": "64"}})
     sent = EngineConfig.model_validate_json(config.model_dump_json())
-    options = Host.of(sent.plugins).options_of("awq")
+    options = Host.of(sent.plugins).options_of("toyq")
     assert options.group_size == 64
     with pytest.raises(UsageError, match="has no option 'bits'"):
-        Host.of(PluginOptions(plugin_options={"awq": {"bits": 4}}))
+        Host.of(PluginOptions(plugin_options={"toyq": {"bits": 4}}))
     with pytest.raises(UsageError, match="'builtin' takes no options, got bits"):
         Host.of(PluginOptions(plugin_options={"builtin": {"bits": 4}}))
 
 
 @pytest.mark.parametrize("target", ["no_such_module:Model", "json:loads", "json:nothing"])
 def test_a_model_that_cannot_be_used_names_the_plugin(plugins, target):
-    plugins.add("awq", f"INFERD_OPTIONS = {target!r}")
-    with pytest.raises(PluginError, match=r"plugin 'awq'.*INFERD_OPTIONS"):
+    plugins.add("toyq", f"INFERD_OPTIONS = {target!r}")
+    with pytest.raises(PluginError, match=r"plugin 'toyq'.*INFERD_OPTIONS"):
         Host(Selection.parse("all")).option_models()
 
 
-def test_plugins_info_shows_them(awq, capsys):
-    assert main(["plugins", "info", "awq", "--json"]) == 0
+def test_plugins_info_shows_them(toyq, capsys):
+    assert main(["plugins", "info", "toyq", "--json"]) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    (row,) = [row for row in rows if row["name"] == "--awq.group-size"]
+    (row,) = [row for row in rows if row["name"] == "--toyq.group-size"]
     assert row["kind"] == "option"
     assert row["summary"] == "weights per scale (default: 128)"
 

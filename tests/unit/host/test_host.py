@@ -113,20 +113,20 @@ def test_a_keyboard_interrupt_is_nobodys_failure(plugins):
 
 
 def test_rivals_stop_the_start_even_unnamed(plugins):
-    plugins.register("awq", "quantization", '"w4", "json:loads"')
+    plugins.register("toyq", "quantization", '"w4", "json:loads"')
     plugins.register("marlin", "quantization", '"w4", "json:loads"')
-    with pytest.raises(NameTaken, match="'w4' is registered by both 'awq' and 'marlin'"):
+    with pytest.raises(NameTaken, match="'w4' is registered by both 'marlin' and 'toyq'"):
         host()
-    assert host("no:awq").catalog.quantization.entry("w4").plugin == "marlin"
+    assert host("no:toyq").catalog.quantization.entry("w4").plugin == "marlin"
 
 
 def test_two_distributions_with_one_plugin_name_are_both_named(plugins):
-    plugins.register("awq", "ops", OPS, dist="inferd-awq")
-    plugins.register("awq", "ops", OPS, dist="other-awq")
+    plugins.register("toyq", "ops", OPS, dist="inferd-toyq")
+    plugins.register("toyq", "ops", OPS, dist="other-toyq")
     with pytest.raises(PluginError) as caught:
         discover()
-    assert "pip uninstall inferd-awq" in str(caught.value)
-    assert "pip uninstall other-awq" in str(caught.value)
+    assert "pip uninstall inferd-toyq" in str(caught.value)
+    assert "pip uninstall other-toyq" in str(caught.value)
 
 
 def test_a_distribution_found_twice_counts_where_it_is_imported_from(plugins):
