@@ -16,12 +16,12 @@ from types import FunctionType
 from typing import Any
 
 from http_page import http_page
+from models_page import models_page
 
 from inferd.cli import Parser
 from inferd.cli.plugin_kinds import WRITTEN
 from inferd.config.engine import SECTIONS
 from inferd.config.flags import add_engine_flags
-from inferd.contracts.model import ANY
 from inferd.host.host import Host
 from inferd.host.selection import DEFAULTS, Selection
 from inferd.plugin import API, hookspecs
@@ -144,31 +144,6 @@ def _invocation(action: argparse.Action) -> str:
 def _help(parser: argparse.ArgumentParser, action: argparse.Action) -> str:
     text: Any = parser._get_formatter()._expand_help(action) if action.help else ""
     return str(text).replace("|", "\\|").replace("\n", " ")
-
-
-def models_page() -> str:
-    """Of the plugins of this repository; `make install` installs them all."""
-    lines = [
-        "# Models",
-        "",
-        "Checkpoints say in `architectures` of their config.json which of these they are. A",
-        "plugin's page says what it reads of a configuration, what it refuses and what differs.",
-        "Its tests hold every architecture to transformers in float32 on tiny random",
-        "checkpoints: the logits of whole, chunked, single-token and mixed steps to 1e-4 of",
-        "their standard deviation, greedy tokens through the engine before and after a hit of",
-        "the prefix cache. `inferd plugins why attention MODEL` says which attention a",
-        "checkpoint would run with here.",
-        "",
-        "| architecture | for example | plugin |",
-        "| --- | --- | --- |",
-    ]
-    for entry in Host(Selection.parse("all")).catalog.models:
-        package = entry.target.partition(".")[0]
-        if package.startswith("inferd_models_") and entry.name != ANY:
-            folder = package.removeprefix("inferd_")
-            plugin = f"[{folder}](../../plugins/{folder}/README.md)"
-            lines.append(f"| `{entry.name}` | {entry.summary} | {plugin} |")
-    return "\n".join(lines) + "\n"
 
 
 def _sentence(text: str) -> str:

@@ -19,6 +19,7 @@ from .experts import activation_of, experts_of
 from .facts import Facts, base_of, build_on_meta
 from .interface import EXPERTS, RUN
 from .names import Conversion
+from .norms import replace_norms
 from .weights import ExpertsWeights, ModuleWeights, TiedHead, TokenLinear
 
 
@@ -42,6 +43,7 @@ def build_model(facts: Facts, build: BuildContext) -> Built:
     conversion = Conversion(model, model.state_dict())
     linears, heads = _linears(model, facts)
     _put_on_device(model, set(linears), build.device)
+    replace_norms(model, build)
     targets = _replace_linears(model, linears, build)
     activations = {m: activation_of(m, build.ops) for m in experts_of(model).values()}
     ours = all(activations.values())

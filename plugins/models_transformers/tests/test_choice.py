@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 
 import pytest
 import torch
@@ -18,6 +19,7 @@ from inferd.testing.drive import build_context, load_model
 from inferd.testing.oracle import Held
 from inferd.testing.tiny import BASE, tiny_config, write_checkpoint
 from inferd_models_transformers.model import TransformersForCausalLM
+from inferd_models_transformers.weights import ExpertsWeights
 
 SMALL = {"num_hidden_layers": 1}
 REFUSED = {
@@ -88,3 +90,14 @@ def test_the_banner_has_a_note(tmp_path):
     built = build(config, Host.from_selection("no:llama"))
     assert "through transformers" in summary(built)["model_note"]
     json.dumps(summary(built))
+
+
+def test_linears_norms_and_experts_are_those_of_inferd():
+    hf = {**BASE, **CONFIGS["Dots1ForCausalLM"]}
+    build = build_context(hf, max_model_len=64, vocab_size=320, architecture="Dots1ForCausalLM")
+    model = TransformersForCausalLM(build)
+    kinds = Counter(type(module).__name__ for module in model.modules())
+    assert kinds["TokenNorm"] == 4 * 4 + 1  # two of a layer, two of its heads, and the last one
+    assert kinds["Linear"] == 0
+    assert Counter(map(type, model.targets().values()))[ExpertsWeights] == 3
+    assert model.recordable
