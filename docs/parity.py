@@ -39,14 +39,18 @@ def main() -> int:
         print(f"{name}: {worst:.1e}", flush=True)
         if worst < SAME:
             dates[name] = datetime.now(UTC).date().isoformat()
+            _write(dates)  # what a run has found stays when it is ended
         else:
             failed.append(name)
-    versions = {name: version(name) for name in ("torch", "transformers")}
-    text = json.dumps({"versions": versions, "dates": dict(sorted(dates.items()))}, indent=1)
-    PARITY.write_text(text + "\n", encoding="utf-8")
     if failed:
         print(f"differ: {', '.join(failed)}", file=sys.stderr)
     return int(bool(failed))
+
+
+def _write(dates: dict[str, str]) -> None:
+    versions = {name: version(name) for name in ("torch", "transformers")}
+    text = json.dumps({"versions": versions, "dates": dict(sorted(dates.items()))}, indent=1)
+    PARITY.write_text(text + "\n", encoding="utf-8")
 
 
 def oracles(name: str, contract: type[ModelContract] | None, others: Variants) -> Iterator[Oracle]:
