@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from inferd.testing.kernels import Variant
 from inferd_ops_triton.kernels import experts
 from inferd_ops_triton.kernels.norm import warps
-from inferd_ops_triton.tables import PackedRoute, Route, table
+from inferd_ops_triton.tables import Route, table
 
 KERNELS = "inferd_ops_triton.kernels"
 TYPES = ("bf16", "fp16", "fp32")
@@ -37,7 +37,6 @@ def variants(arch: str, types: tuple[str, ...] = TYPES) -> Iterator[Variant]:
         if kind != "fp32":
             yield from _linears(arch, kind)
             yield from _experts(kind)
-            yield from _packed(arch, kind)
 
 
 def _variant(
@@ -175,44 +174,3 @@ def _skinny(kind: str, route: Route, *, chained: bool) -> Variant:
         "skinny:skinny_kernel", types, constants, name, num_warps=route.warps,
         num_stages=route.stages,
     )  # fmt: skip
-
-
-def _packed(arch: str, kind: str) -> Iterator[Variant]:
-    """Every route, with groups smaller than a tile and of whole tiles; and the unpacking."""
-    magic = {"bf16": 0x4300, "fp16": 0x6400}[kind]
-    rows = table(arch)
-    for bits, words, added in ((4, "*i16", magic), (8, "*u8", 0)):
-        names = {"words_ptr": words, "scales_ptr": "*fp32", "zeros_ptr": f"*{kind}"}
-        sizes = dict.fromkeys(("N", "K", "W"), "i32")
-        for group in (32, 128):
-            format_ = {"BITS": bits, "MAGIC": added, "GROUP": group}
-            for row in rows["packed"]:
-                yield _packed_route(kind, names, sizes, format_, PackedRoute(*row), rows["chained"])
-            types = {**names, "out_ptr": f"*{kind}", **sizes}
-            name = f"{kind} {bits} bits, groups of {group}"
-            constants = {**format_, "BLOCK_N": 32}
-            yield Variant(
-                f"{KERNELS}.packed:unpack_kernel", types, constants, name=f"unpack {name}"
-            )
-
-
-def _packed_route(
-    kind: str,
-    names: Mapping[str, str],
-    sizes: Mapping[str, str],
-    format_: Mapping[str, int],
-    route: PackedRoute,
-    chained: bool,
-) -> Variant:
-    types = {"x_ptr": f"*{kind}", **names, "out_ptr": "*fp32", "M": "i32", **sizes}
-    constants: dict[str, int | float | str | None] = {"bias_ptr": None, **format_}
-    constants |= {"BLOCK_M": route.block_m, "BLOCK_N": route.block_n, "EVEN": True}
-    name = f"{kind} {format_['BITS']} bits, groups of {format_['GROUP']}, {route.block_m} tokens"
-    return _variant(
-        "packed:packed_kernel",
-        {**types, "x_stride": "i32"},
-        {**constants, "CHAINED": int(chained)},
-        name,
-        num_warps=route.warps,
-        num_stages=route.stages,
-    )

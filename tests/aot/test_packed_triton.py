@@ -1,0 +1,29 @@
+"""The kernels of packed weights compile for GPUs that are not here: none spills, all fit."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("inferd_ops_triton")
+pytest.importorskip("triton")
+
+from inferd.testing.kernels import Report, compile_variants
+
+PLUGIN = "ops_triton"
+VARIANTS = "packed_variants"
+
+
+@pytest.mark.parametrize("arch", ["sm_90", "gfx942"])
+def test_common_variants(variants, arch: str) -> None:
+    check_matrix_ops(compile_variants(list(variants.variants(arch, ("bf16",))), arch))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arch", ["sm_90", "gfx90a", "gfx942"])
+def test_every_variant(variants, arch: str) -> None:
+    check_matrix_ops(compile_variants(list(variants.variants(arch)), arch))
+
+
+def check_matrix_ops(reports: list[Report]) -> None:
+    for report in reports:
+        assert bool(report.matrix_ops) == report.name.startswith("packed"), report
