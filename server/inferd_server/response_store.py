@@ -76,12 +76,15 @@ class ResponseStore:
         if response_id in self._running:
             raise RequestError("that response has not ended", "previous_response_id")
         try:
-            stored = self._find(response_id)
+            return self.turns(response_id)
         except ApiError as error:
             code = "previous_response_not_found"
             raise RequestError(error.problem.message, "previous_response_id", code) from None
-        messages: list[dict[str, Any]] = msgspec.json.decode(stored.messages)
-        return messages
+
+    def turns(self, response_id: str) -> list[dict[str, Any]]:
+        """The conversation up to its end. Raises ApiError (404), while it runs too."""
+        turns: list[dict[str, Any]] = msgspec.json.decode(self._find(response_id).messages)
+        return turns
 
     def delete(self, response_id: str) -> None:
         """One that still runs ends. Raises ApiError (404)."""

@@ -47,7 +47,8 @@ def url(tiny: Path) -> Iterator[str]:
     options = ["--port", "0", "--load-format", "dummy", "--dtype", "float32", "--num-blocks", "256"]
     with serving(str(tiny), "--max-model-len", "64", *options) as served:
         found: str = served.event("ready")["url"]
-        assert httpx.get(f"{found}/openapi.json").json() == DOCUMENT
+        live = httpx.get(f"{found}/openapi.json").json()
+        assert live["paths"].items() >= DOCUMENT["paths"].items()  # plugins may add routes
         yield found
         assert httpx.post(f"{found}/v1/completions", json=GOOD, timeout=60).status_code == 200
         assert "Traceback" not in served.stderr

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from inferd_server import notes
 from inferd_server.body import read_body
-from inferd_server.dialects import responses
+from inferd_server.dialects import input_items, responses
 from inferd_server.dialects.response_events import ResponseStream
 from inferd_server.documented import STREAMS, takes
 from inferd_server.json_response import json_response
@@ -15,6 +15,11 @@ from inferd_server.replies import EventStream, Reply
 from inferd_server.service import Service
 
 JSON = "application/json"
+PAGES = [
+    {"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": 100}},
+    {"name": "order", "in": "query", "schema": {"enum": ["asc", "desc"]}},
+    {"name": "after", "in": "query", "schema": {"type": "string"}},
+]
 
 
 def build(service: Service) -> APIRouter:
@@ -41,6 +46,12 @@ def build(service: Service) -> APIRouter:
     async def get_response(response_id: str) -> Response:
         """One that is kept, or that is being made."""
         return Response(service.responses.get(response_id), media_type=JSON)
+
+    @router.get("/v1/responses/{response_id}/input_items", openapi_extra={"parameters": PAGES})
+    async def list_input_items(request: Request, response_id: str) -> Response:
+        """What one answered, the conversation before it included; the latest first."""
+        *turns, _ = service.responses.turns(response_id)
+        return json_response(input_items.page(response_id, turns, request.query_params))
 
     @router.delete("/v1/responses/{response_id}")
     async def delete_response(response_id: str) -> Response:

@@ -14,7 +14,10 @@ import transformers
 from served import serving
 
 sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[3]))  # bench/
 
+from bench.peers.gguf_source import Source
+from bench.peers.hf_directory import write_hf
 from programs import HERE, python_of, run
 
 from inferd.loading.sources import resolve
@@ -67,14 +70,11 @@ def harness(url: str, data: list[dict[str, str]], folder: Path) -> list[float]:
 
 
 @torch.inference_mode()
-def oracle(data: list[dict[str, str]]) -> list[float]:
+def oracle(data: list[dict[str, str]], folder: Path) -> list[float]:
     """The same from transformers, in float32."""
-    source = resolve("smollm2")
-    folder, name = str(source.parent), source.name
-    tokenizer: Any = transformers.AutoTokenizer.from_pretrained(folder, gguf_file=name)
-    model = transformers.AutoModelForCausalLM.from_pretrained(
-        folder, gguf_file=name, dtype=torch.float32
-    ).eval()
+    write_hf(Source.open(resolve("smollm2")), folder, torch.float32)
+    tokenizer: Any = transformers.AutoTokenizer.from_pretrained(folder)
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     found = []
     for line in data:
         ids = tokenizer.encode(line["context"] + line["continuation"])
@@ -88,4 +88,4 @@ def oracle(data: list[dict[str, str]]) -> list[float]:
 def test_log_likelihoods_are_transformers(url: str, tmp_path: Path) -> None:
     data = list(lines())[:NUM_LINES]
     assert len(data) == NUM_LINES
-    assert harness(url, data, tmp_path) == pytest.approx(oracle(data), abs=1e-3)
+    assert harness(url, data, tmp_path) == pytest.approx(oracle(data, tmp_path / "hf"), abs=1e-3)

@@ -305,3 +305,31 @@ def _has(store: ResponseStore, number: int) -> bool:
     except ApiError:
         return False
     return True
+
+
+async def test_input_items(sdk: Any) -> None:
+    calls = [
+        {"type": "function_call", "call_id": "c", "name": "f", "arguments": '{"a":1}'},
+        {"type": "function_call_output", "call_id": "c", "output": "2"},
+    ]
+    first = await sdk.responses.create(model="tiny", input="hi")
+    second = await sdk.responses.create(
+        model="tiny",
+        input=[*calls, {"role": "user", "content": "so?"}],
+        previous_response_id=first.id,
+    )
+    found = [item async for item in sdk.responses.input_items.list(second.id, limit=2, order="asc")]
+    kinds = [item.type for item in found]
+    assert kinds == ["message", "message", "function_call", "function_call_output", "message"]
+    assert (found[0].content[0].text, found[1].role) == ("hi", "assistant")
+    assert (found[2].arguments, found[3].output) == ('{"a":1}', "2")
+    latest = await sdk.responses.input_items.list(second.id, limit=1)
+    assert (latest.data[0].content[0].text, latest.has_more) == ("so?", True)
+
+
+@pytest.mark.parametrize("query", ["limit=0", "limit=x", "order=up", "after=nobody"])
+async def test_pages_that_are_not_there(client: httpx.AsyncClient, sdk: Any, query: str) -> None:
+    response = await sdk.responses.create(**ASKED)
+    reply = await client.get(f"/v1/responses/{response.id}/input_items?{query}")
+    assert (reply.status_code, reply.json()["error"]["param"]) == (400, query.partition("=")[0])
+    assert (await client.get("/v1/responses/resp_x/input_items")).status_code == 404
