@@ -85,6 +85,22 @@ WRITTEN = {
         "a back end of structured outputs, as written for choices alone",
         "Registered as `tuned` it competes with the others; `--plugins no:OTHER` leaves those out.",
     ),
+    "tool_parsers": Kind(
+        "parser",
+        "parser",
+        "Parser",
+        "inferd.contracts.output_parser:OutputParser",
+        "a parser of tool calls",
+        "Chat templates that it supports choose it; `--tool-call-parser NAME` insists on it.",
+    ),
+    "reasoning_parsers": Kind(
+        "parser",
+        "parser",
+        "Parser",
+        "inferd.contracts.output_parser:OutputParser",
+        "a parser of reasoning",
+        "Chat templates that it supports choose it; `--reasoning-parser NAME` insists on it.",
+    ),
     "schedule_policies": Kind(
         "policy",
         "policy",

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from inferd.errors import CheckpointError
-from inferd.layers.gguf_blocks import FORMATS
 from inferd.loading.gguf_header import GgufHeader, TensorInfo, read_header
 from inferd.loading.gguf_names import hf_config
 from inferd.loading.mapped import open_mapped
 
-FLOAT32, FLOAT16 = 0, 1  # ggml types
+FLOAT32, FLOAT16, BFLOAT16 = 0, 1, 30  # ggml types
+PLAIN = (FLOAT32, FLOAT16, BFLOAT16)
 
 
 def open_config(path: Path) -> dict[str, Any]:
@@ -39,7 +39,7 @@ def read_config(header: GgufHeader, data: mmap.mmap, path: Path) -> dict[str, An
     if config["model_type"] == "llama":  # the others' biases belong to the architecture
         config["attention_bias"] = "blk.0.attn_q.bias" in tensors
         config["mlp_bias"] = "blk.0.ffn_gate.bias" in tensors
-    if any(info.kind in FORMATS for info in tensors.values()):
+    if any(info.kind not in PLAIN for info in tensors.values()):
         config["quantization_config"] = {"quant_method": "gguf"}
     factors = tensors.get("rope_freqs.weight")
     if factors is not None:
