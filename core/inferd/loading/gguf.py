@@ -16,7 +16,7 @@ from inferd.errors import CheckpointError, UnsupportedModel
 from inferd.layers.gguf_blocks import FORMATS
 from inferd.loading.gguf_config import read_config
 from inferd.loading.gguf_header import TensorInfo, read_header
-from inferd.loading.gguf_names import PERMUTED, hf_name
+from inferd.loading.gguf_names import OFFSET_NORMS, PERMUTED, hf_name
 from inferd.loading.mapped import open_mapped
 
 PLAIN = {0: torch.float32, 1: torch.float16, 30: torch.bfloat16}  # ggml type -> dtype
@@ -75,10 +75,13 @@ class GgufLoader(WeightLoader):
         size = self._sizes[info.name]
         flat = torch.frombuffer(self._data, dtype=torch.uint8, count=size, offset=info.offset)
         rows = self._unpermute(info, flat.view(-1, self._row_bytes(info)))
-        name = hf_name(info.name)
+        model_type = self._config["model_type"]
+        name = hf_name(info.name, model_type)
         if info.kind in PLAIN:
             dtype = PLAIN[info.kind]
             data = rows.view(dtype).view(info.shape)
+            if model_type in OFFSET_NORMS and name.endswith("norm.weight"):
+                data = data - 1
             return RawTensor(name, info.shape, str(dtype).removeprefix("torch."), data)
         form = FORMATS[info.kind]
 

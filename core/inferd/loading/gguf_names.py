@@ -11,7 +11,9 @@ ARCHITECTURES = {
     "llama": "LlamaForCausalLM",
     "qwen2": "Qwen2ForCausalLM",
     "qwen3": "Qwen3ForCausalLM",
+    "gemma3": "Gemma3ForCausalLM",
 }
+MODEL_TYPES = {"gemma3": "gemma3_text"}  # where config.json calls them otherwise
 TOP = {
     "token_embd": "model.embed_tokens",
     "output_norm": "model.norm",
@@ -30,20 +32,29 @@ LAYER = {
     "ffn_up": "mlp.up_proj",
     "ffn_down": "mlp.down_proj",
 }
+GEMMA3 = {  # its norms before and after attention and MLP
+    "post_attention_norm": "post_attention_layernorm",
+    "ffn_norm": "pre_feedforward_layernorm",
+    "post_ffw_norm": "post_feedforward_layernorm",
+}
+LAYERS = {"gemma3_text": LAYER | GEMMA3}
+OFFSET_NORMS = ("gemma3_text",)  # files have norms' weights with the 1 that the model adds
+GEMMA3_27B_LAYERS = 62
 PERMUTED = {  # llama only: rows interleaved for llama.cpp's rotation -> key of their head count
     "attn_q": "num_attention_heads",
     "attn_k": "num_key_value_heads",
 }
 
 
-def hf_name(name: str) -> str:
+def hf_name(name: str, model_type: str) -> str:
     """The checkpoint name of a GGUF tensor; unknown ones keep theirs and are reported on load."""
+    layer = LAYERS.get(model_type, LAYER)
     stem, _, suffix = name.rpartition(".")
     if stem in TOP:
         return f"{TOP[stem]}.{suffix}"
     parts = stem.split(".")
-    if len(parts) == 3 and parts[0] == "blk" and parts[2] in LAYER:
-        return f"model.layers.{parts[1]}.{LAYER[parts[2]]}.{suffix}"
+    if len(parts) == 3 and parts[0] == "blk" and parts[2] in layer:
+        return f"model.layers.{parts[1]}.{layer[parts[2]]}.{suffix}"
     return name
 
 
@@ -61,7 +72,7 @@ def hf_config(metadata: dict[str, Any], vocab_size: int, tied: bool) -> dict[str
     rotated = read.count("rope.dimension_count", head_dim, most=head_dim)
     config = {
         "architectures": [ARCHITECTURES[arch]],
-        "model_type": arch,
+        "model_type": MODEL_TYPES.get(arch, arch),
         "vocab_size": vocab_size,
         "hidden_size": hidden,
         "intermediate_size": read.count("feed_forward_length"),
@@ -79,9 +90,22 @@ def hf_config(metadata: dict[str, Any], vocab_size: int, tied: bool) -> dict[str
         "tie_word_embeddings": tied,
         "torch_dtype": "bfloat16",
     }
+    if arch == "gemma3":
+        config |= _gemma3(read, config)
     for name in ("bos", "eos"):
         config[f"{name}_token_id"] = token_id(metadata, name)
     return config
+
+
+def _gemma3(read: _Reader, config: dict[str, Any]) -> dict[str, Any]:
+    """Files do not have the scale of scores: llama.cpp knows the 27B by its number of layers."""
+    by_width = config["num_hidden_layers"] == GEMMA3_27B_LAYERS
+    width = config["hidden_size"] // config["num_attention_heads"]
+    return {
+        "hidden_activation": "gelu_pytorch_tanh",
+        "query_pre_attn_scalar": width if by_width else config["head_dim"],
+        "sliding_window": read.count("attention.sliding_window"),
+    }
 
 
 def token_id(metadata: dict[str, Any], name: str) -> int | None:

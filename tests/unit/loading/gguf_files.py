@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import load_file
 
 ARCHITECTURES = {"llama": "LLAMA", "qwen2": "QWEN2", "qwen3": "QWEN3"}
+GEMMA3 = gguf.MODEL_ARCH.GEMMA3
 Tensors = Mapping[str, np.ndarray]
 SUFFIXES = (".weight", ".bias")
 

@@ -9,7 +9,7 @@ import gguf
 import numpy as np
 import pytest
 import torch
-from gguf_files import all_tensors, convert
+from gguf_files import GEMMA3, SUFFIXES, add_shape, all_tensors, convert, write
 from safetensors.torch import load_file
 from transformers import LlamaConfig
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
@@ -148,3 +148,45 @@ def test_the_real_model_is_read_as_published(smollm2_file: Path) -> None:
         "attention_bias": False,
     }
     assert {key: config.hf[key] for key in published} == published
+
+
+def test_gemma3_has_its_norms_without_the_one_that_the_model_adds(tmp_path: Path) -> None:
+    """Written as convert_hf_to_gguf.py writes them, with the one."""
+    names = gguf.get_tensor_name_map(GEMMA3, 1)
+    stored = {
+        "model.embed_tokens.weight": torch.randn(50, 32),
+        "model.norm.weight": torch.randn(32),
+        "model.layers.0.self_attn.q_proj.weight": torch.randn(32, 32),
+        "model.layers.0.self_attn.q_norm.weight": torch.randn(16),
+        **{
+            f"model.layers.0.{name}_layernorm.weight": torch.randn(32)
+            for name in ("input", "post_attention", "pre_feedforward", "post_feedforward")
+        },
+    }
+    writer = gguf.GGUFWriter(tmp_path / "m.gguf", "gemma3")
+    add_shape(writer, GEMMA3_SHAPE)
+    writer.add_sliding_window(24)
+    for name, weights in stored.items():
+        ours = weights + 1 if "norm" in name else weights
+        writer.add_tensor(names.get_name(name, try_suffixes=SUFFIXES), ours.numpy())
+    write(writer)
+    loader = GgufLoader(tmp_path / "m.gguf")
+    found = all_tensors(loader)
+    assert found.keys() == stored.keys()
+    for name, weights in stored.items():
+        torch.testing.assert_close(found[name], weights, rtol=0, atol=1e-6)
+    read = {"sliding_window": 24, "query_pre_attn_scalar": 16, "model_type": "gemma3_text"}
+    assert {name: loader.config[name] for name in read} == read
+
+
+GEMMA3_SHAPE = {
+    "num_hidden_layers": 1,
+    "max_position_embeddings": 64,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+    "head_dim": 16,
+    "rms_norm_eps": 1e-6,
+    "rope_theta": 1e6,
+}
