@@ -11,7 +11,7 @@ GROUP = re.compile(r"\(\?(?!:)")  # look-around, names, flags
 COUNT = re.compile(r"\{(\d*),?(\d*)\}")
 RAW = re.compile(r'[\x00-\x1f"]|\\[\\"nrtfvbcxu0]')
 """Characters that a JSON string must escape, which a pattern would put into it as they are."""
-CLASS_OR_ESCAPE = re.compile(r"\\.|\[(?:\\.|[^\]])*\]")
+CLASS_OR_ESCAPE = re.compile(r"\\.|\[(?:\\.|[^\]\\])*\]")
 INNER_ANCHOR = re.compile(r"(?<!^)\^|\$(?!$)")
 
 

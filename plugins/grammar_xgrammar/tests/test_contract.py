@@ -129,6 +129,9 @@ HOSTILE = {
     "deep": StructuredOutputs(json='{"type":"array","items":' * 3000 + "{}" + "}" * 3000),
     "wide": StructuredOutputs(json=json.dumps({"anyOf": [{"type": "null"}] * 5000})),
     "endless": StructuredOutputs(json='{"$ref": "#"}'),
+    "a class without end": StructuredOutputs(
+        json=json.dumps({"type": "string", "pattern": "[" + r"\d" * 64})
+    ),
     "look-ahead": StructuredOutputs(regex="(?=a)b"),
     "two stars": StructuredOutputs(regex="foo**"),
     "open": StructuredOutputs(regex="a("),
