@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 from fastapi import APIRouter, HTTPException, Request, Response
+from msgspec import UNSET, Raw, UnsetType
 from starlette.types import Message, Receive, Scope, Send
 
 ROUTES = {  # by the field that only their bodies have
@@ -13,6 +14,14 @@ ROUTES = {  # by the field that only their bodies have
     "prompt": "/v1/completions",
     "input": "/v1/embeddings",
 }
+
+
+class Fields(msgspec.Struct):
+    """Of a body, which is looked through and not made into objects: the route bounds those."""
+
+    messages: Raw | UnsetType = UNSET
+    prompt: Raw | UnsetType = UNSET
+    input: Raw | UnsetType = UNSET
 
 
 class Forwarded(Response):
@@ -57,10 +66,10 @@ def build(engine: Any) -> APIRouter:  # noqa: ARG001 - the routes behind it have
 def route_of(body: bytes) -> str:
     """Raises HTTPException (400) for a body of none of them."""
     try:
-        content = msgspec.json.decode(body)
+        fields = msgspec.json.decode(body, type=Fields)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        content = None
-    names = [name for name in ROUTES if isinstance(content, dict) and name in content]
+        fields = Fields()
+    names = [name for name in ROUTES if getattr(fields, name) is not UNSET]
     if len(names) != 1:
         known = ", ".join(ROUTES)
         raise HTTPException(400, f"the body must be a JSON object with one of: {known}")

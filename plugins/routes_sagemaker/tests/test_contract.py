@@ -13,8 +13,6 @@ from fastapi.responses import StreamingResponse
 from inferd.testing import PluginContract
 from inferd_routes_sagemaker.routes import build
 
-NO_ROUTE = [b"", b"[]", b"7", b"{}", b'{"a":1}', b"\xff", b'{"prompt":1,"input":2}', b"[" * 9999]
-
 
 class TestContract(PluginContract):
     plugin = "routes_sagemaker"
@@ -61,7 +59,17 @@ async def test_a_body_finds_its_route(client: httpx.AsyncClient) -> None:
 @pytest.mark.anyio
 @pytest.mark.parametrize(
     "body",
-    [b"", b"[]", b"7", b"{}", b'{"a":1}', b"\xff", b'{"prompt":1,"messages":2}', b"[" * 9999],
+    [
+        b"",
+        b"[]",
+        b"7",
+        b"{}",
+        b'{"a":1}',
+        b"\xff",
+        b'{"prompt":1,"messages":2}',
+        b'{"prompt":1,"input":2}',
+        b"[" * 9999,
+    ],
 )
 async def test_a_body_of_no_route_is_refused(client: httpx.AsyncClient, body: bytes) -> None:
     assert (await client.post("/invocations", content=body)).status_code == 400
