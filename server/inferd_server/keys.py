@@ -75,10 +75,13 @@ def _setting(word: str) -> tuple[str, str | int]:
 def read_keys(given: list[str], file: Path | None) -> tuple[Key, ...]:
     """Of flags, of INFERD_API_KEY (several with spaces between) and of a file (one a line).
 
-    Raises UsageError for a line that is wrong, and for a file without keys.
+    Raises UsageError for a line that is wrong, for a file without keys and for an empty flag: a
+    server that was to have a key must not start without.
     """
+    if not all(key.strip() for key in given):
+        raise UsageError("--api-key is empty; is the variable set that it was to come from?")
     lines = [*given, *os.environ.get("INFERD_API_KEY", "").split()]
-    keys = [Key.parse(line) for line in lines if line.strip()]
+    keys = [Key.parse(line) for line in lines]
     if file is not None:
         keys += _of_file(file)
     return tuple({key.digest: key for key in keys}.values())

@@ -49,7 +49,7 @@ def _order(query: Mapping[str, str]) -> str:
 
 def _limit(query: Mapping[str, str]) -> int:
     text = query.get("limit", "20")
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:4]) <= MAX_LIMIT):
+    if not (text.isascii() and text.isdigit() and len(text) <= 3 and 1 <= int(text) <= MAX_LIMIT):
         raise RequestError(f"limit must be a number from 1 to {MAX_LIMIT}", "limit")
     return int(text)
 

@@ -43,6 +43,12 @@ def test_keys_come_from_a_file_the_environment_and_flags(tmp_path: Path, monkeyp
     assert (named.per_minute, named.concurrency, named.priority) == (60, None, -5)
 
 
+@pytest.mark.parametrize("empty", ["", "  "])
+def test_a_flag_without_its_key_does_not_open_the_server(empty: str) -> None:
+    with pytest.raises(UsageError, match="--api-key is empty"):
+        Settings.of("m", ServeOptions(api_key=[empty]))
+
+
 @pytest.mark.parametrize(
     ("text", "error"),
     [

@@ -327,7 +327,10 @@ async def test_input_items(sdk: Any) -> None:
     assert (latest.data[0].content[0].text, latest.has_more) == ("so?", True)
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=x", "order=up", "after=nobody"])
+@pytest.mark.parametrize(
+    "query",
+    ["limit=0", "limit=x", "limit=0101", "limit=1" + "0" * 5000, "order=up", "after=nobody"],
+)
 async def test_pages_that_are_not_there(client: httpx.AsyncClient, sdk: Any, query: str) -> None:
     response = await sdk.responses.create(**ASKED)
     reply = await client.get(f"/v1/responses/{response.id}/input_items?{query}")
