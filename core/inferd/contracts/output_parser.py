@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -33,6 +34,14 @@ class Call(msgspec.Struct, frozen=True, gc=False):
     name: str
     arguments: str  # JSON, an object
     id: str = ""  # where the family's format has one, or rules for it
+
+    @classmethod
+    def of(cls, name: str, arguments: Mapping[str, Any], call_id: str = "") -> Call:
+        """Raises ValueError for arguments that JSON has no words for, as NaN; halves of surrogate
+        pairs, which UTF-8 has none for, become question marks.
+        """
+        text = json.dumps(arguments, ensure_ascii=False, allow_nan=False)
+        return cls(*(part.encode(errors="replace").decode() for part in (name, text, call_id)))
 
 
 Piece = Content | Reasoning | Call

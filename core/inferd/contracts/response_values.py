@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 Args = Mapping[str, Any]
+READ_S = 0.25  # for the tags of one call; it is the event loop that waits
 MARK = "\x01{}\x02"  # in the place of a string with delimiters of its own
 MARKED = re.compile("\x01(\\d+)\x02")
 BARE_KEY = re.compile(r"(?<=[{,])\s*(\w+)\s*:")
@@ -58,7 +59,7 @@ def _within(text: str, args: Args) -> Any:
 
 def _xml_inline(text: str, args: Args) -> dict[str, Any]:
     values: dict[str, Any] = {}
-    for found in re.finditer(args["tag_pattern"], text, re.DOTALL):
+    for found in _tags(args["tag_pattern"], text):
         key, value = found["key"], _within(found["value"], args)
         if key in values and args.get("merge_duplicates"):
             before = values[key]
@@ -66,6 +67,16 @@ def _xml_inline(text: str, args: Args) -> dict[str, Any]:
         else:
             values[key] = value
     return values
+
+
+def _tags(pattern: str, text: str) -> list[Any]:
+    """Raises ValueError where it takes too long: tags without ends are tried with all others."""
+    import regex
+
+    try:
+        return list(regex.finditer(pattern, text, regex.DOTALL, timeout=READ_S))
+    except TimeoutError:
+        raise ValueError("too many tags") from None
 
 
 def _kv_lines(text: str, args: Args) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from inferd.contracts.response_values import typed
 
 MOST_BEFORE, LEAST_BEFORE = 4096, 64
 """Characters kept of what is dealt with: patterns may look back, and \\A must not match there."""
+SEARCH_S = 0.25  # for one pattern; it is the event loop that waits
+QUICK_CHARS = 16  # so few take no pattern long, and watching the time costs 2 us
 
 
 class TemplateParser(OutputParser):
@@ -67,7 +69,7 @@ class TemplateParser(OutputParser):
         if not isinstance(arguments, dict) or not name:
             raise ValueError("the arguments of a call are an object")
         arguments = typed(arguments, self._schemas.get(name))
-        return Call(name, json.dumps(arguments, ensure_ascii=False), str(value.get("id") or ""))
+        return Call.of(name, arguments, str(value.get("id") or ""))
 
     def _advance(self, *, ends: bool) -> list[Piece]:
         pieces: list[Piece] = []
@@ -88,7 +90,7 @@ class TemplateParser(OutputParser):
         """(the next marker, whose it is, where text begins that may become one)."""
         held, best, owner = len(self._buffer), None, None
         for pattern, region in self._watched():
-            found = pattern.search(self._buffer, self._at, partial=not ends)
+            found = self._search(pattern, partial=not ends)
             if found is None:
                 continue
             if not ends and (found.partial or found.end() == len(self._buffer)):
@@ -100,6 +102,14 @@ class TemplateParser(OutputParser):
         if best is not None and best.start() >= held:
             return None, None, held
         return best, owner, held
+
+    def _search(self, pattern: Any, *, partial: bool) -> Any:
+        """None too where it would take too long: patterns may be a checkpoint's own."""
+        seconds = SEARCH_S if len(self._buffer) - self._at > QUICK_CHARS else None
+        try:
+            return pattern.search(self._buffer, self._at, partial=partial, timeout=seconds)
+        except TimeoutError:
+            return None
 
     def _watched(self) -> list[tuple[Any, Region]]:
         if self._inside is not None:

@@ -92,7 +92,8 @@ class ForcedCalls(OutputParser):
             return None
         try:
             value, end = DECODER.raw_decode(self._rest, start)
-        except ValueError:
+            call = Call.of(value["name"], value["arguments"])
+        except (ValueError, RecursionError):
             return None
         self._rest = self._rest[end:]
-        return Call(value["name"], json.dumps(value["arguments"], ensure_ascii=False))
+        return call

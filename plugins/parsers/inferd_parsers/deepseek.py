@@ -17,7 +17,7 @@ class DeepSeekV3(Family):
         "start_anchor_pattern": NOWHERE,
         "fields": {
             "tool_calls": {
-                "open_pattern": rf"{BEGIN}function{SEPARATOR}(?P<name>[^\n<]+)\s*```json",
+                "open_pattern": rf"{BEGIN}function{SEPARATOR}(?P<name>[^\s<]+)\s*```json",
                 "close_pattern": rf"```\s*{END}",
                 "content": "json",
                 "transform": NAMED,

@@ -6,7 +6,7 @@ from inferd_parsers.family import NAMED, Family
 
 START = r"(?:<\|start\|>assistant)?"
 TO = r"to=(?:functions\.)?(?P<name>[^\s<]+)"
-KIND = r"\s*(?:<\|constrain\|>)?\s*\w*"  # of the arguments: json
+KIND = r"\s*(?:<\|constrain\|>\s*)?\w*"  # of the arguments: json
 
 
 class Harmony(Family):

@@ -29,7 +29,9 @@ class Llama3(Family):
         found, rest = [], body.strip()
         while rest:
             value, end = DECODER.raw_decode(rest)
+            if not isinstance(value, dict):
+                raise ValueError("expected an object")
             arguments = value.get("parameters", value.get("arguments"))
-            found.append({"name": value["name"], "arguments": arguments})
+            found.append({"name": value.get("name"), "arguments": arguments})
             rest = rest[end:].lstrip("; \n")
         return found

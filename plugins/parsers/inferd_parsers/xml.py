@@ -38,7 +38,7 @@ class Glm(Family):
                 "close": "</tool_call>",
                 "content": "xml-inline",
                 "content_args": {
-                    "tag_pattern": r"<arg_key>(?P<key>.*?)</arg_key>\s*"
+                    "tag_pattern": r"<arg_key>(?P<key>[^<]*)</arg_key>\s*"
                     r"<arg_value>(?P<value>.*?)</arg_value>"
                 },
                 "transform": NAMED,

@@ -16,6 +16,7 @@ from inferd.host.host import Host
 from inferd.host.selection import Selection
 from inferd.testing import ParserContract
 from inferd.testing.parser_contract import joined
+from inferd_parsers.checkpoint import CheckpointParser
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -109,6 +110,38 @@ def test_long_texts_cost_no_more_than_they_must() -> None:
     shown = "".join(p.text for _ in range(5000) for p in found.feed("word "))
     assert shown + found.finish()[0].text == "word " * 5000
     assert all(len(each._buffer) < 6000 for each in found._parsers)
+
+
+HOSTILE = {  # what a model can be asked to write
+    "llama3 number": ("llama3_json", '{"name": "f"}; 5'),
+    "llama3 list": ("llama3_json", '{"name": "f"}; ["name"]'),
+    "llama3 nameless": ("llama3_json", '{"name": "f"}; {}'),
+    "not a number": ("hermes", '<tool_call>{"name": "f", "arguments": {"a": NaN}}</tool_call>'),
+    "infinite": ("pythonic", "[f(a=1e999)]"),
+    "deep": ("hermes", '<tool_call>{"name": "f", "arguments": ' + "[" * 5000 + "</tool_call>"),
+    "tags without ends": (
+        "qwen3_coder",
+        "<tool_call><function=f>" + "<parameter=a>" * 20_000 + "</tool_call>",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_call_that_is_none_stays_text(name: str) -> None:
+    tools, text = HOSTILE[name]
+    assert parsed(parser(Case(text, (), tools)), [text]) == (Content(text),)
+
+
+def test_half_a_character_in_a_call_can_still_be_sent() -> None:
+    text = r'<tool_call>{"name": "f\ud800", "arguments": {"a": "\ud800"}}</tool_call>'
+    assert parsed(parser(CASES["qwen3"]), [text]) == (Call("f?", '{"a": "?"}'),)
+
+
+def test_a_pattern_that_takes_too_long_has_not_matched() -> None:
+    fields = {"tool_calls": {"open_pattern": "(?:a|aa)+b", "close": "c"}, "content": {}}
+    template = {"start_anchor": "<answer>", "fields": fields}
+    found = CheckpointParser.of(ChatFormat("", template))("", TOOLS)
+    assert joined(found.feed("a" * 60) + found.finish()) == [Content("a" * 60)]
 
 
 def test_ids_where_a_family_has_rules_for_them() -> None:
