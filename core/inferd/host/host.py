@@ -43,7 +43,11 @@ def discover() -> dict[str, Installed]:
     seen: set[str] = set()
     for dist in distributions():
         points = dist.entry_points.select(group=GROUP)
-        key = re.sub(r"[-_.]+", "-", dist.name).lower() if points else ""
+        if not points:
+            continue
+        metadata = dist.metadata  # once: it is parsed anew each time
+        name = metadata["Name"]
+        key = re.sub(r"[-_.]+", "-", name).lower()
         if key in seen:
             continue
         seen.add(key)
@@ -52,11 +56,11 @@ def discover() -> dict[str, Installed]:
             if rival is not None:
                 raise PluginError(
                     f"two distributions offer a plugin named {point.name!r}: "
-                    f"{rival.distribution} and {dist.name}\n"
+                    f"{rival.distribution} and {name}\n"
                     f"  uninstall one: pip uninstall {rival.distribution}, "
-                    f"or pip uninstall {dist.name}"
+                    f"or pip uninstall {name}"
                 )
-            found[point.name] = Installed(point.name, point, dist.name, dist.version)
+            found[point.name] = Installed(point.name, point, name, metadata["Version"])
     return dict(sorted(found.items()))
 
 
