@@ -62,6 +62,9 @@ class ExpertsSpec:
 class LinearMethod(ABC):
     """The weights of one linear layer, from loading to the callable."""
 
+    num_bytes: int | None = None
+    """Of the weights that `finish` made; None: those of its values in the model's dtype."""
+
     @abstractmethod
     def load(self, suffix: str, part: int, tensor: RawTensor) -> None:
         """Take one checkpoint tensor (`weight`, `bias`, `scales`, ...) of one part.

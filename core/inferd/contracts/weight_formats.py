@@ -10,7 +10,7 @@ Shape suffixes: K in features, N out features, G groups of K, B bytes of a row, 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
@@ -43,18 +43,23 @@ class CodedWeight:
     def group_size(self) -> int:
         return self.shape[1] // self.scales_NG.shape[1]
 
+    @property
+    def num_bytes(self) -> int:
+        """Of all its tensors."""
+        values = [getattr(self, field.name) for field in fields(self)]
+        return sum(value.nbytes for value in values if isinstance(value, Tensor))
+
     def codes(self) -> Tensor:
         """uint8 [N, K]."""
         return unpack_bits(self.packed_NB, self.bits)
 
     def alike(self, other: CodedWeight) -> bool:
         """In all but the number of rows."""
-        return (self.bits, self.shape[1], self.scales_NG.shape[1], self.scales_NG.dtype) == (
-            other.bits,
-            other.shape[1],
-            other.scales_NG.shape[1],
-            other.scales_NG.dtype,
+        mine, theirs = (
+            (each.bits, each.shape[1], each.scales_NG.shape[1], each.scales_NG.dtype)
+            for each in (self, other)
         )
+        return mine == theirs
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,12 +153,7 @@ class MinimumWeight(CodedWeight):
 
     def joins(self, other: object) -> bool:
         """Whether the rows of both can be one weight."""
-        return isinstance(other, MinimumWeight) and (
-            self.bits,
-            self.shape[1],
-            self.scales_NG.shape[1],
-            self.scales_NG.dtype,
-        ) == (other.bits, other.shape[1], other.scales_NG.shape[1], other.scales_NG.dtype)
+        return isinstance(other, MinimumWeight) and self.alike(other)
 
     def joined(self, others: Sequence[MinimumWeight]) -> MinimumWeight:
         """One weight of the rows of all, which join."""

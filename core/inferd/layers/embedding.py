@@ -119,7 +119,8 @@ class LMHead(Layer):
 
     def finish(self) -> None:
         if self._method is not None:
-            self._linear, self._method = self._method.finish(), None
+            self._linear, self.num_bytes = self._method.finish(), self._method.num_bytes
+            self._method = None
             return
         weight_VD = self._tied[0].weight_VD if self._tied else self._values["weight"]
         self._linear = self._build.ops.linear["dense"](weight_VD, self._values.get("bias"))

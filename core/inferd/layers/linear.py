@@ -59,8 +59,9 @@ class LinearLayer(Layer):
         return self._loading().missing()
 
     def finish(self) -> None:
-        self._linear = self._loading().finish()
-        self._method = None
+        method = self._loading()
+        self._linear, self._method = method.finish(), None
+        self.num_bytes = method.num_bytes
 
     def _loading(self) -> LinearMethod:
         assert self._method is not None, "weights were finished before"

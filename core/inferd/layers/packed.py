@@ -113,8 +113,9 @@ class PackedLinear(LinearMethod):
         parts = range(len(self._formats))
         weights, bias_N = [self._weight(part) for part in parts], self._bias(parts)
         self._loaded.clear()
-        linears, start = [], 0
-        for weight in _joined(weights):
+        joined, linears, start = _joined(weights), [], 0
+        self.num_bytes = sum(map(_num_bytes, joined)) + (0 if bias_N is None else bias_N.nbytes)
+        for weight in joined:
             rows = weight.shape[0]
             bias = None if bias_N is None else bias_N[start : start + rows].contiguous()
             kind = DENSE if isinstance(weight, Tensor) else weight.format
@@ -155,6 +156,10 @@ def _joined(weights: Sequence[Any]) -> list[Any]:
     return [
         torch.cat(run) if isinstance(run[0], Tensor) else run[0].joined(run[1:]) for run in runs
     ]
+
+
+def _num_bytes(weight: Weight | Tensor) -> int:
+    return weight.nbytes if isinstance(weight, Tensor) else weight.num_bytes
 
 
 def _join(first: Any, other: Any) -> bool:

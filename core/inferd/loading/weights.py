@@ -6,13 +6,14 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from inferd.contracts.loader import RawTensor, WeightLoader
 from inferd.contracts.model import CausalLM
 from inferd.errors import CheckpointError
+from inferd.layers.layer import Layer
 from inferd.loading.name_map import NameMap
 
 DUMMY_SCALE = 0.02
@@ -21,7 +22,12 @@ MOST_LINES = 8  # of an error, for each of missing and unexpected
 
 @dataclass(frozen=True, slots=True)
 class LoadReport:
-    num_weights: int  # values, however many bits each is stored in
+    num_values: int  # of weights that are kept in the model's dtype
+    num_bytes: int  # of all other weights
+
+    def total_bytes(self, dtype: torch.dtype) -> int:
+        """With the model's dtype."""
+        return self.num_values * dtype.itemsize + self.num_bytes
 
 
 def load_weights(
@@ -44,7 +50,7 @@ def load_weights(
         targets.finish()
     except CheckpointError as error:
         raise CheckpointError(_at(loader, str(error))) from None
-    return LoadReport(targets.num_weights)
+    return targets.report
 
 
 def _at(loader: WeightLoader, message: str) -> str:
@@ -66,7 +72,7 @@ def draw_weights(model: CausalLM, seed: int, device: torch.device) -> LoadReport
             raw = RawTensor(f"{name}.{suffix}", shape, "float32", value)
             targets.load(name, suffix, part, raw)
     targets.finish()
-    return LoadReport(targets.num_weights)
+    return targets.report
 
 
 def _draw(suffix: str, shape: tuple[int, ...], generator: torch.Generator) -> torch.Tensor:
@@ -83,7 +89,8 @@ class _Targets:
         # a dict for its order: a mixture of experts has thousands
         self._waiting = {name: None for name, module in self.modules.items() if module.missing()}
         self._finished: set[str] = set()
-        self.num_weights = 0
+        self.report = LoadReport(0, 0)
+        self._num_values = Counter[str]()  # by module
         self._given: set[tuple[str, str, int]] = set()
         self._names = NameMap(model)
         self._ignores = model.ignores
@@ -109,19 +116,37 @@ class _Targets:
 
     def load(self, name: str, suffix: str, part: int, tensor: RawTensor) -> None:
         module = self.modules[name]
+        if suffix == "bias" and self._adds_nothing(name, part, tensor):
+            return
         if name in self._finished:  # a second copy, or a part the module does not have
             self._unexpected.append(tensor.name)
             return
         module.load_weight(suffix, part, tensor)
-        self.num_weights += math.prod(tensor.shape)
+        self._num_values[name] += math.prod(tensor.shape)
         self._given.add((name, suffix, part))
         if name in self._waiting and not module.missing():
             del self._waiting[name]
             self._finish(name)
 
+    def _adds_nothing(self, name: str, part: int, tensor: RawTensor) -> bool:
+        """A bias of zeros of a module that has none: auto-gptq stores one for every linear."""
+        place = ("bias", part)
+        if name in self._finished:
+            takes = (name, *place) in self._given
+        else:
+            takes = place in self.modules[name].expected()
+        return not takes and not bool(tensor.data.any())
+
     def _finish(self, name: str) -> None:
-        self.modules[name].finish()
+        module, report = self.modules[name], self.report
+        module.finish()
         self._finished.add(name)
+        num_bytes = module.num_bytes if isinstance(module, Layer) else None
+        if num_bytes is None:
+            values = report.num_values + self._num_values[name]
+            self.report = replace(report, num_values=values)
+        else:
+            self.report = replace(report, num_bytes=report.num_bytes + num_bytes)
 
     def finish(self) -> None:
         """Check that all is there; then those that take nothing, like a head that is tied."""

@@ -114,7 +114,7 @@ def summary(built: Built) -> dict[str, Any]:
         "model": built.config.architecture,
         "model_note": built.model.note,
         "dtype": str(built.config.dtype).removeprefix("torch."),
-        "weight_bytes": built.report.num_weights * built.config.dtype.itemsize,
+        "weight_bytes": built.report.total_bytes(built.config.dtype),
         "kv_bytes": cache.num_bytes,
         "start_seconds": built.phases.seconds,
         "ops": list(choices.op_providers),

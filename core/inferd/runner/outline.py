@@ -96,4 +96,5 @@ def _bytes(
     if bits is None or len(shape) < 2 or ".layers." not in f".{name}":
         return count * config.dtype.itemsize
     group = int(stored.get("group_size") or WHOLE)
-    return count * bits // 8 + count // max(group, 1) * SCALE_BYTES
+    groups = count // (shape[-1] if group == -1 else group)
+    return count * bits // 8 + groups * SCALE_BYTES

@@ -93,6 +93,7 @@ class KvUp(LinearLayer):
         )
         self._keys_HNK = keys_KHN.permute(1, 2, 0).contiguous()
         self._values_HKV = values_KHV.transpose(0, 1).contiguous()
+        self.num_bytes = product.nbytes
         del self._linear
 
     def absorb(self, q_THN: Tensor) -> Tensor:

@@ -31,11 +31,11 @@ class Config:
     @classmethod
     def read(cls, config: Mapping[str, Any]) -> Self:
         """Raises UnsupportedModel for what no reader of this format could mean."""
-        written = config.get("checkpoint_format", config.get("format", "gptq"))
+        written = config.get("checkpoint_format") or config.get("format") or "gptq"
         if written not in FORMATS or config.get("is_marlin_format"):
             raise _unusable("checkpoint_format", written, f"one of {', '.join(FORMATS)}")
         for key, usual in (("lm_head", False), ("pack_dtype", "int32")):
-            if config.get(key, usual) != usual:
+            if (config.get(key) or usual) != usual:
                 raise _unusable(key, config[key], repr(usual))
         default = _packing(config, written == "gptq")
         return cls(default, _dynamic(config, default), _quantized(config))

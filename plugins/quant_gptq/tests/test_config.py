@@ -33,6 +33,11 @@ def test_modules_that_are_not_listed_are_dense() -> None:
     assert config.packing("model.layers.0.self_attn.k_proj") is None
 
 
+def test_null_is_what_is_usual() -> None:
+    keys = ("checkpoint_format", "lm_head", "pack_dtype", "dynamic", "modules_in_block_to_quantize")
+    assert Config.read(FOUR | dict.fromkeys(keys)) == Config.read(FOUR)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

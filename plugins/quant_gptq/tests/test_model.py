@@ -62,6 +62,22 @@ def test_the_same_as_dequantized(checkpoints):
             assert value.logprob == pytest.approx(theirs[token].logprob, abs=1e-3)
 
 
+def test_weights_take_what_is_packed(checkpoints):
+    """Those of 8 bits are float32: torch has no op for them."""
+    matrices = [(256, 96), (96, 96), (32, 96), (96, 96)] * 2 + [(96, 128)]  # gate_up, q, v, o; down
+    sizes = []
+    for folder in checkpoints:
+        with LLM(str(folder), dtype="float32", plugins=PLUGINS) as llm:
+            sizes.append(llm.info.summary["weight_bytes"])
+    packed, dense = sizes
+    assert dense == sum(t.nbytes for t in load_file(checkpoints[1] / "model.safetensors").values())
+    saved = 0
+    for rows, columns in matrices:  # a group has two bytes of scale and one of zero point
+        codes, groups, order = rows * columns // 2, rows * columns // 32 * 3, 8 * columns
+        saved += 4 * rows * columns - codes - groups - order
+    assert packed == dense - saved
+
+
 def test_missing_scales_are_named_before_anything_is_read(checkpoints):
     file = checkpoints[0] / "model.safetensors"
     tensors = load_file(file)

@@ -103,14 +103,15 @@ def test_what_does_not_fit_says_what_would(place, capsys, words, code, message):
     assert message in capsys.readouterr().err
 
 
-def test_quantized_layers_take_their_bits(place):
+@pytest.mark.parametrize(("group_size", "bits"), [(128, 4.125), (-1, 4.003)])
+def test_quantized_layers_take_their_bits(place, group_size, bits):
     whole = outlined(place)
-    stored = {"quant_method": "awq", "bits": 4, "group_size": 128}
+    stored = {"quant_method": "awq", "bits": 4, "group_size": group_size}
     quantized = outlined(place, quantization_config=stored)
     embeddings = 2 * 128256 * 4096 * 2
     layers = whole.weight_bytes - embeddings
     assert quantized.bits == 4
-    assert quantized.weight_bytes - embeddings == pytest.approx(layers * 4.125 / 16, rel=1e-3)
+    assert quantized.weight_bytes - embeddings == pytest.approx(layers * bits / 16, rel=1e-3)
 
 
 def test_windows_keep_only_what_they_see(place):

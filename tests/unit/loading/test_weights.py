@@ -46,7 +46,7 @@ def test_every_weight_arrives(tmp_path: Path, config: dict[str, Any]) -> None:
     loader = SafetensorsLoader(tmp_path)
     report = load_weights(model, loader, seen.append)
     assert seen == sorted(seen)
-    assert seen[-1] == loader.num_bytes == report.num_weights * 4
+    assert seen[-1] == loader.num_bytes == report.total_bytes(torch.float32)
 
 
 def test_modules_are_repacked_as_soon_as_they_are_complete(
@@ -154,6 +154,20 @@ def test_a_weight_the_module_does_not_take(tmp_path: Path) -> None:
     change(tmp_path, **{"model.layers.0.self_attn.q_proj.bias": torch.ones(96)})
     with pytest.raises(CheckpointError, match=r"q_proj.bias"):
         load_weights(make_model(config), SafetensorsLoader(tmp_path))
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["before its weight", "after it"])
+def test_a_bias_of_zeros_that_the_module_does_not_take(
+    tmp_path: Path, first: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """auto-gptq stores one for every linear, in another shard than its weight at times."""
+    config = write_checkpoint(tmp_path, num_hidden_layers=1, attention_bias=False)
+    name = "model.layers.0.self_attn.o_proj.bias"
+    change(tmp_path, **{name: torch.zeros(72)})
+    loader = SafetensorsLoader(tmp_path)
+    ordered = sorted(loader.tensors(), key=lambda tensor: (tensor.name == name) != first)
+    monkeypatch.setattr(loader, "tensors", lambda: iter(ordered))
+    load_weights(make_model(config), loader)
 
 
 def test_a_tied_head_needs_no_weights(tmp_path: Path) -> None:

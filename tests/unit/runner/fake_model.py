@@ -158,7 +158,7 @@ def make_runner(
         ModelConfig("Fake", {}, torch.float32, MAX_LEN, VOCAB),
         choices,
         model,
-        LoadReport(0),
+        LoadReport(0, 0),
         groups,
         config.scheduler,
         CacheSize(blocks, 0, MAX_LEN),
