@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any, TextIO
 
 from inferd import __version__
+from inferd.engine.capacity import Capacity
 
 if TYPE_CHECKING:
     from inferd.config.engine import EngineConfig
@@ -20,13 +21,15 @@ GIB = 1 << 30
 
 def facts(info: WorkerInfo, config: EngineConfig) -> dict[str, Any]:
     """What fits: tokens of KV, and how many requests of what length at once."""
-    tokens = info.num_blocks * info.block_size
+    scheduler, longest = config.scheduler.preferring(info.scheduler), info.max_model_len
+    capacity = Capacity(info, scheduler.max_num_batched_tokens)
     return {
         **info.summary,
-        "kv_tokens": tokens,
-        "max_model_len": info.max_model_len,
-        "concurrent_at_max_len": max(1, tokens // info.max_model_len),
-        "max_num_seqs": config.scheduler.preferring(info.scheduler).max_num_seqs,
+        "kv_tokens": capacity.num_tokens,
+        "max_model_len": longest,
+        "concurrent_at_max_len": capacity.at_once(longest),
+        "concurrent_at_eighth": capacity.at_once(max(1, longest // 8)),
+        "max_num_seqs": scheduler.max_num_seqs,
     }
 
 
@@ -109,8 +112,9 @@ def _cache(known: dict[str, Any]) -> str:
     short = max(1, length // 8)
     size = f"{_size(known.get('kv_bytes', 0))} = {tokens:,} tokens"
     long = f"{known['concurrent_at_max_len']:,} requests of {length:,} tokens at once"
-    many = f"{max(1, tokens // short):,} of {short:,}; at most {known['max_num_seqs']:,} together"
-    return f"  KV cache  {size}: {long} or {many}"
+    many = f"{known['concurrent_at_eighth']:,} of {short:,}"
+    most = f"at most {known['max_num_seqs']:,} together"
+    return f"  KV cache  {size}: {long} or {many}; {most}"
 
 
 def _size(num_bytes: int) -> str:

@@ -8,10 +8,10 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from inferd.contracts.executor import WorkerInfo
+from inferd.engine.capacity import layout_of
 from inferd.engine.grammar_compiler import Backends, GrammarCompiler
 from inferd.engine.grammars import Grammars
 from inferd.errors import InferdError
-from inferd.memory.block_table import CacheLayout, GroupSpec
 from inferd.memory.cache_events import CacheEvent, CacheEvents
 from inferd.scheduling.scheduler import Scheduler
 from inferd.types import Request, SequenceOutput, StepPlan, StepStats
@@ -53,14 +53,9 @@ class Engine:
         info = self._executor.start()
         policies = self._host.catalog.schedule_policies
         policy = policies.load(self.config.scheduler.scheduling_policy)
-        layout = CacheLayout(
-            num_blocks=info.num_blocks,
-            block_size=info.block_size,
-            groups=tuple(GroupSpec(kind, window) for kind, window in info.groups),
-        )
         self._scheduler = Scheduler(
             self.config.scheduler.preferring(info.scheduler),
-            layout,
+            layout_of(info),
             info.max_model_len,
             policies.make(policy),
             enable_prefix_caching=self.config.cache.enable_prefix_caching,

@@ -12,14 +12,14 @@ import pytest
 
 from inferd.config.engine import EngineConfig
 from inferd.contracts.executor import WorkerInfo
-from inferd_server.banner import Banner
+from inferd_server.banner import Banner, facts
 from inferd_server.keys import Key
 from inferd_server.settings import Settings
 
 INFO = WorkerInfo(
     8192,
     1000,
-    4096,
+    4097,
     16,
     (("full", None),),
     {"weight_bytes": 270 << 20, "kv_bytes": 3 << 30, "dtype": "bfloat16", "device": "cpu"},
@@ -44,6 +44,15 @@ def test_lines_when_piped() -> None:
     assert ready["event"] == "ready"
     assert ready["kv_tokens"] == 4096 * 16
     assert ready["concurrent_at_max_len"] == 8
+
+
+def test_every_group_takes_blocks_of_its_own_and_a_window_few() -> None:
+    windows = (("full", None), *(("window", 512),) * 3)
+    ready = facts(replace(INFO, groups=windows), EngineConfig.of("m", max_num_batched_tokens=480))
+    assert ready["kv_tokens"] == 4096 * 16 // 4
+    of_windows = 3 * (512 + 480 + 16) // 16
+    assert ready["concurrent_at_max_len"] == 4096 // (8192 // 16 + of_windows)
+    assert ready["concurrent_at_eighth"] == 4096 // (1024 // 16 + of_windows)
 
 
 def test_what_fits_on_a_terminal() -> None:
