@@ -7,6 +7,8 @@ import json
 import os
 import subprocess
 import sys
+import time
+import types
 
 import pytest
 from bench.peers import measure as m
@@ -15,48 +17,55 @@ from bench.peers.processes import DRIVERS, PROMPTS, ROOT, read_figures
 
 
 class Fake:
-    """Counts what it was asked."""
+    """Counts what it was asked; a token takes a second of its own clock."""
 
     def __init__(self, short=0):
         self.asked = []
         self.short = short
+        self.now = 0.0
+
+    def perf_counter(self):
+        return self.now
 
     def generate(self, prompts, num_tokens):
         self.asked.append((len(prompts), num_tokens))
+        self.now += len(prompts) * num_tokens
         return [[0] * (num_tokens - self.short) for _ in prompts]
 
     def forget(self):
         self.asked.append("forget")
 
 
-def measured(fake, **changes):
+def measured(fake, monkeypatch, **changes):
+    clock = types.SimpleNamespace(perf_counter=fake.perf_counter, time=time.time)
+    monkeypatch.setattr(m, "time", clock)
     given = {"prompts": PROMPTS, "started": 0.0, "threads": 2, "requests": 3, "parts": m.PARTS}
     args = argparse.Namespace(**(given | changes))
     return m.measure(args, lambda: fake, engine="fake", version="1", can=m.PARTS)
 
 
-def test_every_measurement_starts_without_cached_prefixes():
+def test_every_measurement_starts_without_cached_prefixes(monkeypatch):
     fake = Fake()
-    figures = measured(fake)
+    figures = measured(fake, monkeypatch)
     assert fake.asked[0] == (1, 1)  # the first token, which ends the start
     assert fake.asked[1::2] == ["forget"] * 7
     assert fake.asked[2::2] == [(1, 1)] * 4 + [(1, 129), (3, 128), (3, 128)]
     assert figures.batch_out_tok_s > 0 and figures.pss_mb > 1
 
 
-def test_only_the_parts_asked_for_are_measured():
-    figures = measured(Fake(), parts=["single"])
+def test_only_the_parts_asked_for_are_measured(monkeypatch):
+    figures = measured(Fake(), monkeypatch, parts=["single"])
     assert figures.ttft_ms is not None
     assert figures.batch_out_tok_s is figures.shared_out_tok_s is figures.pss_mb is None
 
 
-def test_an_engine_that_stops_early_is_no_result():
+def test_an_engine_that_stops_early_is_no_result(monkeypatch):
     class Short(Fake):
         def generate(self, prompts, num_tokens):
             return [[0] * min(num_tokens, 100) for _ in prompts]
 
     with pytest.raises(SystemExit, match="asked for 129 tokens, got"):
-        measured(Short())
+        measured(Short(), monkeypatch)
 
 
 def test_the_tree_holds_children():

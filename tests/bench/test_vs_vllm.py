@@ -38,7 +38,8 @@ def test_every_section_has_its_figures(tmp_path):
     assert sections["sampled"].keys() >= {"greedy_ms", "sampled_ratio", "logprobs_ratio"}
     assert sections["startup"].keys() >= {"over_torch_s", "cold_over_warm_s", "engine_phase_s"}
     served = sections["served64"]
-    assert served["requests"] == 26 and served["failed"] == 0 and served["tokens_per_piece"] == 1.0
+    assert served["requests"] == 26 and served["failed"] == 0
+    assert 1 <= served["tokens_per_piece"] < 8  # a busy front end sends what has come together
     assert done.returncode == 0 and "served64 ttft_p99_ms" in done.stdout
 
 

@@ -27,7 +27,7 @@ def check_greedy(path: Path, architecture: str, oracle: Oracle) -> None:
     prompts: list[list[int]] = prompts_RT.tolist()
     _write(path, oracle)
     params = SamplingParams(temperature=0, max_tokens=OUTPUT, ignore_eos=True)
-    with LLM(str(path), dtype="float32", num_blocks=64, block_size=16) as llm:
+    with LLM(str(path), dtype="float32", num_blocks=256, block_size=16) as llm:
         for cached in (0, PROMPT // 16 * 16):
             outputs = llm.generate(prompts, params)
             for row, output in enumerate(outputs):

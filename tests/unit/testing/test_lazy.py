@@ -21,5 +21,5 @@ def test_nothing_heavy_is_imported(what):
 def test_every_name_resolves_and_others_do_not():
     for name in inferd.testing.__all__:
         assert getattr(inferd.testing, name).__name__ == name
-    with pytest.raises(AttributeError, match="no attribute 'ParserContract'"):
-        _ = inferd.testing.ParserContract
+    with pytest.raises(AttributeError, match="no attribute 'NoSuchContract'"):
+        _ = inferd.testing.NoSuchContract
