@@ -34,12 +34,26 @@ class MakeGrouped:
         self._zeros, self._room = torch.zeros(PANEL), torch.empty(0, dtype=torch.uint8)
 
     def __call__(self, weight: GroupedWeight | MinimumWeight, bias_N: Tensor | None) -> ops.Linear:
-        from inferd_cpu_numba.kernels.grouped import Layout
-
-        outputs, inputs = weight.shape
         if weight.group_size % FIELDS:
             return self._dense(weight.dequantize(torch.bfloat16), bias_N)
         scales_NG, minima_NG = numbers(weight)
+        call = self._call_for(weight, scales_NG, minima_NG)
+        outputs, inputs = weight.shape
+        packed = pack(weight.codes(), weight.bits, scales_NG, minima_NG)
+        tables = make_tables(weight.bits, signed=minima_NG is None)
+        kept = packed, padded_bias(bias_N, outputs), tables, self._zeros
+        linear = _linear(call, kept, self._space, outputs, inputs, scales_NG.shape[1])
+        order_K = weight.order_K if isinstance(weight, GroupedWeight) else None
+        if order_K is None:
+            return linear
+        return lambda x_TK: linear(x_TK.index_select(1, order_K))
+
+    def _call_for(
+        self, weight: GroupedWeight | MinimumWeight, scales_NG: Tensor, minima_NG: Tensor | None
+    ) -> runtime.Call:
+        """Compiled once for each layout."""
+        from inferd_cpu_numba.kernels.grouped import Layout
+
         layout = Layout(
             size=weight.group_size,
             halves=weight.bits // 4,
@@ -48,48 +62,39 @@ class MakeGrouped:
         )
         if layout not in self._calls:
             self._calls[layout] = self._compile(layout)
-        packed, bias = (
-            pack(weight.codes(), weight.bits, scales_NG, minima_NG),
-            padded_bias(bias_N, outputs),
-        )
-        tables = make_tables(weight.bits, signed=minima_NG is None)
-        call, groups = self._calls[layout], scales_NG.shape[1]
-        order_K = weight.order_K if isinstance(weight, GroupedWeight) else None
-        block = rows_of_block(inputs)
-
-        def linear(x_TK: Tensor) -> Tensor:
-            tokens, threads = x_TK.shape[0], torch.get_num_threads()
-            if order_K is not None:
-                x_TK = x_TK.index_select(1, order_K)
-            out_TN = torch.empty((tokens, outputs), dtype=x_TK.dtype)
-            rows = min(tokens, block)
-            lines = -(-max(4 * rows * groups, 2 * inputs * PANEL) // LINE)
-            room = self._space(threads * lines * LINE)
-            call(
-                threads,
-                x_TK.data_ptr(),
-                2 * x_TK.stride(0),
-                packed.data_ptr(),
-                bias.data_ptr(),
-                out_TN.data_ptr(),
-                tables.data_ptr(),
-                self._zeros.data_ptr(),
-                room.data_ptr(),
-                lines * LINE,
-                tokens,
-                outputs,
-                groups,
-                rows,
-            )
-            return out_TN
-
-        return linear
+        return self._calls[layout]
 
     def _space(self, num_bytes: int) -> Tensor:
         """The same memory for all layers: fresh pages cost more than most work."""
         if self._room.numel() < num_bytes:
             self._room = torch.empty(num_bytes, dtype=torch.uint8)
         return self._room
+
+
+def _linear(
+    call: runtime.Call,
+    kept: tuple[Tensor, Tensor, Tensor, Tensor],
+    space: Callable[[int], Tensor],
+    outputs: int,
+    inputs: int,
+    groups: int,
+) -> ops.Linear:
+    packed, bias, tables, zeros = kept
+    block = rows_of_block(inputs)
+
+    def linear(x_TK: Tensor) -> Tensor:
+        tokens, threads = x_TK.shape[0], torch.get_num_threads()
+        out_TN = torch.empty((tokens, outputs), dtype=x_TK.dtype)
+        rows = min(tokens, block)
+        room_bytes = -(-max(4 * rows * groups, 2 * inputs * PANEL) // LINE) * LINE
+        room = space(threads * room_bytes)
+        x, stride = x_TK.data_ptr(), 2 * x_TK.stride(0)
+        weight = packed.data_ptr(), bias.data_ptr()
+        other = tables.data_ptr(), zeros.data_ptr(), room.data_ptr(), room_bytes
+        call(threads, x, stride, *weight, out_TN.data_ptr(), *other, tokens, outputs, groups, rows)
+        return out_TN
+
+    return linear
 
 
 def numbers(weight: GroupedWeight | MinimumWeight) -> tuple[Tensor, Tensor | None]:
