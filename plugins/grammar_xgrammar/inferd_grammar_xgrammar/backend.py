@@ -15,7 +15,7 @@ import numpy as np
 from inferd.contracts.grammar import Grammar, GrammarBackend, Matcher, Vocabulary
 from inferd.errors import RequestError
 from inferd.structured_outputs import StructuredOutputs
-from inferd_grammar_xgrammar.patterns import fault_of_regex
+from inferd_grammar_xgrammar.patterns import fault_of_lark, fault_of_regex
 from inferd_grammar_xgrammar.schema import refuse_unenforced
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class XgrammarBackend(GrammarBackend):
             texts = (json.dumps(text, ensure_ascii=False) for text in wanted.choice)
             return self._compiler.compile_lark(f"start: {' | '.join(texts)}")
         if wanted.grammar is not None:
-            _refuse(fault_of_regex(wanted.grammar))
+            _refuse(fault_of_lark(wanted.grammar))
             return self._compiler.compile_lark(wanted.grammar)
         if wanted.json is None:
             return self._compiler.compile_json_schema('{"type": "object"}', **FORM)

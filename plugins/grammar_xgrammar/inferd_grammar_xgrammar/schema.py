@@ -15,6 +15,7 @@ from inferd_grammar_xgrammar.patterns import fault_of_pattern
 MAX_DEPTH = 32
 MAX_NODES = 500
 MOST_PLACES = 8
+MAX_MULTIPLE = 1024  # beyond, 0.2.8 prints a warning and leaves it out
 FREE = frozenset(
     [
         "title",
@@ -177,7 +178,7 @@ def _is_kept(key: str, node: dict[str, Any]) -> bool:
         case "format":
             kept = value in FORMATS
         case "multipleOf":
-            kept = isinstance(value, int)
+            kept = isinstance(value, int) and 0 < value <= MAX_MULTIPLE
         case "required":
             kept = isinstance(value, list) and set(value) <= set(node.get("properties", {}))
         case "patternProperties":

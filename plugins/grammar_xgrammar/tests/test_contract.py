@@ -75,6 +75,7 @@ UNENFORCED: list[tuple[Any, str]] = [
     ({"type": "string", "pattern": "^a*$", "minLength": 2}, "/minLength"),
     ({"type": "string", "format": "email"}, "/format"),
     ({"type": "number", "multipleOf": 0.5}, "/multipleOf"),
+    ({"type": "integer", "multipleOf": 1025}, "/multipleOf"),
     ({"type": "array", "items": [SMALL]}, "/items"),
     ({"type": "array", "items": {"type": "array", "uniqueItems": True}}, "/items/uniqueItems"),
     ({"type": "object", "properties": {"a/b": {"not": {}}}}, "/properties/a~1b/not"),
@@ -136,6 +137,8 @@ HOSTILE = {
     "two stars": StructuredOutputs(regex="foo**"),
     "open": StructuredOutputs(regex="a("),
     "repeats": StructuredOutputs(regex="((a{1000}){1000}){1000}"),
+    "long": StructuredOutputs(regex="(?:ab|cd)*" * 60),
+    "long in Lark": StructuredOutputs(grammar="start: " + "a " * 4096 + '\na: "x"'),
     "nobody": StructuredOutputs(grammar="start: nobody"),
     "look-ahead in Lark": StructuredOutputs(grammar="start: /(?=a)b/"),
 }
