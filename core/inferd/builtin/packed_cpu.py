@@ -43,7 +43,7 @@ class MakeInt4:
                 return F.linear(x_TK, weight.dequantize(x_TK.dtype), bias_N)
             if order_K is not None:
                 x_TK = x_TK.index_select(1, order_K)
-            out_TN: Tensor = product(x_TK, packed, size, scales_GN2)
+            out_TN: Tensor = product(x_TK.contiguous(), packed, size, scales_GN2)
             return out_TN if bias_N is None else out_TN.add_(bias_N)
 
         return linear

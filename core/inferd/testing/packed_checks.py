@@ -24,7 +24,14 @@ from inferd.testing import reference
 from inferd.testing.numbers import DTYPES, check_rounded
 
 TOKENS = (1, 7, 16, 40, 130)
-SHAPES = ((1, 32, 32), (24, 96, 32), (130, 256, 128), (67, 192, 192), (48, 160, 80))  # N, K, group
+SHAPES = (  # N, K, group; the last is what every kernel takes
+    (1, 32, 32),
+    (24, 96, 32),
+    (130, 256, 128),
+    (67, 192, 192),
+    (48, 160, 80),
+    (32, 256, 64),
+)
 
 
 def draw_grouped(
@@ -73,17 +80,21 @@ def to_device(weight: Weight, device: torch.device) -> Weight:
 
 
 def grouped_linear(ops: Mapping[str, Any], dtype: str, device: torch.device) -> None:
-    """Zero points, minima or none, act-order or none, every second one with a bias."""
+    """Zero points, minima or none, act-order or none, every second one with a bias.
+
+    x is a part of a wider tensor where the tokens are odd in number.
+    """
     for number, (what, weight) in enumerate(_weights(ops.get("linear", {}))):
         dense_NK = weight.dequantize(torch.float64)
         bias_N = _draw(1, dtype, weight.shape[0]) if number % 2 else None
         placed = None if bias_N is None else bias_N.clone().to(device)
         apply = ops["linear"][weight.format](to_device(weight, device), placed)
         for tokens in TOKENS:
-            x_TK = _draw(tokens, dtype, tokens, weight.shape[1])
-            expected_TN = reference.linear(x_TK, dense_NK, bias_N)
+            inputs, more = weight.shape[1], 8 * (tokens % 2)
+            x_TK = _draw(tokens, dtype, tokens, inputs + more).to(device)[:, :inputs]
+            expected_TN = reference.linear(x_TK.cpu(), dense_NK, bias_N)
             case = f"{what}, {tokens} tokens, bias {bias_N is not None}"
-            check_rounded(case, apply(x_TK.to(device)), expected_TN, dtype)
+            check_rounded(case, apply(x_TK), expected_TN, dtype)
 
 
 def _weights(offered: Mapping[str, Any]) -> Iterator[tuple[str, Weight]]:
