@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextvars import ContextVar
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ class Caller:
     request_id: str
     traceparent: str | None = None  # W3C trace context, as the client sent it
     key: Key | None = None
+    background: asyncio.Task[None] | None = None  # what goes on after the reply
 
     def priority(self, asked: int) -> int:
         """A key's priority is the best its requests get; smaller numbers run first."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from inferd_server.caller import CALLER
 from inferd_server.collected import Sample, collect
 from inferd_server.dialects.response_object import Answer
 from inferd_server.errors import problem_of
@@ -65,6 +66,7 @@ def start(service: Service, answer: Answer) -> bytes:
 
     service.num_open += 1
     task.add_done_callback(ended)
+    CALLER.get().background = task
     service.responses.begin(response, task.cancel)
     return msgspec.json.encode(response)
 

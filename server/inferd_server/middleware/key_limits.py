@@ -35,7 +35,11 @@ class KeyLimits:
         try:
             await self._app(scope, receive, send)
         finally:
-            use.running -= 1
+            background = CALLER.get().background
+            if background is None:
+                use.end()
+            else:
+                background.add_done_callback(use.end)
 
     def _use(self, key: Key) -> _Use:
         if key.digest not in self._uses:
@@ -54,6 +58,10 @@ class _Use:
         self._per_minute = per_minute
         self._left = float(per_minute or 0)
         self._since = time.monotonic()
+
+    def end(self, _: object = None) -> None:
+        """Of one request, with what it left running."""
+        self.running -= 1
 
     def problem(self, now: float) -> Problem | None:
         """None takes one of the minute's requests."""

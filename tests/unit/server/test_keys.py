@@ -105,6 +105,21 @@ async def test_a_key_has_so_many_requests_a_minute(make_app: Any, monkeypatch: A
     assert [(await asks(app, "a")).status_code for _ in range(2)] == [200, 429]
 
 
+async def test_what_goes_on_in_the_background_counts(make_app: Any, engine: Any) -> None:
+    app = make_app(api_keys=("a concurrency=1",))
+    engine.gate = asyncio.Event()
+    body = {"model": "tiny", "input": "hi", "background": True}
+    async with client_of(app) as client:
+        client.headers["Authorization"] = "Bearer a"
+        assert (await client.post("/v1/responses", json=body)).status_code == 200
+        assert (await client.post("/v1/responses", json=body)).status_code == 429
+        engine.gate.set()
+        while app.state.service.num_open:
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert (await client.post("/v1/responses", json=body)).status_code == 200
+
+
 @pytest.mark.parametrize(("asked", "given"), [(None, 3), (-9, 3), (7, 7)])
 async def test_a_keys_priority_is_the_best_it_gets(
     make_app: Any, engine: Any, asked: int | None, given: int
