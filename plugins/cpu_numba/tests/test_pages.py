@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import os
+import sys
+import threading
 
 import numpy as np
 import pytest
@@ -44,3 +47,12 @@ def test_a_system_without_the_call_is_left_alone() -> None:
     made = pages.Pages()
     made._madvise = None
     assert made.fetch(untouched(8 << 20)).result(timeout=30) == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads share their process's priority")
+def test_the_thread_gives_way_to_requests() -> None:
+    def priority() -> int:
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    assert pages.Pages()._thread.submit(priority).result(timeout=30) == 19
+    assert priority() < 19
