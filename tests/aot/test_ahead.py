@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -72,6 +73,26 @@ def test_a_rehearsal_compiles_and_runs_nothing(device: Device) -> None:
     assert sorted(device.loaded) == ["act_and_mul_kernel", "rms_norm_kernel"]
     assert device.launched == []
     assert JITFunction.run is usual
+
+
+def test_syntax_trees_are_made_one_at_a_time(device: Device, monkeypatch: Any) -> None:
+    """Two that Python 3.11 makes at once may fail."""
+    usual, at_once, most = JITFunction.parse, [], []
+
+    def parse(self: Any) -> Any:
+        at_once.append(self)
+        most.append(len(at_once))
+        time.sleep(0.01)  # lets another thread in, if one may come
+        tree = usual(self)
+        at_once.remove(self)
+        return tree
+
+    monkeypatch.setattr(JITFunction, "parse", parse)
+    with ahead.compiling_only():
+        layers(4)
+    assert len(most) > 1
+    assert max(most) == 1
+    assert JITFunction.parse is parse
 
 
 def test_what_was_rehearsed_is_not_compiled_again(device: Device, monkeypatch: Any) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from threading import Lock
 from typing import Any
 
 from torch import Tensor
@@ -22,7 +23,7 @@ def compiling_only() -> Iterator[None]:
     A launch like one before it, as every layer's is, costs a look into a set. On leaving, the
     kernels are loaded: a recording that came first upon one could not.
     """
-    launch = JITFunction.run
+    launch, parse = JITFunction.run, JITFunction.parse
     seen: set[Hashable] = set()
     kernels: list[Any] = []
 
@@ -32,14 +33,28 @@ def compiling_only() -> Iterator[None]:
             seen.add(like)
             kernels.append(launch(self, *args, grid=grid, warmup=True, **options))
 
-    JITFunction.run = compile_only
+    JITFunction.run, JITFunction.parse = compile_only, _one_at_a_time(parse)
     try:
         with ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 1)) as pool:
             with AsyncCompileMode(pool, ignore_errors=True):  # _load meets them
                 yield
             list(pool.map(_load, kernels))
     finally:
-        JITFunction.run = launch
+        JITFunction.run, JITFunction.parse = launch, parse
+
+
+def _one_at_a_time(parse: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Python 3.11 counts the depth of syntax trees once for all threads that make some.
+
+    So one of two that are made at the same time may fail: "recursion depth mismatch".
+    """
+    lock = Lock()
+
+    def parse_alone(self: Any) -> Any:
+        with lock:
+            return parse(self)
+
+    return parse_alone
 
 
 def _kind(value: Any) -> Hashable:
