@@ -75,7 +75,6 @@ class LMHead(Layer):
         self._tied = [tied] if tied is not None else []  # in a list: not a submodule of the head
         self._takes = ("weight", "bias") if bias else ("weight",)
         self._values: dict[str, Tensor] = {}
-        self._loaded: set[str] = set()
         packs = build.quantization.packs_head(build.ops)
         self._method = self._packing(bias) if packs else None
         if tied is not None and self._method is not None:
@@ -98,12 +97,10 @@ class LMHead(Layer):
             return
         if self._method is not None:
             self._method.load(suffix, 0, tensor)
-            self._loaded.add(suffix)
             return
         shape = self._shape if suffix == "weight" else self._shape[:1]
         value = unpack_checked(tensor, shape, self._build.config.dtype)
         self._values[suffix] = value.to(self._build.device)
-        self._loaded.add(suffix)
 
     def expected(self) -> dict[tuple[str, int], tuple[int, ...]]:
         shapes = {("weight", 0): self._shape, ("bias", 0): self._shape[:1]}
@@ -111,7 +108,9 @@ class LMHead(Layer):
 
     def missing(self) -> list[str]:
         """A tied head also waits for its embedding: it packs that weight."""
-        own = [suffix for suffix in self._needed() if suffix not in self._loaded]
+        if self._method is not None:
+            return self._method.missing()
+        own = [suffix for suffix in self._needed() if suffix not in self._values]
         return [
             *own,
             *(f"{word} of the embedding" for tied in self._tied for word in tied.missing()),
