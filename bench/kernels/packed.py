@@ -3,8 +3,8 @@
     python bench/kernels/packed.py [--bits 4 8] [--group 128] [--only M M] [--sweep] [--json FILE]
 
 Times are of CUDA graphs over weights beyond the L2. A ratio is the library's time over ours: more
-than 1 is a gain. --sweep tries other tiles for each number of tokens and prints the best rows for
-"packed" in tuned/ARCHITECTURE.json.
+than 1 is a gain. --sweep tries other tiles for each number of tokens, on all shapes together, and
+prints the best rows for "packed" in tuned/ARCHITECTURE.json.
 
 Shape suffixes: M tokens, N out features, K in features.
 """
@@ -15,12 +15,14 @@ import argparse
 import itertools
 import json
 from collections.abc import Callable
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from timing import graph_time
+import triton
+from timing import ROUNDS, graph_time
 from torch import Tensor
 
 from inferd.contracts.weight_formats import GroupedWeight
@@ -33,11 +35,10 @@ SHAPES = ((6144, 4096), (4096, 4096), (28672, 4096), (4096, 14336))  # N, K: of 
 TOKENS = (1, 8, 16, 32, 64, 128, 256, 1024, 2048)
 BEYOND_L2 = 400_000_000  # bytes of weights in bfloat16
 TILES = {  # of --sweep
-    "block_m": (16, 32, 64, 128),
     "block_n": (64, 128),
     "warps": (4, 8),
-    "stages": (2, 3, 4, 5),
-    "programs": (132, 264, 528, 1056),
+    "stages": (3, 4, 5),
+    "programs": (264, 528, 1056),
 }
 
 
@@ -51,16 +52,20 @@ def main() -> None:
     args = parser.parse_args()
     major, minor = torch.cuda.get_device_capability()
     print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}")
-    found = {}
-    for bits, (size, inner) in itertools.product(args.bits, SHAPES):
-        weights = draw(bits, size, inner, args.group)
+    found, architecture = {}, f"sm_{major}{minor}"
+    for bits in args.bits:
+        drawn = [draw(bits, size, inner, args.group) for size, inner in SHAPES]
         for tokens in args.only:
-            x_MK = torch.randn(tokens, inner, device="cuda", dtype=torch.bfloat16)
-            row = measure(weights, x_MK, packed_route(f"sm_{major}{minor}", tokens))
-            if args.sweep:
-                row |= best(weights, x_MK)
-            found[f"w{bits} {size}x{inner} {tokens}"] = row
-            print(f"w{bits} {size:6}x{inner:<6} {tokens:5} tokens {json.dumps(row)}", flush=True)
+            route = packed_route(architecture, tokens)
+            for weights in drawn:
+                (size, inner), row = weights[0].shape, measure(weights, tokens, route)
+                found[f"w{bits} {size}x{inner} {tokens}"] = row
+                print(
+                    f"w{bits} {size:6}x{inner:<6} {tokens:5} tokens {json.dumps(row)}", flush=True
+                )
+            if args.sweep and route is not None:
+                found[f"w{bits} {tokens} tiles"] = row = sweep(drawn, tokens)
+                print(f"w{bits} {tokens:5} tokens {json.dumps(row)}", flush=True)
     if args.json:
         args.json.write_text(json.dumps(found, indent=1))
 
@@ -77,9 +82,10 @@ def draw(bits: int, size: int, inner: int, group: int) -> list[PackedWeight]:
 
 
 def measure(
-    weights: list[PackedWeight], x_MK: Tensor, route: PackedRoute | None
+    weights: list[PackedWeight], tokens: int, route: PackedRoute | None
 ) -> dict[str, float]:
     """Microseconds of one linear: the library's, ours, and their ratio."""
+    x_MK = inputs(weights, tokens)
     dense = [unpack(weight) for weight in weights]
     library = seconds(lambda w_NK: F.linear(x_MK, w_NK), dense)
     del dense
@@ -90,22 +96,31 @@ def measure(
     return {"bf16_us": library * 1e6, "packed_us": ours * 1e6, "ratio": library / ours}
 
 
-def seconds(run: Callable[[Any], Tensor], weights: list[Any]) -> float:
-    return graph_time(lambda: [run(weight) for weight in weights]) / len(weights)
+def inputs(weights: list[PackedWeight], tokens: int) -> Tensor:
+    return torch.randn(tokens, weights[0].shape[1], device="cuda", dtype=torch.bfloat16)
 
 
-def best(weights: list[PackedWeight], x_MK: Tensor) -> dict[str, object]:
-    tokens, times = x_MK.shape[0], {}
-    for tiles in itertools.product(*TILES.values()):
-        route = PackedRoute(tokens, *tiles)
-        if route.block_m > max(16, 2 * tokens):
-            continue
-        try:
-            times[tiles] = seconds(lambda w: multiply(x_MK, w, None, route, ALONE), weights)  # noqa: B023
-        except Exception as error:
-            print(f"{tiles}: {type(error).__name__}")
-    tiles = min(times, key=lambda each: times[each])
-    return {"best": [tokens, *tiles], "best_us": times[tiles] * 1e6}
+def seconds(run: Callable[[Any], Tensor], weights: list[Any], rounds: int = ROUNDS) -> float:
+    return graph_time(lambda: [run(weight) for weight in weights], rounds) / len(weights)
+
+
+def sweep(drawn: list[list[PackedWeight]], tokens: int) -> dict[str, object]:
+    """The tiles with which one linear of each shape takes least, and how long."""
+    times, padded = {}, max(16, triton.next_power_of_2(tokens))
+    for block_m in {padded, padded if tokens < 64 else padded // 2}:
+        for tiles in itertools.product(*TILES.values()):
+            route = PackedRoute(tokens, block_m, *tiles)
+            try:
+                times[route] = sum(with_tiles(weights, tokens, route) for weights in drawn)
+            except triton.runtime.errors.OutOfResources:
+                continue
+    ranked = sorted(times, key=lambda each: times[each])[:3]
+    return {str([*astuple(route)]): times[route] * 1e6 for route in ranked}
+
+
+def with_tiles(weights: list[PackedWeight], tokens: int, route: PackedRoute) -> float:
+    x_MK = inputs(weights, tokens)
+    return seconds(lambda weight: multiply(x_MK, weight, None, route, ALONE), weights, 3)
 
 
 if __name__ == "__main__":

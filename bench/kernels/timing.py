@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable
 
 from inferd.cli.bench import timing
+from inferd.cli.bench.timing import ROUNDS
 from inferd.config.engine import EngineConfig
 from inferd.contracts.platform import Platform
 from inferd.host.host import Host
@@ -22,7 +23,7 @@ def gpu() -> Platform:
     return platform
 
 
-def graph_time(run: Callable[[], object], rounds: int = timing.ROUNDS) -> float:
+def graph_time(run: Callable[[], object], rounds: int = ROUNDS) -> float:
     """Seconds of one replay of a graph of `run`: the median."""
     return timing.seconds_of(gpu(), run, rounds)
 
