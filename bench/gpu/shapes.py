@@ -1,12 +1,13 @@
 """The model both engines load: a config with the shape, no weights, and a made-up tokenizer.
 
-`python -m bench.gpu.shapes llama8b FOLDER` writes it, for `--load-format dummy`.
+`python -m bench.gpu.shapes llama8b FOLDER` writes it, for `--load-format dummy`; with
+`--quantization awq` as a checkpoint of that kind, in groups of 128.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
 from itertools import product
 from pathlib import Path
 from string import ascii_lowercase
@@ -52,14 +53,23 @@ TINY: dict[str, Any] = LLAMA_8B | {  # for trying the benchmark itself, on any m
     "eos_token_id": 1001,
 }
 SHAPES = {"llama8b": LLAMA_8B, "tiny": TINY}
+QUANTIZATION: dict[str, dict[str, Any]] = {  # as publishers write it
+    "awq": {"bits": 4, "group_size": 128, "zero_point": True, "version": "gemm"},
+    "gptq": {"bits": 4, "group_size": 128, "sym": True, "desc_act": False},
+    "fp8": {"activation_scheme": "dynamic"},
+    "gguf": {"storage": "gguf_q4_1"},
+}
 PROMPT_IDS = {"llama8b": 128_000, "tiny": 1_000}  # prompts are drawn from the ids below
 LETTERS = 4  # of a made-up word
 
 
-def write_model(shape: str, folder: Path) -> Path:
+def write_model(shape: str, folder: Path, quantization: str | None = None) -> Path:
     """The folder, with config.json and the files of a tokenizer."""
     folder.mkdir(parents=True, exist_ok=True)
-    config = SHAPES[shape]
+    config = dict(SHAPES[shape])
+    if quantization is not None:
+        stored = {"quant_method": quantization, **QUANTIZATION[quantization]}
+        config["quantization_config"] = stored
     _write(folder / "config.json", config)
     if not (folder / "tokenizer_config.json").exists():
         _write_tokenizer(config, folder)
@@ -95,4 +105,8 @@ def _write(path: Path, content: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    print(write_model(sys.argv[1], Path(sys.argv[2])))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("shape", choices=SHAPES)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--quantization", choices=QUANTIZATION)
+    print(write_model(**vars(parser.parse_args())))

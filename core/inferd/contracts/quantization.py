@@ -11,7 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 from inferd.contracts.ops import Experts, Linear, Ops
 from inferd.contracts.verdict import Verdict
@@ -45,6 +45,13 @@ class LinearSpec:
         return self.orders[part] if self.orders else None
 
 
+class Drawn(NamedTuple):
+    """For `--load-format dummy`."""
+
+    storage: str  # as RawTensor has it
+    data: torch.Tensor
+
+
 @dataclass(frozen=True, slots=True)
 class ExpertsSpec:
     """All experts of one layer, each a gated MLP."""
@@ -75,6 +82,13 @@ class LinearMethod(ABC):
     @abstractmethod
     def expected(self) -> dict[tuple[str, int], tuple[int, ...]]:
         """Shape by (suffix, part) of all it takes; what `--load-format dummy` draws."""
+
+    def draw(self, suffix: str, part: int, generator: torch.Generator) -> Drawn | None:  # noqa: ARG002
+        """A random tensor on the generator's device that `load` takes.
+
+        None: any floats of the expected shape will do.
+        """
+        return None
 
     @abstractmethod
     def missing(self) -> list[str]:

@@ -61,7 +61,7 @@ def _fields(bytes_NB: Tensor, run: int, bits: int) -> Tensor:
     """
     count = 8 // bits
     runs = bytes_NB.reshape(len(bytes_NB), -1, run)
-    out = torch.empty(runs.shape[0], runs.shape[1], count, run, dtype=torch.uint8)
+    out = runs.new_empty(runs.shape[0], runs.shape[1], count, run)
     for place in range(count):
         torch.bitwise_right_shift(runs, bits * place, out=out[:, :, place])
     return out.bitwise_and_((1 << bits) - 1).flatten(1)

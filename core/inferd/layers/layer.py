@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import nn
+
+from inferd.contracts.quantization import Drawn
 
 
 class Layer(nn.Module):
@@ -16,6 +19,10 @@ class Layer(nn.Module):
     num_bytes: int | None = None
     """Of its weights once they are finished; None: those of the values that it was given, in the
     model's dtype."""
+
+    def draw(self, suffix: str, part: int, generator: torch.Generator) -> Drawn | None:  # noqa: ARG002
+        """As LinearMethod has it."""
+        return None
 
     def __call__(self, *args: Any) -> Any:
         return self.forward(*args)

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from inferd.contracts.loader import RawTensor
 from inferd.contracts.model import BuildContext
 from inferd.contracts.ops import Linear
-from inferd.contracts.quantization import LinearMethod, LinearSpec
+from inferd.contracts.quantization import Drawn, LinearMethod, LinearSpec
 from inferd.layers.layer import Layer
 
 
@@ -54,6 +55,9 @@ class LinearLayer(Layer):
 
     def expected(self) -> dict[tuple[str, int], tuple[int, ...]]:
         return self._loading().expected()
+
+    def draw(self, suffix: str, part: int, generator: torch.Generator) -> Drawn | None:
+        return self._loading().draw(suffix, part, generator)
 
     def missing(self) -> list[str]:
         return self._loading().missing()

@@ -17,12 +17,13 @@ from torch import Tensor
 
 from inferd.contracts.loader import RawTensor
 from inferd.contracts.ops import Linear, Ops
-from inferd.contracts.quantization import LinearMethod, LinearSpec
+from inferd.contracts.quantization import Drawn, LinearMethod, LinearSpec
 from inferd.contracts.weight_formats import DENSE, GroupedWeight, Weight, pack_bits
 from inferd.errors import CheckpointError
 from inferd.layers.weight import check_suffix
 
 FLOATS = ("float16", "bfloat16", "float32")
+DUMMY_SCALE = 2e-3  # of what is drawn at most
 
 
 class Stored(NamedTuple):
@@ -42,6 +43,16 @@ class MatrixFormat(ABC):
     def take(self, suffix: str, tensor: RawTensor) -> Tensor:  # noqa: ARG002
         """What is kept of one of `tensors`, which has been checked."""
         return tensor.data
+
+    def draw(self, suffix: str, rows: int, columns: int, generator: torch.Generator) -> Drawn:
+        """A random one of `tensors`: any integers, small scales."""
+        shape, (storage, *_) = self.tensors("", rows, columns)[suffix]
+        dtype: torch.dtype = getattr(torch, storage)
+        options: dict[str, Any] = {"generator": generator, "device": generator.device}
+        if dtype.is_floating_point:
+            return Drawn(storage, torch.rand(shape, **options).mul_(DUMMY_SCALE).to(dtype))
+        ends = torch.iinfo(dtype)
+        return Drawn(storage, torch.randint(ends.min, ends.max, shape, dtype=dtype, **options))
 
     @abstractmethod
     def weight(self, name: str, stored: Mapping[str, Tensor]) -> Weight | Tensor:
@@ -104,6 +115,12 @@ class PackedLinear(LinearMethod):
             )
         data = self._formats[part].take(suffix, tensor)
         self._loaded[suffix, part] = data.to(self._spec.device)
+
+    def draw(self, suffix: str, part: int, generator: torch.Generator) -> Drawn | None:
+        form, rows = self._formats[part], self._spec.out_features[part]
+        if suffix == "bias" or isinstance(form, DenseFormat):
+            return None
+        return form.draw(suffix, rows, self._spec.in_features, generator)
 
     def missing(self) -> list[str]:
         left = self.expected().keys() - self._loaded.keys()

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import mmap
 import struct
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from inferd.errors import CheckpointError
+from inferd.layers.gguf_blocks import FORMATS
 from inferd.loading.gguf_header import GgufHeader, TensorInfo, read_header
 from inferd.loading.gguf_names import hf_config
 from inferd.loading.mapped import open_mapped
@@ -39,8 +41,11 @@ def read_config(header: GgufHeader, data: mmap.mmap, path: Path) -> dict[str, An
     if config["model_type"] == "llama":  # the others' biases belong to the architecture
         config["attention_bias"] = "blk.0.attn_q.bias" in tensors
         config["mlp_bias"] = "blk.0.ffn_gate.bias" in tensors
-    if any(info.kind not in PLAIN for info in tensors.values()):
-        config["quantization_config"] = {"quant_method": "gguf"}
+    kinds = Counter(info.kind for info in tensors.values() if info.kind not in PLAIN)
+    if kinds:
+        form = FORMATS.get(kinds.most_common(1)[0][0])
+        storage = form and f"gguf_{form.name.lower()}"
+        config["quantization_config"] = {"quant_method": "gguf", "storage": storage}
     factors = tensors.get("rope_freqs.weight")
     if factors is not None:
         config["rope_scaling"] = _by_factors(_float32_values(factors, data, path), config, path)

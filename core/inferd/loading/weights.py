@@ -68,8 +68,9 @@ def draw_weights(model: CausalLM, seed: int, device: torch.device) -> LoadReport
     targets = _Targets(model)
     for name, module in targets.modules.items():
         for (suffix, part), shape in module.expected().items():
-            value = _draw(suffix, shape, generator)
-            raw = RawTensor(f"{name}.{suffix}", shape, "float32", value)
+            drawn = module.draw(suffix, part, generator) if isinstance(module, Layer) else None
+            storage, value = drawn or ("float32", _draw(suffix, shape, generator))
+            raw = RawTensor(f"{name}.{suffix}", shape, storage, value)
             targets.load(name, suffix, part, raw)
     targets.finish()
     return targets.report

@@ -84,12 +84,17 @@ class QuantizationContract(OneThread, PluginContract):
     def test_asks_for_every_tensor(self) -> None:
         self._supported().check_accounting()
 
+    def test_draws_what_it_takes(self) -> None:
+        """For `--load-format dummy`."""
+        for config in self.configs.keys() - self.cannot:
+            self._supported(config).check_dummies()
+
     def test_refuses_tensors_that_do_not_fit(self) -> None:
         self._supported().check_refusals()
 
-    def _supported(self, *, ordered: bool = False) -> Layer:
+    def _supported(self, config: str = "", *, ordered: bool = False) -> Layer:
         """A layer of the first kind that `cannot` leaves."""
-        config = next(name for name in self.configs if name not in self.cannot)
+        config = config or next(name for name in self.configs if name not in self.cannot)
         dtype = next(name for name in DTYPES if name not in self.cannot)
         parts = PARTS["single" if "fused" in self.cannot else "fused"]
         return Layer(self, config, dtype, parts, "bias" not in self.cannot, ordered=ordered)
@@ -148,6 +153,18 @@ class Layer:
             assert len(method.missing()) == left, f"missing() is {method.missing()}, {left} are"
             method.load(suffix, part, self._stored[suffix, part])
         assert not method.missing(), f"all is loaded, and missing() is {method.missing()}"
+
+    def check_dummies(self) -> None:
+        """What is drawn loads, and gives finite numbers."""
+        method, generator = self._create(), torch.Generator(self._spec.device).manual_seed(0)
+        for (suffix, part), shape in method.expected().items():
+            plain = "float32", torch.ones(shape, device=self._spec.device)
+            storage, data = method.draw(suffix, part, generator) or plain
+            method.load(
+                suffix, part, RawTensor(f"layer.part_{part}.{suffix}", shape, storage, data)
+            )
+        x_TK = self._draw(99, 3, IN_FEATURES).to(self._spec.device)
+        assert torch.isfinite(method.finish()(x_TK)).all(), f"{self._config}: dummies give nan"
 
     def check_refusals(self) -> None:
         for (suffix, part), tensor in self._stored.items():

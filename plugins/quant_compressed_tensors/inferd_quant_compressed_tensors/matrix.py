@@ -19,6 +19,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from inferd.contracts.quantization import Drawn
 from inferd.contracts.weight_formats import GroupedWeight, unpack_bits
 from inferd.errors import CheckpointError, UnsupportedModel
 from inferd.layers.packed import MatrixFormat, Stored, sorted_by_group
@@ -53,6 +54,15 @@ class PackedMatrix(MatrixFormat):
         if self._scheme.ordered:
             found["weight_g_idx"] = Stored((columns,), INT32)
         return found
+
+    def draw(self, suffix: str, rows: int, columns: int, generator: torch.Generator) -> Drawn:
+        if suffix == "weight_shape":
+            return Drawn("int64", torch.tensor([rows, columns], device=generator.device))
+        if suffix != "weight_g_idx":
+            return super().draw(suffix, rows, columns, generator)
+        size = self._scheme.group_size
+        inputs_K = torch.arange(columns, dtype=torch.int32, device=generator.device)
+        return Drawn("int32", inputs_K // (columns if size == -1 else size))
 
     def weight(self, name: str, stored: Mapping[str, Tensor]) -> GroupedWeight:
         bits, shape = self._scheme.bits, stored["weight_shape"].tolist()

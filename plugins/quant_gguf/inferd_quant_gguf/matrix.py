@@ -6,38 +6,54 @@ Shape suffixes as in inferd.contracts.weight_formats; V values of a block, 1 of 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from inferd.contracts.loader import RawTensor
+from inferd.contracts.quantization import Drawn
 from inferd.contracts.weight_formats import GroupedWeight, MinimumWeight, Weight, pack_bits
 from inferd.layers.gguf_blocks import STORAGE, BlockFormat
 from inferd.layers.packed import FLOATS, MatrixFormat, Stored
 
 FORMATS = ("w4_g", "w4_m", "w8_g", "w8_m")
+DUMMY_BYTE = 40  # all bytes of a dummy are below: two of them as a float16 are below 0.03
 
 
 class GgufMatrix(MatrixFormat):
-    """Which format it is in its tensor says. Dense in `dtype` where `packed` is False."""
+    """Which format it is in its tensor says. Dense in `dtype` where `packed` is False.
 
-    def __init__(self, dtype: torch.dtype, packed: bool) -> None:
-        self._dtype, self._packed = dtype, packed
-        self._raw: RawTensor
+    `drawn` is the storage type of dummies, which are plain without.
+    """
+
+    def __init__(self, dtype: torch.dtype, packed: bool, drawn: str | None = None) -> None:
+        self._dtype, self._packed, self._drawn = dtype, packed, drawn
+        self._storage: str
 
     def tensors(self, name: str, rows: int, columns: int) -> dict[str, Stored]:  # noqa: ARG002
         return {"weight": Stored((rows, columns), (*FLOATS, *STORAGE))}
 
     def take(self, suffix: str, tensor: RawTensor) -> Tensor:
         if suffix == "weight":
-            self._raw = tensor
+            self._storage = tensor.storage
         return tensor.data
 
+    def draw(self, suffix: str, rows: int, columns: int, generator: torch.Generator) -> Drawn:
+        if self._drawn is None:
+            return super().draw(suffix, rows, columns, generator)
+        form = STORAGE[self._drawn]
+        shape = rows, columns // form.num_values * form.num_bytes
+        options: dict[str, Any] = {"generator": generator, "device": generator.device}
+        return Drawn(self._drawn, torch.randint(DUMMY_BYTE, shape, dtype=torch.uint8, **options))
+
     def weight(self, name: str, stored: Mapping[str, Tensor]) -> Weight | Tensor:  # noqa: ARG002
-        form = STORAGE.get(self._raw.storage)
-        if form is None or not self._packed:
-            return self._raw.unpack(self._dtype).to(stored["weight"].device)
-        return coded(form, stored["weight"])
+        form, rows_NB = STORAGE.get(self._storage), stored["weight"]
+        if form is None:
+            return rows_NB.to(self._dtype)
+        if self._packed:
+            return coded(form, rows_NB)
+        return form.unpack(rows_NB.view(-1, form.num_bytes)).view(len(rows_NB), -1).to(self._dtype)
 
 
 def coded(form: BlockFormat, rows_NB: Tensor) -> Weight:

@@ -16,9 +16,13 @@ class GgufMethod(QuantizationMethod):
 
     name = "gguf"
 
+    def __init__(self, drawn: str | None) -> None:
+        self._drawn = drawn
+
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:  # noqa: ARG003
-        return cls()
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """`storage` is what most matrices have; each says its own, but dummies do not."""
+        return cls(config.get("storage"))
 
     def formats(self) -> tuple[str, ...]:
         return FORMATS
@@ -28,8 +32,10 @@ class GgufMethod(QuantizationMethod):
         return _stays_packed(ops)
 
     def create(self, spec: LinearSpec, ops: Ops) -> LinearMethod:
-        packed = _stays_packed(ops)
-        return PackedLinear(spec, ops, [GgufMatrix(spec.dtype, packed) for _ in spec.out_features])
+        matrices = [
+            GgufMatrix(spec.dtype, _stays_packed(ops), self._drawn) for _ in spec.out_features
+        ]
+        return PackedLinear(spec, ops, matrices)
 
 
 def _stays_packed(ops: Ops) -> bool:

@@ -19,6 +19,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from inferd.contracts.quantization import Drawn
 from inferd.contracts.weight_formats import GroupedWeight, unpack_bits
 from inferd.errors import UnsupportedModel
 from inferd.layers.packed import MatrixFormat, Stored, sorted_by_group
@@ -48,6 +49,13 @@ class GptqMatrix(MatrixFormat):
             "scales": Stored((columns // size, rows)),
             "g_idx": Stored((columns,), INT32),
         }
+
+    def draw(self, suffix: str, rows: int, columns: int, generator: torch.Generator) -> Drawn:
+        if suffix != "g_idx":
+            return super().draw(suffix, rows, columns, generator)
+        size = self._packing.group_size
+        inputs_K = torch.arange(columns, dtype=torch.int32, device=generator.device)
+        return Drawn("int32", inputs_K // (columns if size == -1 else size))
 
     def weight(self, name: str, stored: Mapping[str, Tensor]) -> GroupedWeight:
         weight = GroupedWeight(
