@@ -20,6 +20,7 @@ from inferd_server.notes import Notes
 from inferd_server.routes import (
     chat,
     completions,
+    docs,
     embeddings,
     messages,
     models,
@@ -36,7 +37,19 @@ if TYPE_CHECKING:
     from inferd.engine.async_engine import AsyncEngine
     from inferd_server.settings import Settings
 
-ROUTES = (chat, completions, responses, messages, embeddings, models, tokens, render, state, pages)
+ROUTES = (
+    chat,
+    completions,
+    responses,
+    messages,
+    embeddings,
+    models,
+    tokens,
+    render,
+    state,
+    docs,
+    pages,
+)
 
 
 def create_app(

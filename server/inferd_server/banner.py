@@ -89,7 +89,7 @@ def _screen(known: dict[str, Any], url: str, settings: Settings, seconds: float)
     return [
         escape(_model(known)),
         _cache(known),
-        f"  API       [bold]{url}/v1[/bold]  chat /  dashboard /dashboard  schema /openapi.json",
+        f"  API       [bold]{url}/v1[/bold]  chat /  dashboard /dashboard  docs /docs",
         f"[green]ready[/green] in {seconds:.1f} s; Ctrl-C drains and stops. Try:",
         "",
         escape(_curl(url, settings)),

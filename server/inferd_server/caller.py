@@ -15,12 +15,15 @@ class Caller:
 
     request_id: str
     traceparent: str | None = None  # W3C trace context, as the client sent it
+    session_id: str | None = None  # of X-Session-ID: what of one conversation belongs together
+    header_priority: int = 0  # of requests whose body names none
     key: Key | None = None
     background: asyncio.Task[None] | None = None  # what goes on after the reply
 
     def priority(self, asked: int) -> int:
         """A key's priority is the best its requests get; smaller numbers run first."""
         best = self.key.priority if self.key else None
+        asked = asked or self.header_priority
         return asked if best is None else max(best, asked)
 
 

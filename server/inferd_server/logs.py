@@ -41,6 +41,7 @@ def access(scope: Scope, status: int, seconds: float) -> None:
         "status": status,
         "ms": round(seconds * 1000, 1),
         "key": caller.key.name if caller.key else None,
+        "session_id": caller.session_id,
     }
     text = "{method} {path} {status} {ms} ms".format(**fields)
     _access.info(text, extra={"fields": fields})

@@ -70,6 +70,7 @@ def _attributes(generation: Generation, timing: Timing) -> dict[str, Any]:
         "gen_ai.response.model": generation.model,
         "gen_ai.response.id": generation.request_id,
         "gen_ai.request.id": CALLER.get().request_id,
+        "gen_ai.conversation.id": CALLER.get().session_id,
         "gen_ai.request.max_tokens": params.max_tokens,
         "gen_ai.request.temperature": params.temperature,
         "gen_ai.request.top_p": params.top_p,

@@ -17,6 +17,7 @@ from inferd_server.caller import CALLER, Caller
 from inferd_server.notes import Notes
 
 _HARMLESS = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_PRIORITY = re.compile(r"-?[0-9]{1,9}")  # and not RFC 9218's, which browsers send
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
@@ -54,8 +55,16 @@ class ReplyHead:
 
 
 def _caller(scope: Scope) -> Caller:
+    """What is not of the form that it should have is as good as not sent."""
     given = {name: value.decode("latin-1") for name, value in scope["headers"]}
-    request_id, parent = given.get(b"x-request-id", ""), given.get(b"traceparent", "")
-    if not _HARMLESS.fullmatch(request_id):
-        request_id = uuid.uuid4().hex
-    return Caller(request_id, parent if _TRACEPARENT.fullmatch(parent) else None)
+
+    def found(name: bytes, form: re.Pattern[str]) -> str | None:
+        value = given.get(name, "")
+        return value if form.fullmatch(value) else None
+
+    return Caller(
+        found(b"x-request-id", _HARMLESS) or uuid.uuid4().hex,
+        found(b"traceparent", _TRACEPARENT),
+        found(b"x-session-id", _HARMLESS),
+        int(found(b"priority", _PRIORITY) or 0),
+    )

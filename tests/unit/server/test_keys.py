@@ -129,6 +129,18 @@ async def test_a_keys_priority_is_the_best_it_gets(
 
 
 @pytest.mark.parametrize(
+    ("header", "asked", "given"),
+    [("-3", None, -3), ("4", 7, 7), ("u=1, i", None, 0), ("9" * 20, None, 0)],
+)
+async def test_a_header_gives_the_priority_that_the_body_does_not(
+    client: httpx.AsyncClient, engine: Any, header: str, asked: int | None, given: int
+) -> None:
+    body = {**CHAT, "priority": asked}
+    await client.post("/v1/chat/completions", json=body, headers={"priority": header})
+    assert engine.seen[0].priority == given
+
+
+@pytest.mark.parametrize(
     ("host", "status"),
     [
         ("localhost:8000", 200),

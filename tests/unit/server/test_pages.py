@@ -65,6 +65,17 @@ async def test_the_dashboard_names_series_that_there_are(client: httpx.AsyncClie
     assert named <= kinds
 
 
+async def test_the_page_of_the_api_has_every_route(client: httpx.AsyncClient) -> None:
+    reply = await client.get("/docs")
+    text = reply.text
+    assert reply.headers["content-security-policy"] == pages.HEADERS["Content-Security-Policy"]
+    for path in (await client.get("/openapi.json")).json()["paths"]:
+        assert f" {path}</code>" in text
+    for anchor in re.findall(r'href="#([^"]+)"', text):
+        assert f'id="{anchor}"' in text
+    assert set(re.findall(r"""(?:href|src)="(/[^"]*)\"""", text)) <= {*pages.PATHS, "/openapi.json"}
+
+
 async def test_they_are_no_part_of_the_api(client: httpx.AsyncClient) -> None:
     assert not (await client.get("/openapi.json")).json()["paths"].keys() & pages.PATHS.keys()
     assert (await client.post("/", json={})).status_code == 405

@@ -91,7 +91,14 @@ async def test_a_key_opens(make_app: Any, header: dict[str, str]) -> None:
 async def test_every_route_but_the_probes_is_closed(make_app: Any, header: dict[str, str]) -> None:
     app = make_app(api_keys=("k1",))
     document = app.openapi()
-    paths = [*document["paths"], "/openapi.json", "/nothing", "//v1/models", "/v1/./models"]
+    paths = [
+        *document["paths"],
+        "/openapi.json",
+        "/docs",
+        "/nothing",
+        "//v1/models",
+        "/v1/./models",
+    ]
     assert len(paths) > 12
     async with client_of(app) as client:
         for path in paths:

@@ -56,7 +56,7 @@ def value_of(value: Any) -> Any:
 async def test_a_request_is_a_span_of_its_callers_trace(make_app: Any, collector: Any) -> None:
     app = make_app(traces_endpoint=f"http://127.0.0.1:{collector.server_port}/v1/traces")
     async with client_of(app) as client:
-        headers = {"traceparent": PARENT, "x-request-id": "r1"}
+        headers = {"traceparent": PARENT, "x-request-id": "r1", "x-session-id": "s1"}
         reply = await client.post("/v1/chat/completions", json=CHAT, headers=headers)
     assert reply.status_code == 200
     app.state.service.tracer.close(10)
@@ -68,6 +68,7 @@ async def test_a_request_is_a_span_of_its_callers_trace(make_app: Any, collector
     assert span.end_time_unix_nano > span.start_time_unix_nano
     found = {each.key: value_of(each.value) for each in span.attributes}
     assert found["gen_ai.request.id"] == "r1"
+    assert found["gen_ai.conversation.id"] == "s1"
     assert found["gen_ai.response.id"] == reply.json()["id"]
     assert found["gen_ai.request.max_tokens"] == 3
     assert found["gen_ai.request.choice.count"] == 2
