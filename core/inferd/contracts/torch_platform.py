@@ -6,6 +6,7 @@ PUBLIC, and imports torch: for modules that a platform plugin's target names, no
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from weakref import WeakSet
 
 import torch
 from torch import Tensor
@@ -52,7 +53,7 @@ class TorchDevicePlatform(Platform):
 
     def prepare(self) -> None:
         torch.cuda.set_device(self.device)
-        self._pool = torch.cuda.graph_pool_handle()
+        self._graphs: WeakSet[torch.cuda.CUDAGraph] = WeakSet()
 
     @property
     def device(self) -> torch.device:
@@ -76,8 +77,11 @@ class TorchDevicePlatform(Platform):
 
     def record(self, run: Callable[[], Sequence[Tensor]]) -> RecordedGraph:
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._pool):
+        # of one that is alive: torch ends a pool together with the last graph in it
+        pool = next((each.pool() for each in self._graphs), None)
+        with torch.cuda.graph(graph, pool=pool):
             outputs = run()
+        self._graphs.add(graph)
         return RecordedGraph(graph, [_unowned(each) for each in outputs])
 
     def synchronize(self) -> None:

@@ -37,6 +37,7 @@ def build_model(facts: Facts, build: BuildContext) -> Built:
     kind, hf_config = find_class(
         build.config.architecture, json.loads(json.dumps(build.config.hf, default=dict))
     )
+    hf_config.dtype = build.config.dtype  # some modules ask it, and not torch's default
     with _default_dtype(build.config.dtype):
         model = build_on_meta(kind, hf_config)
     model.config._attn_implementation = RUN
@@ -45,7 +46,7 @@ def build_model(facts: Facts, build: BuildContext) -> Built:
     _put_on_device(model, set(linears), build.device)
     replace_norms(model, build)
     targets = _replace_linears(model, linears, build)
-    activations = {m: activation_of(m, build.ops) for m in experts_of(model).values()}
+    activations = {m: activation_of(m, build) for m in experts_of(model).values()}
     ours = all(activations.values())
     model.config._experts_implementation = RUN if ours else "eager"
     for name, module in model.named_modules():

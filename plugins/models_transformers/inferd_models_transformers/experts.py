@@ -10,12 +10,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from inferd.contracts.ops import Ops
+from inferd.contracts.model import BuildContext
 
 from .weights import ExpertsWeights
 
 
-def activation_of(module: Any, ops: Ops) -> str | None:
+def activation_of(module: Any, build: BuildContext) -> str | None:
     """The key of Ops.act_and_mul that does what the experts do between their products.
 
     None where they have biases, other layouts or other steps than a gated MLP.
@@ -28,10 +28,10 @@ def activation_of(module: Any, ops: Ops) -> str | None:
         return None
     if getattr(module, "has_post_expert_norm", False):
         return None
-    x_T2I = torch.linspace(-3, 3, 64).view(4, 16)
+    x_T2I = torch.linspace(-3, 3, 64, dtype=torch.float32, device=build.device).view(4, 16)
     wanted = module._apply_gate(x_T2I)
-    for name, act_and_mul in ops.act_and_mul.items():
-        if torch.allclose(act_and_mul(x_T2I.clone()), wanted, atol=1e-6):
+    for name, act_and_mul in build.ops.act_and_mul.items():
+        if torch.allclose(act_and_mul(x_T2I.clone()), wanted, atol=1e-5):
             return name
     return None
 
