@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from torch import Tensor
 from inferd.contracts.weight_formats import GroupedWeight
 from inferd_ops_triton.kernels.chain import ALONE
 from inferd_ops_triton.kernels.packed import multiply, unpack
+from inferd_ops_triton.kernels.packed_gemv import packed_gemv
 from inferd_ops_triton.packing import PackedWeight
 from inferd_ops_triton.tables import PackedRoute, packed_route
 
@@ -40,6 +41,7 @@ TILES = {  # of --sweep
     "stages": (3, 4, 5),
     "programs": (264, 528, 1056),
 }
+GEMV_TILES = {"block_n": (4, 8, 16, 32), "warps": (2, 4, 8), "tiles": (4, 8, 16)}
 
 
 def main() -> None:
@@ -92,35 +94,48 @@ def measure(
     if route is None:
         ours = seconds(lambda weight: F.linear(x_MK, unpack(weight)), weights)
     else:
-        ours = seconds(lambda weight: multiply(x_MK, weight, None, route, ALONE), weights)
+        ours = seconds(lambda weight: run(x_MK, weight, route), weights)
     return {"bf16_us": library * 1e6, "packed_us": ours * 1e6, "ratio": library / ours}
+
+
+def run(x_MK: Tensor, weight: PackedWeight, route: PackedRoute) -> Tensor:
+    kernel = packed_gemv if route.block_m == 1 else multiply
+    return kernel(x_MK, weight, None, route, ALONE)
 
 
 def inputs(weights: list[PackedWeight], tokens: int) -> Tensor:
     return torch.randn(tokens, weights[0].shape[1], device="cuda", dtype=torch.bfloat16)
 
 
-def seconds(run: Callable[[Any], Tensor], weights: list[Any], rounds: int = ROUNDS) -> float:
-    return graph_time(lambda: [run(weight) for weight in weights], rounds) / len(weights)
+def seconds(each: Callable[[Any], Tensor], weights: list[Any], rounds: int = ROUNDS) -> float:
+    return graph_time(lambda: [each(weight) for weight in weights], rounds) / len(weights)
 
 
 def sweep(drawn: list[list[PackedWeight]], tokens: int) -> dict[str, object]:
     """The tiles with which one linear of each shape takes least, and how long."""
-    times, padded = {}, max(16, triton.next_power_of_2(tokens))
-    for block_m in {padded, padded if tokens < 64 else padded // 2}:
-        for tiles in itertools.product(*TILES.values()):
-            route = PackedRoute(tokens, block_m, *tiles)
-            try:
-                times[route] = sum(with_tiles(weights, tokens, route) for weights in drawn)
-            except triton.runtime.errors.OutOfResources:
-                continue
+    times = {}
+    for route in candidates(tokens):
+        try:
+            times[route] = sum(with_tiles(weights, tokens, route) for weights in drawn)
+        except triton.runtime.errors.OutOfResources:
+            continue
     ranked = sorted(times, key=lambda each: times[each])[:3]
     return {str([*astuple(route)]): times[route] * 1e6 for route in ranked}
 
 
+def candidates(tokens: int) -> Iterator[PackedRoute]:
+    padded = max(16, triton.next_power_of_2(tokens))
+    for block_m in {padded, padded if tokens < 64 else padded // 2}:
+        for block_n, warps, stages, programs in itertools.product(*TILES.values()):
+            yield PackedRoute(tokens, block_m, block_n, warps, stages, programs, pairs=True)
+    if tokens == 1:
+        for block_n, warps, tiles in itertools.product(*GEMV_TILES.values()):
+            yield PackedRoute(tokens, 1, block_n, warps, tiles=tiles)
+
+
 def with_tiles(weights: list[PackedWeight], tokens: int, route: PackedRoute) -> float:
     x_MK = inputs(weights, tokens)
-    return seconds(lambda weight: multiply(x_MK, weight, None, route, ALONE), weights, 3)
+    return seconds(lambda weight: run(x_MK, weight, route), weights, 3)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.resources import files
 from typing import Any
@@ -34,14 +34,20 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class PackedRoute:
-    """A row of "packed": [tokens at most, block_m, block_n, warps, stages, least programs]."""
+    """A row of "packed": [tokens at most, block_m, block_n, warps, stages, least programs, tiles].
+
+    A block_m of 1 is `packed_gemv`, which needs neither stages nor programs. "pairs" says for all
+    rows whether codes become numbers by assembly for NVIDIA's.
+    """
 
     most: int  # tokens
     block_m: int
     block_n: int
     warps: int
-    stages: int
-    programs: int  # K is cut until there are so many, down to 256 inputs for each
+    stages: int = 1
+    programs: int = 1  # K is cut until there are so many, down to 256 inputs for each
+    tiles: int = 1  # of 128 inputs, at once
+    pairs: bool = False
 
     def parts(self, size: int, inner: int) -> int:
         """A power of two, so that few kernels are compiled."""
@@ -61,7 +67,7 @@ def interpreted() -> dict[str, Any]:
         "128": ["skinny", 128, 64, 32, 4, 1, 4],
     }
     rows = {"chained": False, "float32": True, "least": 0, "small": {}}
-    rows["packed"] = [[16, 16, 64, 4, 1, 4], [64, 32, 128, 4, 1, 1]]
+    rows["packed"] = [[1, 1, 4, 4, 1, 1, 2], [16, 16, 64, 4, 1, 4], [64, 32, 128, 4, 1, 1]]
     return {**rows, "default": default, "linear": {}}
 
 
@@ -91,8 +97,13 @@ def routes(architecture: str, size: int, inner: int, itemsize: int) -> dict[int,
 @lru_cache(maxsize=4096)
 def packed_route(architecture: str, tokens: int) -> PackedRoute | None:
     """None: so many that unpacking the weight first is cheaper."""
-    rows = (PackedRoute(*row) for row in table(architecture)["packed"])
-    return next((row for row in rows if tokens <= row.most), None)
+    return next((row for row in packed_routes(architecture) if tokens <= row.most), None)
+
+
+def packed_routes(architecture: str) -> list[PackedRoute]:
+    rows = table(architecture)
+    pairs = bool(rows.get("pairs"))
+    return [replace(PackedRoute(*row), pairs=pairs) for row in rows["packed"]]
 
 
 def by_tokens(routes: Mapping[int, Route]) -> list[Route | None]:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+import torch
+
 from inferd.testing.kernels import Variant
+from inferd_ops_triton.kernels.packed import PAIRS
 from inferd_ops_triton.packing import MAGIC
-from inferd_ops_triton.tables import PackedRoute, table
+from inferd_ops_triton.tables import PackedRoute, packed_routes, table
 
 KERNELS = "inferd_ops_triton.kernels.packed"
-MAGICS = {str(dtype): magic for dtype, (magic, _) in MAGIC.items()}
-KINDS = {"bf16": MAGICS["torch.bfloat16"], "fp16": MAGICS["torch.float16"]}
+DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+ADDED = {kind: MAGIC[dtype][1] for kind, dtype in DTYPES.items()}
+KINDS = {kind: MAGIC[dtype][0] for kind, dtype in DTYPES.items()}
 SIZES = {"N": "i32", "K": "i32", "W": "i32"}
 
 
@@ -22,8 +26,9 @@ def variants(arch: str, kinds: tuple[str, ...] = tuple(KINDS)) -> Iterator[Varia
             stored = {"words_ptr": words, "scales_ptr": "*fp32", "zeros_ptr": f"*{kind}"}
             for group in (32, 128):
                 form = {"BITS": bits, "MAGIC": added, "GROUP": group}
-                for row in rows["packed"]:
-                    yield _multiply(kind, stored, form, PackedRoute(*row), rows["chained"])
+                for route in packed_routes(arch):
+                    make = _gemv if route.block_m == 1 else _multiply
+                    yield make(kind, stored, form, route, rows["chained"])
                 yield _unpack(kind, stored, form)
 
 
@@ -37,6 +42,7 @@ def _multiply(
     types = {"x_ptr": f"*{kind}", **stored, "out_ptr": "*fp32", "M": "i32", **SIZES}
     constants: dict[str, int | float | str | None] = {"bias_ptr": None, **form}
     constants |= {"BLOCK_M": route.block_m, "BLOCK_N": route.block_n, "EVEN": True}
+    constants["PAIRS"] = PAIRS[DTYPES[kind]] if route.pairs else None
     return Variant(
         f"{KERNELS}:packed_kernel",
         {**types, "x_stride": "i32"},
@@ -45,6 +51,26 @@ def _multiply(
         num_stages=route.stages,
         name=f"packed {kind} {form} {route.block_m} tokens",
         aligned=(*SIZES, "x_stride"),
+    )
+
+
+def _gemv(
+    kind: str,
+    stored: Mapping[str, str],
+    form: Mapping[str, int],
+    route: PackedRoute,
+    chained: bool,
+) -> Variant:
+    added = ADDED[kind] if form["BITS"] == 4 else 0
+    constants: dict[str, int | float | str | None] = {"bias_ptr": None, "BITS": form["BITS"]}
+    constants |= {"ADDED": added, "GROUP": form["GROUP"], "BLOCK_N": route.block_n}
+    return Variant(
+        f"{KERNELS}_gemv:packed_gemv_kernel",
+        {"x_ptr": f"*{kind}", **stored, "out_ptr": f"*{kind}", **SIZES},
+        {**constants, "TILES": route.tiles, "CHAINED": int(chained)},
+        num_warps=route.warps,
+        name=f"packed {kind} {form} 1 token",
+        aligned=(*SIZES,),
     )
 
 

@@ -20,6 +20,7 @@ from inferd_ops_triton.tables import (
     Route,
     by_tokens,
     packed_route,
+    packed_routes,
     routes,
     table,
 )
@@ -56,7 +57,7 @@ def test_shipped_rows_are_complete(architecture):
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_shipped_rows_of_packed_weights_are_complete(architecture):
-    rows = [PackedRoute(*row) for row in table(architecture)["packed"]]
+    rows = packed_routes(architecture)
     assert [row.most for row in rows] == sorted({row.most for row in rows})
     for row in rows:
         assert all(n & (n - 1) == 0 for n in (row.block_m, row.block_n, row.warps))

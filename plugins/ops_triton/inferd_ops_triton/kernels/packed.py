@@ -22,12 +22,40 @@ from inferd_ops_triton.packing import TILE, PackedWeight
 from inferd_ops_triton.tables import PackedRoute
 
 
+def _in_pairs(magic: int, kind: str) -> str:
+    """Two words in a register: shifted, a code taken out of each, made a number, less a zero.
+
+    $4 is the shift of the second word, the same one.
+    """
+    codes = f"shr.b32 $0, $1, $3; lop3.b32 $0, $0, 0x000F000F, 0x{magic:04X}{magic:04X}, 0xEA;"
+    return f"{codes} sub.{kind}x2 $0, $0, $2; // $4"
+
+
+PAIRS = {torch.bfloat16: _in_pairs(0x4300, "bf16"), torch.float16: _in_pairs(0x6400, "f16")}
+
+
 @triton.jit
 def _numbers(row_ptrs, words, plane: tl.constexpr, BITS: tl.constexpr, MAGIC: tl.constexpr, kind):
     """The codes of a plane [BLOCK_N, 32] as `kind`, with what MAGIC adds."""
     if BITS == 4:
         return (((words >> (4 * plane)) & 15) | MAGIC).to(kind, bitcast=True)
     return tl.load(row_ptrs + plane * 32).to(tl.float32).to(kind)
+
+
+@triton.jit
+def _weights(
+    row_ptrs, words, zeros, plane: tl.constexpr, BITS: tl.constexpr, MAGIC: tl.constexpr,
+    PAIRS: tl.constexpr,
+):  # fmt: skip
+    """What is multiplied: the codes of a plane less their zero points."""
+    if PAIRS is None or BITS != 4:
+        weights = _numbers(row_ptrs, words, plane, BITS, MAGIC, zeros.dtype) - zeros[:, None]
+    else:
+        shift = tl.full(words.shape, 4 * plane, tl.int32)
+        weights = tl.inline_asm_elementwise(
+            PAIRS, "=&r,r,r,r,r", [words, zeros[:, None], shift], zeros.dtype, True, 2
+        )
+    return weights
 
 
 @triton.jit
@@ -55,6 +83,7 @@ def packed_kernel(
     BLOCK_M: tl.constexpr,
     BLOCK_N: tl.constexpr,
     EVEN: tl.constexpr,  # whether K is whole tiles
+    PAIRS: tl.constexpr,  # assembly that makes two codes numbers at once, or None
     CHAINED: tl.constexpr,
 ):
     # grid: (blocks of N, P, blocks of M)
@@ -65,7 +94,6 @@ def packed_kernel(
     tiles = tl.cdiv(tl.cdiv(K, 128), tl.num_programs(1))
     first = part * tiles * 128
     last = tl.minimum(K, first + tiles * 128)
-    kind: tl.constexpr = x_ptr.dtype.element_ty
     width: tl.constexpr = 32 if BITS == 4 else 128  # words of a tile
 
     row_ptrs = words_ptr + tl.minimum(n, N - 1).to(tl.int64)[:, None] * W + k[None, :]
@@ -83,7 +111,7 @@ def packed_kernel(
             zeros = _group_values(zeros_ptr, group, n, N)
             of_group = tl.zeros((BLOCK_N, BLOCK_M), tl.float32)
             for plane in tl.static_range(4):
-                weight = _numbers(row_ptrs, words, plane, BITS, MAGIC, kind) - zeros[:, None]
+                weight = _weights(row_ptrs, words, zeros, plane, BITS, MAGIC, PAIRS)
                 inside = (m < M)[None, :]
                 if not EVEN:
                     inside = inside & (done + plane * 32 + k < K)[:, None]
@@ -95,7 +123,7 @@ def packed_kernel(
                 # past the last input x is 0, and the last group serves
                 group = tl.minimum(done + plane * 32, K - 1) // GROUP
                 zeros = _group_values(zeros_ptr, group, n, N)
-                weight = _numbers(row_ptrs, words, plane, BITS, MAGIC, kind) - zeros[:, None]
+                weight = _weights(row_ptrs, words, zeros, plane, BITS, MAGIC, PAIRS)
                 inside = (m < M)[None, :]
                 if not EVEN:
                     inside = inside & (done + plane * 32 + k < K)[:, None]
@@ -161,6 +189,7 @@ def multiply(
         x_MK, weight.words_NW, weight.scales_GN, weight.zeros_GN, None if parts > 1 else bias_N,
         sums, tokens, size, inner, weight.words_NW.stride(0), x_MK.stride(0), weight.bits,
         weight.magic, weight.group_size, route.block_m, route.block_n, inner % TILE == 0,
+        PAIRS[x_MK.dtype] if route.pairs else None,
         num_warps=route.warps, num_stages=route.stages, **chain,
     )  # fmt: skip
     if parts > 1:
