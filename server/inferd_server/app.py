@@ -30,8 +30,10 @@ from inferd_server.routes import (
     state,
     tokens,
 )
+from inferd_server.seat import Seat
 from inferd_server.service import Service
 from inferd_server.settings import ANY
+from inferd_server.shared import Shared
 
 if TYPE_CHECKING:
     from inferd.engine.async_engine import AsyncEngine
@@ -53,11 +55,15 @@ ROUTES = (
 
 
 def create_app(
-    engine: AsyncEngine, settings: Settings, routers: Sequence[APIRouter] = ()
+    engine: AsyncEngine,
+    settings: Settings,
+    routers: Sequence[APIRouter] = (),
+    seat: Seat | None = None,
 ) -> FastAPI:
     """An ASGI application; `app.state.service.phase` says whether it serves.
 
-    `routers` come from plugins, after inferd's own routes and behind the same layers.
+    `routers` come from plugins, after inferd's own routes and behind the same layers. `seat` is its
+    place among several front ends; without it there is this one.
     """
     app = FastAPI(
         title="inferd",
@@ -67,7 +73,8 @@ def create_app(
         redirect_slashes=False,
         responses=documented.ERRORS,
     )
-    service = Service(engine, settings)
+    seat = seat or Seat(shared=Shared(len(settings.keys)))
+    service = Service(engine, settings, seat)
     app.state.service = service
     for noun in ROUTES:
         app.include_router(noun.build(service))
@@ -77,9 +84,7 @@ def create_app(
     documented.install(app)
     app.add_middleware(Limits, max_body_bytes=settings.max_body_bytes)
     if settings.keys:
-        app.add_middleware(
-            KeyLimits, concurrency=settings.key_concurrency, per_minute=settings.key_per_minute
-        )
+        app.add_middleware(KeyLimits, settings=settings, shared=seat.shared)
         app.add_middleware(Auth, keys=settings.keys)
     if ANY not in settings.allowed_hosts:
         app.add_middleware(Hosts, allowed=settings.allowed_hosts)

@@ -67,8 +67,26 @@ class Banner:
     def warn(self, text: str) -> None:
         print(f"inferd: warning: {text}", file=sys.stderr)
 
-    def say(self, event: str, text: str, **values: Any) -> None:
-        """An event with nothing to lay out: draining, stopped, dead."""
+    def draining(self, running: int, seconds: float) -> None:
+        text = (
+            f" draining: {running} running, at most {seconds:g} s (a second signal stops at once)"
+        )
+        self._say("draining", text, running=running, seconds=seconds)
+
+    def stopped(self, cut_off: int) -> None:
+        self._say("stopped", f" stopped, {cut_off} requests cut off")
+
+    def dead(self) -> None:
+        self._say("dead", " [red]the engine process died[/red]; the server stops")
+
+    def front_end_ready(self, number: int, pid: int) -> None:
+        self._line("front_end_ready", number=number, pid=pid)
+
+    def front_end_died(self, number: int, code: int) -> None:
+        text = f" [red]front end {number} died[/red], exit code {code}; another takes its place"
+        self._say("front_end_died", text, number=number, code=code)
+
+    def _say(self, event: str, text: str, **values: Any) -> None:
         if self._pretty:
             self._print(text)
         self._line(event, **values)

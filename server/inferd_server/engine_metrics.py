@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from inferd_server.shared import Row, Shared
+
 if TYPE_CHECKING:
     from inferd.engine.async_engine import AsyncEngine
 
@@ -15,8 +17,9 @@ if TYPE_CHECKING:
 class EngineState(Collector):
     """Reads the engine's latest StepStats."""
 
-    def __init__(self, engine: AsyncEngine, model_name: str) -> None:
+    def __init__(self, engine: AsyncEngine, model_name: str, shared: Shared) -> None:
         self._engine = engine
+        self._shared = shared
         self._model = model_name
 
     def collect(self) -> Iterator[Metric]:
@@ -25,8 +28,8 @@ class EngineState(Collector):
         yield self._gauge("num_requests_running", "Sequences running.", stats.num_running)
         yield self._gauge("num_requests_waiting", "Sequences waiting.", stats.num_waiting)
         yield self._gauge("kv_cache_usage_perc", "KV blocks in use, 0 to 1.", use)
-        unfinished = self._engine.num_unfinished
-        yield self._gauge("num_requests_open", "Requests of this front end in flight.", unfinished)
+        unfinished = self._shared.total(Row.REQUESTS)
+        yield self._gauge("num_requests_open", "Requests in flight.", unfinished)
         yield self._total("num_preemptions", "Preemptions.", stats.num_preemptions)
         yield self._total("prefix_cache_queries", "Prompt tokens looked up.", stats.prefix_queries)
         yield self._total("prefix_cache_hits", "Prompt tokens found.", stats.prefix_hits)

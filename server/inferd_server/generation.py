@@ -16,6 +16,7 @@ from inferd_server.answering import SampleReader
 from inferd_server.caller import CALLER
 from inferd_server.errors import DO_NOT_RETRY, ApiError
 from inferd_server.service import Service
+from inferd_server.shared import Row
 from inferd_server.timing import Timing
 
 Numbered = tuple[int, RequestOutput]  # which prompt, what is new
@@ -61,6 +62,7 @@ async def _one(service: Service, generation: Generation, at: int) -> AsyncGenera
     prompt = generation.prompts[at]
     timing = Timing(service.metrics, len(prompt), time.monotonic())
     service.metrics.asked(generation.params)
+    service.seat.shared.add(Row.REQUESTS, 1)
     outputs = service.engine.generate(
         prompt,
         generation.params,
@@ -82,6 +84,7 @@ async def _one(service: Service, generation: Generation, at: int) -> AsyncGenera
             error.param = places.get(error.param or "", error.param)
             raise
         finally:
+            service.seat.shared.add(Row.REQUESTS, -1)
             if service.tracer is not None:
                 service.tracer.record(generation, timing)
 

@@ -11,9 +11,8 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
+from inferd_server.front import FLUSH_S
 from inferd_server.http_protocol import BoundedHttpProtocol
-
-FLUSH_S = 1  # how long connections get to close when the server ends
 
 
 class _Http(uvicorn.Server):

@@ -10,8 +10,21 @@ from inferd.errors import EnvironmentProblem
 BACKLOG = 4096
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A socket that already queues connections. Raises EnvironmentProblem, naming host:port."""
+def listen(host: str, port: int, count: int = 1) -> list[socket.socket]:
+    """Sockets that already queue connections, which the system spreads over them.
+
+    Raises EnvironmentProblem, naming host:port.
+    """
+    first = _listen(host, port)
+    if count == 1:
+        return [first]
+    # only a socket that is alone finds out whether it is: those that share take each other in
+    port = first.getsockname()[1]
+    first.close()
+    return [_listen(host, port, shares=True) for _ in range(count)]
+
+
+def _listen(host: str, port: int, *, shares: bool = False) -> socket.socket:
     try:
         family, kind, _, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -20,6 +33,8 @@ def listen(host: str, port: int) -> socket.socket:
         raise EnvironmentProblem(f"--host {host}: {error}") from None
     listener = socket.socket(family, kind)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if shares:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
         listener.bind(address)
         listener.listen(BACKLOG)

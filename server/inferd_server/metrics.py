@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from inferd_server.engine_metrics import EngineState
 from inferd_server.metrics_alias import Alias
+from inferd_server.seat import ALONE, Seat
 
 if TYPE_CHECKING:
+    from prometheus_client.registry import Collector
+
     from inferd.engine.async_engine import AsyncEngine
     from inferd.params import SamplingParams
 
@@ -24,20 +28,28 @@ LABELS = ["model_name"]
 class Metrics:
     """Counters and histograms that requests feed; the engine's state is read when scraped.
 
-    `alias` names every series a second time, with that prefix.
+    `alias` names every series a second time, with that prefix. Where there are several front ends,
+    each tells the sum of all, those that have died included.
     """
 
-    def __init__(self, engine: AsyncEngine, model_name: str, alias: str | None = None) -> None:
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        model_name: str,
+        alias: str | None = None,
+        seat: Seat = ALONE,
+    ) -> None:
         self.registry = CollectorRegistry()
         self._model = model_name
-        self._series: list[Counter | Histogram] = []
+        self._home = None if seat.metrics else self.registry
+        self._series: list[Collector] = []
         self.prompt_tokens = self._counter("prompt_tokens", "Prompt tokens of accepted requests.")
         self.generation_tokens = self._counter("generation_tokens", "Tokens generated.")
         self._success = Counter(
             "inferd_request_success",
             "Sequences that ended, by reason.",
             [*LABELS, "finished_reason"],
-            registry=self.registry,
+            registry=self._home,
         )
         self._series.append(self._success)
         self._make_latencies()
@@ -46,7 +58,10 @@ class Metrics:
         self.output_lengths = self._histogram("request_generation_tokens", "Per sample.", lengths)
         self._max_tokens = self._histogram("request_params_max_tokens", "Asked for.", lengths)
         self._n = self._histogram("request_params_n", "Samples asked for.", N_BUCKETS)
-        state = EngineState(engine, model_name)
+        if seat.metrics:
+            collect_all: Any = MultiProcessCollector  # which has no types
+            self._series = [collect_all(self.registry, str(seat.metrics))]
+        state = EngineState(engine, model_name, seat.shared)
         self.registry.register(state)
         if alias is not None:
             self.registry.register(Alias([*self._series, state], alias))
@@ -71,12 +86,12 @@ class Metrics:
         )
 
     def _counter(self, name: str, text: str) -> Counter:
-        counter = Counter(f"inferd_{name}", text, LABELS, registry=self.registry)
+        counter = Counter(f"inferd_{name}", text, LABELS, registry=self._home)
         self._series.append(counter)
         return counter.labels(self._model)
 
     def _histogram(self, name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
-        made = Histogram(f"inferd_{name}", text, LABELS, registry=self.registry, buckets=buckets)
+        made = Histogram(f"inferd_{name}", text, LABELS, registry=self._home, buckets=buckets)
         self._series.append(made)
         return made.labels(self._model)
 

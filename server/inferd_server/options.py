@@ -13,6 +13,12 @@ from inferd.config.base import SEVERAL, Options
 class ServeOptions(Options):
     host: Annotated[str, Field(description="address to listen on")] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535, description="0: any free one")] = 8000
+    front_ends: Annotated[
+        int | None,
+        Field(
+            ge=1, le=64, description="processes that answer; default: one per 8 cores, at most 4"
+        ),
+    ] = None
     api_key: Annotated[
         list[SecretStr], Field(description="repeatable; those of INFERD_API_KEY count too")
     ] = []

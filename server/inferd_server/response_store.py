@@ -37,7 +37,7 @@ class Running:
 
 
 class ResponseStore:
-    """The one that was used least recently goes first. Lives as long as the server."""
+    """The one that was used least recently goes first. Lives as long as its front end."""
 
     def __init__(self, max_responses: int = MAX_RESPONSES, max_bytes: int = MAX_BYTES) -> None:
         self._ended: OrderedDict[str, Stored] = OrderedDict()
@@ -71,8 +71,8 @@ class ResponseStore:
             return msgspec.json.encode(self._running[response_id].response)
         return self._find(response_id).response
 
-    def conversation(self, response_id: str) -> list[dict[str, Any]]:
-        """What a next response goes on from. Raises RequestError while it runs, or without it."""
+    def conversation(self, response_id: str) -> bytes:
+        """As `turns`, for a next response. Raises RequestError while it runs, or without it."""
         if response_id in self._running:
             raise RequestError("that response has not ended", "previous_response_id")
         try:
@@ -81,18 +81,18 @@ class ResponseStore:
             code = "previous_response_not_found"
             raise RequestError(error.problem.message, "previous_response_id", code) from None
 
-    def turns(self, response_id: str) -> list[dict[str, Any]]:
-        """The conversation up to its end. Raises ApiError (404), while it runs too."""
-        turns: list[dict[str, Any]] = msgspec.json.decode(self._find(response_id).messages)
-        return turns
+    def turns(self, response_id: str) -> bytes:
+        """The conversation up to its end, JSON. Raises ApiError (404), while it runs too."""
+        return self._find(response_id).messages
 
-    def delete(self, response_id: str) -> None:
-        """One that still runs ends. Raises ApiError (404)."""
+    def delete(self, response_id: str) -> bytes:
+        """One that still runs ends; nothing is left to tell. Raises ApiError (404)."""
         if response_id in self._running:
             self._running.pop(response_id).cancel()
-            return
-        self._num_bytes -= self._find(response_id).size
-        del self._ended[response_id]
+        else:
+            self._num_bytes -= self._find(response_id).size
+            del self._ended[response_id]
+        return b""
 
     def cancel(self, response_id: str) -> bytes:
         """End it, unless it has ended; the response as JSON. Raises ApiError (404)."""

@@ -6,8 +6,11 @@ import time
 from typing import TYPE_CHECKING, Literal
 
 from inferd_server.errors import ApiError
+from inferd_server.kept_responses import KeptResponses
 from inferd_server.metrics import Metrics
-from inferd_server.response_store import ResponseStore
+from inferd_server.response_store import MAX_BYTES, MAX_RESPONSES, ResponseStore
+from inferd_server.seat import Seat
+from inferd_server.shared import Row
 from inferd_server.tracing import Tracer
 
 if TYPE_CHECKING:
@@ -28,15 +31,30 @@ NOT_SERVING: dict[Phase, str] = {
 class Service:
     """The engine, the settings, and what phase of its life the server is in."""
 
-    def __init__(self, engine: AsyncEngine, settings: Settings) -> None:
+    def __init__(self, engine: AsyncEngine, settings: Settings, seat: Seat) -> None:
         self.engine = engine
         self.settings = settings
-        self.metrics = Metrics(engine, settings.served_names[0], settings.metrics_alias)
+        self.seat = seat
+        self.metrics = Metrics(engine, settings.served_names[0], settings.metrics_alias, seat)
         self.tracer = Tracer(settings.traces_endpoint) if settings.traces_endpoint else None
-        self.responses = ResponseStore()
+        self.responses = ResponseStore(MAX_RESPONSES // seat.count, MAX_BYTES // seat.count)
+        self.kept_responses = KeptResponses(self.responses, seat)
         self.phase: Phase = "loading"
         self.created = int(time.time())
-        self.num_open = 0  # replies being produced; what a drain waits for
+
+    @property
+    def num_open(self) -> int:
+        """Replies being produced by this front end; what a drain waits for."""
+        return self.seat.shared.mine(Row.REPLIES)
+
+    def count_open(self, change: int) -> None:
+        """A reply begins (1) or has ended (-1)."""
+        self.seat.shared.add(Row.REPLIES, change)
+
+    @property
+    def num_requests(self) -> int:
+        """Of all front ends, that the engine has."""
+        return self.seat.shared.total(Row.REQUESTS)
 
     @property
     def max_model_len(self) -> int | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from inferd_server.keys import Key, read_keys
 
@@ -32,6 +32,8 @@ class Settings:
     max_body_bytes: int = 64 << 20
     metrics_alias: str | None = None  # a further prefix of all series
     traces_endpoint: str | None = None  # None: no traces
+    log_format: Literal["text", "json"] = "text"
+    access_log: bool = False
 
     @classmethod
     def of(cls, model: str, options: ServeOptions) -> Settings:
@@ -50,6 +52,8 @@ class Settings:
             drain_timeout_s=options.drain_timeout,
             metrics_alias=options.metrics_alias,
             traces_endpoint=options.otlp_traces_endpoint,
+            log_format=options.log_format,
+            access_log=options.access_log,
         )
 
     @property

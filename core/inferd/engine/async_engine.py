@@ -38,10 +38,13 @@ COMPILE_S = 5.0  # for one grammar, the wait for others in front of it included
 class AsyncEngine:
     """Requests in, streams of RequestOutput out; the engine runs in its own process.
 
-    `address` joins a running engine as a further front end instead of starting one.
+    `address` joins a running engine as a further front end instead of starting one, under a `name`
+    that no other has.
     """
 
-    def __init__(self, config: EngineConfig, address: str | None = None) -> None:
+    def __init__(
+        self, config: EngineConfig, address: str | None = None, name: str | None = None
+    ) -> None:
         self.config = config
         self.tokenizer: Tokenizer | None = None
         self.generation_config: dict[str, Any] = {}
@@ -49,7 +52,7 @@ class AsyncEngine:
         self.stats = StepStats()
         self.error: InferdError | None = None
         self.info: WorkerInfo
-        self._client = EngineClient(config, address)
+        self._client = EngineClient(config, address, name)
         self._inputs: InputProcessor
         self._compiler: GrammarCompiler | None = None
         self._backends: Backends | None = None

@@ -24,20 +24,27 @@ BEAT_S = 1.0
 LINGER_MS = 200  # for what a front end that leaves has still to say
 
 
+def new_name() -> str:
+    return f"f{secrets.token_hex(6)}"
+
+
 class EngineClient:
     """Spawns the engine process, or joins the one at `address` as another front end.
 
-    Never imports torch. One asyncio loop owns it.
+    Never imports torch. One asyncio loop owns it. No two have the same `name`: the engine answers
+    by it.
     """
 
-    def __init__(self, config: EngineConfig, address: str | None = None) -> None:
+    def __init__(
+        self, config: EngineConfig, address: str | None = None, name: str | None = None
+    ) -> None:
         self._config = config
         self._folder: Path | None = None
         if address is None:
             self._folder = Path(tempfile.mkdtemp(prefix=m.FOLDER_PREFIX))  # mode 0700
             address = f"ipc://{self._folder}/engine.sock"
         self.address = address
-        self.name = f"f{secrets.token_hex(6)}"  # unique: the engine answers by it
+        self.name = name or new_name()
         self._context = zmq.asyncio.Context()
         self._socket = self._context.socket(zmq.DEALER)
         self._socket.setsockopt(zmq.IDENTITY, self.name.encode())
@@ -55,7 +62,7 @@ class EngineClient:
         reply = await self._first_reply()
         if isinstance(reply, m.Failed):
             await self.stop(2.0)
-            raise _error(reply)
+            raise error_of(reply)
         assert isinstance(reply, m.Ready)
         self._beat = asyncio.create_task(self._keep_beating())
         return reply.info()
@@ -105,6 +112,11 @@ class EngineClient:
         while True:
             yield m.decode_to_front_end(await self._socket.recv())
 
+    @property
+    def alive(self) -> bool:
+        """Whether the engine process that this client started runs."""
+        return self._process is not None and self._process.returncode is None
+
     async def wait_dead(self) -> None:
         """Returns when the engine process has ended, or closed its socket on one that joined it."""
         if self._process is None:
@@ -138,7 +150,8 @@ class EngineClient:
             await process.wait()
 
 
-def _error(failed: m.Failed) -> InferdError:
+def error_of(failed: m.Failed) -> InferdError:
+    """What the engine process, or another front end, would have raised here."""
     kind = getattr(inferd.errors, failed.kind, EngineDead)
     if not (isinstance(kind, type) and issubclass(kind, InferdError)):
         kind = EngineDead

@@ -48,7 +48,7 @@ class EngineLoop:
             m.Add: self._add,
             m.Abort: self._abort,
             m.Beat: lambda *_: None,
-            m.Bye: self._bye,
+            m.Bye: self._leave,
             m.ResetPrefixCache: lambda *_: self._engine.reset_prefix_cache(),
             m.Stop: self._stop,
         }
@@ -99,7 +99,11 @@ class EngineLoop:
         ended = self._engine.abort(request_id, index)
         self._count_finished(request_id, ended)
 
-    def _bye(self, identity: bytes, *_: object) -> list[str]:
+    def _leave(self, identity: bytes, message: m.Message) -> None:
+        other: str = message.name  # type: ignore[attr-defined]
+        self._bye(other.encode() or identity)
+
+    def _bye(self, identity: bytes) -> list[str]:
         """Forget a front end; returns the requests that this aborted."""
         self._last_seen.pop(identity, None)
         aborted = [name for name, owner in self._owners.items() if owner == identity]

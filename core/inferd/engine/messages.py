@@ -37,7 +37,9 @@ class Beat(Message):
 
 
 class Bye(Message):
-    """A front end leaves: its requests are aborted."""
+    """A front end leaves, or another one is known to be gone: its requests are aborted."""
+
+    name: str = ""  # of the other one
 
 
 class ResetPrefixCache(Message):

@@ -25,13 +25,17 @@ from inferd.host.host import Host
 
 
 def _fail(socket: zmq.Socket[bytes], error: Exception, front_ends: list[bytes]) -> int:
-    """Tell the front ends, else the first to say Hello within ten seconds, why there is none."""
+    """Tell the front ends, those too that have said Hello meanwhile, why there is none.
+
+    Where there is none yet, the first that comes within ten seconds.
+    """
     kind = type(error).__name__ if isinstance(error, InferdError) else "EngineDead"
     text = str(error) if isinstance(error, InferdError) else f"{type(error).__name__}: {error}"
     payload = m.encode(m.Failed(kind, text))
-    if not front_ends and socket.poll(10_000):
-        front_ends = [socket.recv_multipart()[0]]
-    for identity in front_ends:
+    told = set(front_ends)
+    while socket.poll(0 if told else 10_000):
+        told.add(socket.recv_multipart()[0])
+    for identity in told:
         socket.send_multipart([identity, payload])
     return error.exit_code if isinstance(error, InferdError) else 3
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
 from typing import Any
 
 import msgspec
@@ -23,13 +22,13 @@ async def answer_of(service: Service, body: ResponsesBody) -> Answer:
     body.check()
     before: list[dict[str, Any]] = []
     if body.previous_response_id is not None:
-        before = service.responses.conversation(body.previous_response_id)
+        before = await service.kept_responses.conversation(body.previous_response_id)
     messages = [*before, *body.messages()]
     generation = await converse(
         service,
         body.conversation(messages),
         body.sampling_params(service.engine.generation_config),
-        request_id=f"resp_{uuid.uuid4().hex}",
+        request_id=service.kept_responses.new_id(),
         model=body.model,
         asked=body.max_output_tokens,
         structure_field="text",
@@ -59,12 +58,12 @@ def start(service: Service, answer: Answer) -> bytes:
     task = asyncio.create_task(_work(service, answer))
 
     def ended(task: asyncio.Task[None]) -> None:
-        service.num_open -= 1
+        service.count_open(-1)
         if task.cancelled() and service.responses.is_running(answer.id):  # and not deleted
             cancelled = answer.cancelled(Sample(), Usage(answer.generation))
             service.responses.keep(cancelled, answer.after())
 
-    service.num_open += 1
+    service.count_open(1)
     task.add_done_callback(ended)
     CALLER.get().background = task
     service.responses.begin(response, task.cancel)

@@ -13,8 +13,8 @@ class InFlight:
         self._service = service
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._service.num_open += 1
+        self._service.count_open(1)
         try:
             await self._app(scope, receive, send)
         finally:
-            self._service.num_open -= 1
+            self._service.count_open(-1)

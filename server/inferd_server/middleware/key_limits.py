@@ -1,4 +1,7 @@
-"""What one key may ask for: so many requests at once, so many in a minute. Only POST counts."""
+"""What one key may ask for: so many requests at once, so many in a minute. Only POST counts.
+
+Several front ends count together.
+"""
 
 from __future__ import annotations
 
@@ -9,29 +12,35 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from inferd_server.caller import CALLER
 from inferd_server.errors import Problem
-from inferd_server.keys import Key
+from inferd_server.settings import Settings
+from inferd_server.shared import Row, Shared
 
 
 class KeyLimits:
     """Inside authentication. The limits are those of the key, else those of all keys."""
 
-    def __init__(self, app: ASGIApp, concurrency: int | None, per_minute: int | None) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, shared: Shared) -> None:
         self._app = app
-        self._concurrency = concurrency
-        self._per_minute = per_minute
-        self._uses: dict[bytes, _Use] = {}
+        self._uses = {
+            key.digest: _Use(
+                shared,
+                number,
+                key.concurrency or settings.key_concurrency,
+                key.per_minute or settings.key_per_minute,
+            )
+            for number, key in enumerate(settings.keys)
+        }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         key = CALLER.get().key
         if scope["type"] != "http" or scope["method"] != "POST" or key is None:
             await self._app(scope, receive, send)
             return
-        use = self._use(key)
-        problem = use.problem(time.monotonic())
+        use = self._uses[key.digest]
+        problem = use.begin(time.monotonic())
         if problem is not None:
             await problem.response()(scope, receive, send)
             return
-        use.running += 1
         try:
             await self._app(scope, receive, send)
         finally:
@@ -41,41 +50,50 @@ class KeyLimits:
             else:
                 background.add_done_callback(use.end)
 
-    def _use(self, key: Key) -> _Use:
-        if key.digest not in self._uses:
-            self._uses[key.digest] = _Use(
-                key.concurrency or self._concurrency, key.per_minute or self._per_minute
-            )
-        return self._uses[key.digest]
-
 
 class _Use:
     """Of one key. A minute's requests may come at once; they are given back one by one."""
 
-    def __init__(self, concurrency: int | None, per_minute: int | None) -> None:
-        self.running = 0
+    def __init__(
+        self, shared: Shared, number: int, concurrency: int | None, per_minute: int | None
+    ) -> None:
+        self._shared = shared
+        self._number = number  # of the key
         self._concurrency = concurrency
         self._per_minute = per_minute
-        self._left = float(per_minute or 0)
-        self._since = time.monotonic()
+
+    @property
+    def _row(self) -> int:
+        return len(Row) + self._number
 
     def end(self, _: object = None) -> None:
         """Of one request, with what it left running."""
-        self.running -= 1
+        self._shared.add(self._row, -1)
 
-    def problem(self, now: float) -> Problem | None:
+    def begin(self, now: float) -> Problem | None:
+        """Of one request, or why not."""
+        with self._shared.lock():
+            problem = self._too_many() or self._too_fast(now)
+            if problem is None:
+                self._shared.add(self._row, 1)
+            return problem
+
+    def _too_many(self) -> Problem | None:
+        if self._concurrency is None or self._shared.total(self._row) < self._concurrency:
+            return None
+        return _refusal(f"this key may have {self._concurrency} requests at once", 1)
+
+    def _too_fast(self, now: float) -> Problem | None:
         """None takes one of the minute's requests."""
-        if self._concurrency is not None and self.running >= self._concurrency:
-            return _refusal(f"this key may have {self._concurrency} requests at once", 1)
         if self._per_minute is None:
             return None
         per_second = self._per_minute / 60
-        self._left = min(self._per_minute, self._left + (now - self._since) * per_second)
-        self._since = now
-        if self._left < 1:
-            wait = math.ceil((1 - self._left) / per_second)
+        used, since = self._shared.bucket(self._number)
+        used = max(0.0, used - (now - since) * per_second)
+        if used + 1 > self._per_minute:
+            wait = math.ceil((used + 1 - self._per_minute) / per_second)
             return _refusal(f"this key may send {self._per_minute} requests a minute", wait)
-        self._left -= 1
+        self._shared.set_bucket(self._number, used + 1, now)
         return None
 
 

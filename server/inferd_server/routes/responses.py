@@ -45,23 +45,23 @@ def build(service: Service) -> APIRouter:
     @router.get("/v1/responses/{response_id}")
     async def get_response(response_id: str) -> Response:
         """One that is kept, or that is being made."""
-        return Response(service.responses.get(response_id), media_type=JSON)
+        return Response(await service.kept_responses.get(response_id), media_type=JSON)
 
     @router.get("/v1/responses/{response_id}/input_items", openapi_extra={"parameters": PAGES})
     async def list_input_items(request: Request, response_id: str) -> Response:
         """What one answered, the conversation before it included; the latest first."""
-        *turns, _ = service.responses.turns(response_id)
+        *turns, _ = await service.kept_responses.turns(response_id)
         return json_response(input_items.page(response_id, turns, request.query_params))
 
     @router.delete("/v1/responses/{response_id}")
     async def delete_response(response_id: str) -> Response:
         """Forget one; if it is being made, it ends."""
-        service.responses.delete(response_id)
+        await service.kept_responses.delete(response_id)
         return json_response({"id": response_id, "object": "response", "deleted": True})
 
     @router.post("/v1/responses/{response_id}/cancel")
     async def cancel_response(response_id: str) -> Response:
         """End one that is being made."""
-        return Response(service.responses.cancel(response_id), media_type=JSON)
+        return Response(await service.kept_responses.cancel(response_id), media_type=JSON)
 
     return router

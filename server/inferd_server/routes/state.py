@@ -31,7 +31,7 @@ def build(service: Service) -> APIRouter:
     @router.get("/load")
     async def load() -> Response:
         """Requests of this server in flight."""
-        return json_response({"server_load": service.engine.num_unfinished})
+        return json_response({"server_load": service.num_requests})
 
     @router.get("/version")
     async def version() -> Response:

@@ -141,6 +141,15 @@ def test_bye_aborts_at_once(running: Running) -> None:
     assert running.loop.front_ends == [b"other"]
 
 
+def test_bye_for_another_aborts_what_that_one_had(running: Running) -> None:
+    running.one.say(add("a"))
+    running.one.hear(m.Outputs)
+    running.other.say(m.Bye("one"), add("b", max_tokens=8))
+    outputs = [running.other.hear(m.Outputs) for _ in range(8)]
+    assert outputs[-1].stats.num_blocks_used == 0
+    assert running.loop.front_ends == [b"other"]
+
+
 def test_one_sample_or_all_may_be_aborted(running: Running) -> None:
     running.one.say(add("a", n=2))
     seen: set[int] = set()
