@@ -1,8 +1,8 @@
 """Weight formats: what a quantization method makes of a checkpoint and an op multiplies by.
 
 A format's name is its key in `Ops.linear`. A format that no provider has is dequantized when the
-layer is loaded, and multiplied as `dense`. The dataclasses here are the formats, to the bit, and
-`dequantize` is what a kernel is held to.
+layer is loaded, and multiplied as `dense`. The dataclasses here and in `scaled_formats` are the
+formats, to the bit, and `dequantize` is what a kernel is held to.
 
 Shape suffixes: K in features, N out features, G groups of K, B bytes of a row, L = 2 ** bits.
 """
@@ -14,6 +14,8 @@ from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
+
+from inferd.contracts.scaled_formats import ScaledWeight
 
 DENSE = "dense"  # its weight is a tensor [N, K] in the model's dtype
 GROUPED_BITS = (2, 3, 4, 8)
@@ -166,7 +168,7 @@ class MinimumWeight(CodedWeight):
         )
 
 
-Weight = GroupedWeight | MinimumWeight
+Weight = GroupedWeight | MinimumWeight | ScaledWeight
 """All formats but dense; each has the methods that GroupedWeight has."""
 
 

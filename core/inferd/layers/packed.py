@@ -31,6 +31,7 @@ class Stored(NamedTuple):
 
     shape: tuple[int, ...]
     storage: tuple[str, ...] = FLOATS  # any of these
+    also: tuple[tuple[int, ...], ...] = ()  # other shapes that it may have
 
 
 class MatrixFormat(ABC):
@@ -46,7 +47,7 @@ class MatrixFormat(ABC):
 
     def draw(self, suffix: str, rows: int, columns: int, generator: torch.Generator) -> Drawn:
         """A random one of `tensors`: any integers, small scales."""
-        shape, (storage, *_) = self.tensors("", rows, columns)[suffix]
+        shape, (storage, *_), _ = self.tensors("", rows, columns)[suffix]
         dtype: torch.dtype = getattr(torch, storage)
         options: dict[str, Any] = {"generator": generator, "device": generator.device}
         if dtype.is_floating_point:
@@ -108,7 +109,7 @@ class PackedLinear(LinearMethod):
         takes = self._takes[part]
         check_suffix(suffix, tensor, tuple(takes))
         wanted, found = takes[suffix], (tuple(tensor.shape), tensor.storage)
-        if found[0] != wanted.shape or found[1] not in wanted.storage:
+        if found[0] not in (wanted.shape, *wanted.also) or found[1] not in wanted.storage:
             raise CheckpointError(
                 f"{tensor.name}: expected {' or '.join(wanted.storage)} {list(wanted.shape)}, "
                 f"found {found[1]} {list(found[0])}"

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from inferd.contracts.scaled_formats import BLOCK, E4M3, InputFormat, ScaledWeight
 from inferd.contracts.weight_formats import (
     GROUPED_BITS,
     MINIMUM_BITS,
@@ -60,6 +61,24 @@ def draw_minimum(
     grouped = draw_grouped(seed, bits, shape, dtype=dtype)
     minima_NG = -grouped.scales_NG * grouped.zeros()
     return MinimumWeight(bits, grouped.packed_NB, grouped.scales_NG, minima_NG.to(dtype))
+
+
+def draw_scaled(
+    seed: int, name: str, shape: tuple[int, int], *, scale: float | None = None
+) -> ScaledWeight:
+    """A random weight [N, K] of the format `name`; `scale` is that of inputs, where it is fixed."""
+    rows, columns = shape
+    generator = torch.Generator().manual_seed(seed)
+    blocks = name == "fp8_block"
+    places = (-(-rows // BLOCK), columns // BLOCK) if blocks else (rows, 1)
+    values_NK, sizes_RG = (
+        torch.randn(rows, columns, generator=generator) / 4,
+        torch.rand(places, generator=generator) + 0.5,
+    )
+    dtype = torch.int8 if name == "int8_row" else E4M3
+    values_NK = (values_NK * 127).clamp(-127, 127).to(dtype)
+    inputs = InputFormat(dtype, BLOCK if blocks else None, scale)
+    return ScaledWeight(values_NK, sizes_RG / 32 / columns**0.5, inputs, BLOCK if blocks else 1)
 
 
 def to_device(weight: Weight, device: torch.device) -> Weight:

@@ -168,7 +168,7 @@ class Layer:
 
     def check_refusals(self) -> None:
         for (suffix, part), tensor in self._stored.items():
-            wrong = _raw(suffix, part, torch.cat((tensor.data, tensor.data)))
+            wrong = _raw(suffix, part, torch.stack((tensor.data, tensor.data)))
             self._check_refused(suffix, part, wrong)
         self._check_refused("no_such_suffix", 0, _raw("no_such_suffix", 0, torch.ones(3)))
 

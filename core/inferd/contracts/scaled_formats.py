@@ -1,0 +1,142 @@
+"""W8A8: weights of 8 bits with scales, and how the inputs of their products are rounded.
+
+A product with such a weight may be of x as it is or of x rounded as the weight's `inputs` say: the
+first is nearer to the model, the second is what the matrix units take. An op may choose by the
+number of tokens.
+
+Shape suffixes: T tokens, K in features, N out features, R runs of rows, G groups of K.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+E4M3 = torch.float8_e4m3fn
+LARGEST = {E4M3: 448.0, torch.int8: 127.0}
+BLOCK = 128  # rows and columns that share a scale in `fp8_block`
+TINY = 1e-12  # the least largest value: a token of zeros has a scale, too
+
+
+@dataclass(frozen=True, slots=True)
+class RoundedInputs:
+    """x[t, k] is about codes[t, k] * scales[t, k // (K / G)]."""
+
+    codes_TK: Tensor  # float8_e4m3fn or int8
+    scales_TG: Tensor  # float32
+
+    def dequantize(self, dtype: torch.dtype) -> Tensor:
+        """[T, K]."""
+        tokens, groups = self.scales_TG.shape
+        codes_TGS = self.codes_TK.to(dtype).view(tokens, groups, -1)
+        return (codes_TGS * self.scales_TG.to(dtype).unsqueeze(-1)).view(tokens, -1)
+
+
+@dataclass(frozen=True, slots=True)
+class InputFormat:
+    """How x is rounded: code = round(clamp(x / scale)), to the nearest, ties to even.
+
+    The scale is the largest |x| of a token, or of `group` inputs of it, over the largest code, in
+    float32; or it is `scale` for all. The range of int8 is symmetric: -127 to 127.
+    """
+
+    dtype: torch.dtype  # float8_e4m3fn or int8
+    group: int | None = None
+    scale: float | None = None
+
+    def round(self, x_TK: Tensor) -> RoundedInputs:
+        """K is whole groups."""
+        tokens, inputs = x_TK.shape
+        most, x_TGS = LARGEST[self.dtype], x_TK.float().view(tokens, -1, self.group or inputs)
+        scales_TG1 = x_TGS.abs().amax(-1, keepdim=True).clamp_min(TINY) / most
+        if self.scale is not None:
+            scales_TG1 = torch.full_like(scales_TG1, self.scale)
+        codes_TGS = (x_TGS / scales_TG1).clamp(-most, most)
+        if self.dtype == torch.int8:
+            codes_TGS = codes_TGS.round()
+        return RoundedInputs(codes_TGS.to(self.dtype).view(tokens, inputs), scales_TG1.squeeze(-1))
+
+
+@dataclass(frozen=True, slots=True)
+class ScaledWeight:
+    """`fp8_row`, `int8_row`: a scale per row. `fp8_block`: per `run` rows and 128 columns.
+
+        weight[n, k] = values[n, k] * scales[n // run, k // 128]
+
+    A scale per tensor is the same scale in each row. The last block of rows, and of columns, may be
+    smaller.
+    """
+
+    values_NK: Tensor  # float8_e4m3fn or int8
+    scales_RG: Tensor  # float32
+    inputs: InputFormat
+    run: int = 1  # rows of a scale: 1 or 128
+
+    @property
+    def format(self) -> str:
+        kind = "int8" if self.values_NK.dtype == torch.int8 else "fp8"
+        return f"{kind}_{'row' if self.inputs.group is None else 'block'}"
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """N, K."""
+        size, inner = self.values_NK.shape
+        return size, inner
+
+    @property
+    def num_bytes(self) -> int:
+        """Of all its tensors."""
+        return self.values_NK.nbytes + self.scales_RG.nbytes
+
+    def dequantize(self, dtype: torch.dtype) -> Tensor:
+        """The dense weight [N, K]; rounded once."""
+        exact = torch.float64 if dtype == torch.float64 else torch.float32
+        scales_NK = self.scales_RG.to(exact)
+        if self.run > 1:
+            scales_NK = scales_NK.repeat_interleave(self.run, 0)[: self.shape[0]]
+        if self.inputs.group is not None:
+            scales_NK = scales_NK.repeat_interleave(self.inputs.group, 1)[:, : self.shape[1]]
+        return (self.values_NK.to(exact) * scales_NK).to(dtype)
+
+    def rows_apart(self) -> ScaledWeight:
+        """With scales for each row of its own."""
+        scales_NG = self.scales_RG.repeat_interleave(self.run, 0)[: self.shape[0]]
+        return replace(self, scales_RG=scales_NG, run=1)
+
+    def rows(self, order_N: Tensor) -> ScaledWeight:
+        """With the rows that `order_N` names."""
+        apart = self.rows_apart()
+        # index_select knows no FP8: its bits are moved
+        bits_NK = self.values_NK.view(torch.uint8)[order_N]
+        values_NK = bits_NK.view(self.values_NK.dtype)
+        return replace(apart, values_NK=values_NK, scales_RG=apart.scales_RG[order_N])
+
+    def joins(self, other: object) -> bool:
+        """Whether the rows of both can be one weight."""
+        return (
+            isinstance(other, ScaledWeight)
+            and self.inputs == other.inputs
+            and self.shape[1] == other.shape[1]
+        )
+
+    def joined(self, others: Sequence[ScaledWeight]) -> ScaledWeight:
+        """One weight of the rows of all, which join. Each row keeps its scale."""
+        parts = [self, *others]
+        whole = all(p.run == self.run and p.shape[0] % p.run == 0 for p in parts[:-1])
+        if not (whole and parts[-1].run == self.run):
+            parts = [part.rows_apart() for part in parts]
+        values = torch.cat([part.values_NK.view(torch.uint8) for part in parts])
+        return replace(
+            parts[0],
+            values_NK=values.view(self.values_NK.dtype),
+            scales_RG=torch.cat([part.scales_RG for part in parts]),
+        )
+
+    @classmethod
+    def by_rows(cls, weight_NK: Tensor, dtype: torch.dtype) -> ScaledWeight:
+        """A dense weight rounded to `fp8_row` or `int8_row`, inputs rounded by token."""
+        rounded = InputFormat(dtype).round(weight_NK)
+        return cls(rounded.codes_TK, rounded.scales_TG, InputFormat(dtype))

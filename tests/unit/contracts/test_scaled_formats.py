@@ -1,0 +1,102 @@
+"""The formats of W8A8 are what their documentation says, number by number."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from inferd.contracts.scaled_formats import E4M3, LARGEST, InputFormat, ScaledWeight
+from inferd.testing.packed_checks import draw_scaled
+
+FORMATS = ("fp8_row", "fp8_block", "int8_row")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_dequantized_value_by_value(name: str) -> None:
+    weight = draw_scaled(0, name, (130, 256))
+    assert (weight.format, weight.shape) == (name, (130, 256))
+    found, values = weight.dequantize(torch.float64), weight.values_NK.double()
+    for n, k in [(0, 0), (1, 255), (127, 127), (128, 128), (129, 5)]:
+        scale = weight.scales_RG[n // weight.run, k // 128 if name == "fp8_block" else 0]
+        assert found[n, k] == values[n, k] * scale.double()
+    assert torch.equal(weight.dequantize(torch.bfloat16), found.float().bfloat16())
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("sizes", [(130, 256), (128, 256), (128, 130)])
+def test_weights_that_join_keep_their_values(name: str, sizes: tuple[int, int]) -> None:
+    """Whether or not their blocks can stay blocks."""
+    parts = [draw_scaled(i, name, (size, 256)) for i, size in enumerate(sizes)]
+    assert parts[0].joins(parts[1])
+    both = parts[0].joined(parts[1:])
+    expected = torch.cat([part.dequantize(torch.float64) for part in parts])
+    assert torch.equal(both.dequantize(torch.float64), expected)
+    assert both.run == (128 if name == "fp8_block" and sizes[0] == 128 else 1)
+    assert both.num_bytes == both.values_NK.nbytes + both.scales_RG.nbytes
+
+
+def test_what_differs_does_not_join() -> None:
+    weight = draw_scaled(0, "fp8_row", (4, 256))
+    others = [
+        draw_scaled(0, "fp8_block", (4, 256)),
+        draw_scaled(0, "int8_row", (4, 256)),
+        draw_scaled(0, "fp8_row", (4, 128)),
+        replace(weight, inputs=InputFormat(E4M3, scale=0.5)),
+        weight.values_NK,
+    ]
+    assert not [other for other in others if weight.joins(other)]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_rows_in_another_order(name: str) -> None:
+    weight = draw_scaled(0, name, (130, 128))
+    order_N = torch.randperm(130, generator=torch.Generator().manual_seed(0))
+    expected = weight.dequantize(torch.float64)[order_N]
+    assert torch.equal(weight.rows(order_N).dequantize(torch.float64), expected)
+
+
+def step(codes: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Between neighbours."""
+    if dtype == torch.int8:
+        return torch.ones_like(codes)
+    return torch.exp2(codes.abs().clamp(2**-6).log2().floor() - 3)
+
+
+INPUTS = [
+    InputFormat(E4M3),
+    InputFormat(E4M3, 128),
+    InputFormat(torch.int8),
+    InputFormat(E4M3, None, 0.01),
+]
+
+
+@pytest.mark.parametrize("inputs", INPUTS, ids=str)
+def test_inputs_are_rounded_to_the_nearest(inputs: InputFormat) -> None:
+    x_TK = torch.randn(3, 256, generator=torch.Generator().manual_seed(1)).bfloat16()
+    x_TK[2] = 0
+    found = inputs.round(x_TK)
+    groups = 256 // (inputs.group or 256)
+    assert found.codes_TK.dtype == inputs.dtype
+    assert found.scales_TG.shape == (3, groups)
+    most = LARGEST[inputs.dtype]
+    for token in range(3):
+        for group in range(groups):
+            scale = float(found.scales_TG[token, group])
+            part = x_TK[token].view(groups, -1)[group].double()
+            if inputs.scale is None:
+                assert math.isclose(scale, max(float(part.abs().max()), 1e-12) / most, rel_tol=1e-6)
+            codes = found.codes_TK[token].view(groups, -1)[group].double()
+            gap = (part / scale).clamp(-most, most) - codes
+            assert bool((gap.abs() <= step(codes, inputs.dtype) * (0.5 + 1e-6)).all())
+    assert torch.equal(found.dequantize(torch.float64)[2], torch.zeros(256, dtype=torch.float64))
+
+
+def test_a_dense_weight_keeps_its_largest_value_in_each_row() -> None:
+    weight_NK = torch.randn(5, 64, generator=torch.Generator().manual_seed(2))
+    found = ScaledWeight.by_rows(weight_NK, E4M3)
+    assert (found.format, found.inputs) == ("fp8_row", InputFormat(E4M3))
+    largest = found.dequantize(torch.float64).abs().amax(1)
+    torch.testing.assert_close(largest, weight_NK.abs().amax(1).double(), rtol=1e-6, atol=0)
