@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Linear = Callable[["Tensor"], "Tensor"]  # x_TK -> out_TN
+"""It may have `fused`: by name (rms_norm, add_rms_norm, a key of act_and_mul) that op with another
+result, which this linear alone takes in place of a tensor: x rounded to FP8, say."""
 
 
 class RmsNorm(Protocol):

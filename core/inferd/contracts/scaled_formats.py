@@ -66,8 +66,8 @@ class ScaledWeight:
 
         weight[n, k] = values[n, k] * scales[n // run, k // 128]
 
-    A scale per tensor is the same scale in each row. The last block of rows, and of columns, may be
-    smaller.
+    A scale per tensor is the same scale in each row. The last block of rows may be smaller; K is
+    whole blocks.
     """
 
     values_NK: Tensor  # float8_e4m3fn or int8

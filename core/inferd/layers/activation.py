@@ -56,10 +56,14 @@ class ActAndMul(Layer):
 
     def __init__(self, hidden_act: str, build: BuildContext) -> None:
         super().__init__()
-        self._op = build.ops.act_and_mul[gated_name(hidden_act)]
+        self._name = gated_name(hidden_act)
+        self._op: Callable[[Tensor], Tensor] = build.ops.act_and_mul[self._name]
 
     def forward(self, x_T2I: Tensor) -> Tensor:
         return self._op(x_T2I)
+
+    def fuse(self, fused: Mapping[str, Callable[..., Any]]) -> None:
+        self._op = fused.get(self._name, self._op)
 
 
 class Activation(Layer):

@@ -41,6 +41,11 @@ class PreNormBlock(Block):
 
     norms = ("input_layernorm", "post_attention_layernorm")
 
+    def __init__(self, parts: Parts, shape: DecoderShape, layer: int, build: BuildContext) -> None:
+        super().__init__(parts, shape, layer, build)
+        self.self_attn.fed_by(self.input_layernorm)
+        self.mlp.fed_by(self.post_attention_layernorm)
+
     def forward(
         self, x_TD: Tensor, residual_TD: Tensor | None, batch: Batch, cache: KVCache
     ) -> tuple[Tensor, Tensor]:

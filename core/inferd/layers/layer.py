@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -23,6 +24,12 @@ class Layer(nn.Module):
     def draw(self, suffix: str, part: int, generator: torch.Generator) -> Drawn | None:  # noqa: ARG002
         """As LinearMethod has it."""
         return None
+
+    def fuse(self, fused: Mapping[str, Callable[..., Any]]) -> None:
+        """Take those of the ops that it calls: they make what its only reader wants."""
+
+    def fed_by(self, layer: Layer) -> None:
+        """`layer` makes all that this one reads, and nothing else reads it."""
 
     def __call__(self, *args: Any) -> Any:
         return self.forward(*args)

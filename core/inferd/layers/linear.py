@@ -5,7 +5,8 @@ Shape suffixes: T tokens, K in features, N out features.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -46,6 +47,7 @@ class LinearLayer(Layer):
         )
         self._method: LinearMethod | None = build.quantization.create(spec, build.ops)
         self._linear: Linear
+        self._fuse: Callable[[Mapping[str, Any]], None] | None = None
 
     def forward(self, x_TK: Tensor) -> Tensor:
         return self._linear(x_TK)
@@ -66,6 +68,11 @@ class LinearLayer(Layer):
         method = self._loading()
         self._linear, self._method = method.finish(), None
         self.num_bytes = method.num_bytes
+        if self._fuse is not None:
+            self._fuse(getattr(self._linear, "fused", {}))
+
+    def fed_by(self, layer: Layer) -> None:
+        self._fuse = layer.fuse
 
     def _loading(self) -> LinearMethod:
         assert self._method is not None, "weights were finished before"

@@ -29,6 +29,10 @@ class GatedMLP(Layer):
         self.gate_up_proj = LinearLayer(f"{name}.gate_up_proj", hidden, sizes, build, bias=bias)
         self.down_proj = LinearLayer(f"{name}.down_proj", inner, [hidden], build, bias=bias)
         self.act = ActAndMul(shape.hidden_act, build)
+        self.down_proj.fed_by(self.act)
+
+    def fed_by(self, layer: Layer) -> None:
+        self.gate_up_proj.fed_by(layer)
 
     def forward(self, x_TD: Tensor) -> Tensor:
         out_TD: Tensor = self.down_proj(self.act(self.gate_up_proj(x_TD)))

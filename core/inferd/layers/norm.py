@@ -5,7 +5,8 @@ Shape suffixes: T tokens, D hidden.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -38,6 +39,10 @@ class RMSNorm(Layer):
         if residual_TD is None:
             return self._norm(x_TD, self.weight, self.eps), x_TD
         return self._add_norm(x_TD, residual_TD, self.weight, self.eps)
+
+    def fuse(self, fused: Mapping[str, Callable[..., Any]]) -> None:
+        self._norm = fused.get("rms_norm", self._norm)
+        self._add_norm = fused.get("add_rms_norm", self._add_norm)
 
     def load_weight(self, suffix: str, part: int, tensor: RawTensor) -> None:  # noqa: ARG002
         check_suffix(suffix, tensor)

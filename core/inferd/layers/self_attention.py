@@ -58,6 +58,9 @@ class SelfAttention(Layer):
             alibi_slopes=shape.alibi_slopes,
         )
 
+    def fed_by(self, layer: Layer) -> None:
+        self.qkv_proj.fed_by(layer)
+
     def scale(self, shape: DecoderShape, layer: int) -> float | None:  # noqa: ARG002
         """Of the scores of this layer; None: 1 / sqrt(head_dim)."""
         return shape.scale
@@ -103,7 +106,7 @@ class NormedAttention(SelfAttention):
     def project(self, x_TD: Tensor) -> Tensor:
         q, k, v = self.qkv_proj(x_TD).split(self.sizes, dim=-1)
         q, k = (
-            norm(x.reshape(-1, *shape))[0].view(len(x_TD), -1)
+            norm(x.reshape(-1, *shape))[0].view(len(v), -1)
             for norm, x, shape in zip((self.q_norm, self.k_norm), (q, k), self.normed, strict=True)
         )
         return torch.cat((q, k, v), dim=-1)

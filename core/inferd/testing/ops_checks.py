@@ -15,7 +15,7 @@ from inferd.testing import reference
 from inferd.testing.draw import EPS, TOKENS, Draw
 from inferd.testing.input_checks import prepare_inputs
 from inferd.testing.numbers import check_close
-from inferd.testing.packed_checks import grouped_linear
+from inferd.testing.packed_checks import SCALED, grouped_linear, scaled_linear
 from inferd.testing.rope_checks import ROPE_CHECKS
 from inferd.testing.sampling_checks import SAMPLING_CHECKS
 
@@ -28,6 +28,8 @@ def offered(op: str, ops: Offer) -> bool:
     """Whether there is something to check."""
     if op == "grouped_linear":
         return any(f"w{bits}_g" in ops.get("linear", ()) for bits in GROUPED_BITS)
+    if op == "scaled_linear":
+        return any(name in ops.get("linear", ()) for name in SCALED)
     op = op.removeprefix("biased_")
     if op in ("linear", "act_and_mul", "experts"):
         return bool(set(ops.get(op, ())) & {"dense", *ACTIVATIONS})
@@ -131,6 +133,7 @@ CHECKS: dict[str, Check] = {
     "embedding": embedding,
     "linear": linear,
     "grouped_linear": grouped_linear,
+    "scaled_linear": scaled_linear,
     "experts": experts,
     "biased_experts": biased_experts,
     **ROPE_CHECKS,

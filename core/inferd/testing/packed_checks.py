@@ -25,6 +25,8 @@ from inferd.testing import reference
 from inferd.testing.numbers import DTYPES, check_rounded
 
 TOKENS = (1, 7, 16, 40, 130)
+SCALED = ("fp8_row", "fp8_block", "int8_row")
+SCALED_SHAPES = ((1, 128), (130, 128), (67, 384))  # N, K
 SHAPES = ((1, 32, 32), (32, 96, 32), (130, 256, 128), (67, 192, 192), (48, 160, 80))  # N, K, group
 
 
@@ -107,6 +109,41 @@ def grouped_linear(ops: Mapping[str, Any], dtype: str, device: torch.device) -> 
             expected_TN = reference.linear(x_TK.cpu(), dense_NK, bias_N)
             case = f"{what}, {tokens} tokens, bias {bias_N is not None}"
             check_rounded(case, apply(x_TK), expected_TN, dtype)
+
+
+def scaled_linear(ops: Mapping[str, Any], dtype: str, device: torch.device) -> None:
+    """Held to x as it is, or to x rounded as the weight says, whichever is nearer.
+
+    With scales of inputs that are fixed, and blocks that were joined where no block ends.
+    """
+    for number, (what, weight) in enumerate(_scaled(ops.get("linear", {}))):
+        dense_NK = weight.dequantize(torch.float64)
+        bias_N = _draw(1, dtype, weight.shape[0]) if number % 2 else None
+        placed = None if bias_N is None else bias_N.clone().to(device)
+        apply = ops["linear"][weight.format](to_device(weight, device), placed)
+        for tokens in (1, 7, 40):
+            inputs, more = weight.shape[1], 8 * (tokens % 2)
+            x_TK = _draw(tokens, dtype, tokens, inputs + more).to(device)[:, :inputs]
+            found_TN = apply(x_TK)
+            rounded_TK = weight.inputs.round(x_TK.cpu()).dequantize(torch.float64)
+            expected_TN = min(
+                (reference.linear(x, dense_NK, bias_N) for x in (x_TK.cpu(), rounded_TK)),
+                key=lambda expected: float((found_TN.cpu() - expected).norm()),
+            )
+            case = f"{what}, {tokens} tokens, bias {bias_N is not None}"
+            check_rounded(case, found_TN, expected_TN, dtype)
+
+
+def _scaled(offered: Mapping[str, Any]) -> Iterator[tuple[str, ScaledWeight]]:
+    for name in SCALED:
+        if name not in offered:
+            continue
+        for place, shape in enumerate(SCALED_SHAPES):
+            scale = 4 / 448 if place % 2 and name == "fp8_row" else None
+            weight = draw_scaled(place, name, shape, scale=scale)
+            if place == 2:
+                weight = weight.joined([draw_scaled(9, name, (8, shape[1]))])
+            yield f"{name} {list(weight.shape)}, scale of inputs {scale}", weight
 
 
 def _weights(offered: Mapping[str, Any]) -> Iterator[tuple[str, Weight]]:

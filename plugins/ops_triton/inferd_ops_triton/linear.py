@@ -5,6 +5,8 @@ Shape suffixes: T tokens, N out features, K in features.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch import Tensor
 from torch.nn.functional import linear as library
 
@@ -14,7 +16,7 @@ from inferd_ops_triton.kernels.gemv import gemv
 from inferd_ops_triton.kernels.skinny import skinny
 from inferd_ops_triton.tables import Route, by_tokens, routes
 
-KERNELS = {"gemv": gemv, "skinny": skinny}
+KERNELS: dict[str, Callable[..., Tensor]] = {"gemv": gemv, "skinny": skinny}
 
 
 def make_linear(

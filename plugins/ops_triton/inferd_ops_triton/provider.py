@@ -39,18 +39,22 @@ class TritonOps(OpProvider):
         from inferd_ops_triton.kernels.sampling import sampling_ops
         from inferd_ops_triton.linear import make_linear
         from inferd_ops_triton.packed import MakePacked
+        from inferd_ops_triton.scaled import MakeScaled
         from inferd_ops_triton.small import small_ops
 
         architecture = INTERPRETED if interpreting() else request.architecture
         rows = table(architecture)
         launch = chain.CHAINED if rows["chained"] else chain.ALONE
         dense = partial(make_linear, architecture=architecture, chain=launch)
-        packed = MakePacked(request.dtype, architecture, launch)
+        makers: dict[str, object] = {"dense": dense}
+        for kind in (MakePacked, MakeScaled):
+            made = kind(request.dtype, architecture, launch)
+            makers |= dict.fromkeys(made.formats, made)
         return {
             **small_ops(rows["small"]),
             "prepare_rope": rope.prepare_rope,
             "prepare_inputs": prepare.prepare_inputs,
-            "linear": {"dense": dense, **dict.fromkeys(packed.formats, packed)},
+            "linear": makers,
             "experts": {"dense": make_experts},
             **sampling_ops(),
         }

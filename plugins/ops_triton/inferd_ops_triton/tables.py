@@ -50,11 +50,31 @@ class PackedRoute:
     pairs: bool = False
 
     def parts(self, size: int, inner: int) -> int:
-        """A power of two, so that few kernels are compiled."""
-        parts, blocks = 1, -(-size // self.block_n)
-        while parts * blocks < self.programs and inner // (2 * parts) >= 256:
-            parts *= 2
-        return parts
+        return parts_of(inner, -(-size // self.block_n), self.programs)
+
+
+@dataclass(frozen=True, slots=True)
+class ScaledRoute:
+    """A row of "scaled": tokens at most, then as here."""
+
+    most: int
+    block_m: int
+    block_n: int
+    block_k: int  # 128 where 128 inputs have a scale
+    warps: int
+    stages: int
+    programs: int  # as in PackedRoute
+
+    def parts(self, size: int, inner: int) -> int:
+        return parts_of(inner, -(-size // self.block_n), self.programs)
+
+
+def parts_of(inner: int, blocks: int, programs: int) -> int:
+    """Of K: a power of two, so that few kernels are compiled."""
+    parts = 1
+    while parts * blocks < programs and inner // (2 * parts) >= 256:
+        parts *= 2
+    return parts
 
 
 def interpreted() -> dict[str, Any]:
@@ -68,6 +88,8 @@ def interpreted() -> dict[str, Any]:
     }
     rows = {"chained": False, "float32": True, "least": 0, "small": {}}
     rows["packed"] = [[1, 1, 4, 4, 1, 1, 2], [16, 16, 64, 4, 1, 4], [64, 32, 128, 4, 1, 1]]
+    rows["scaled"] = [[16, 16, 64, 128, 4, 1, 4], [100, 32, 128, 64, 4, 1, 1]]
+    rows |= {"scaled_gemv": ["gemv", 1, 16, 64, 4, 1, 1], "scaled_library": None}
     return {**rows, "default": default, "linear": {}}
 
 
@@ -104,6 +126,13 @@ def packed_routes(architecture: str) -> list[PackedRoute]:
     rows = table(architecture)
     pairs = bool(rows.get("pairs"))
     return [replace(PackedRoute(*row), pairs=pairs) for row in rows["packed"]]
+
+
+@lru_cache(maxsize=4096)
+def scaled_route(architecture: str, tokens: int) -> ScaledRoute:
+    """The last row takes whatever is more."""
+    rows = [ScaledRoute(*row) for row in table(architecture)["scaled"]]
+    return next((row for row in rows if tokens <= row.most), rows[-1])
 
 
 def by_tokens(routes: Mapping[int, Route]) -> list[Route | None]:
