@@ -15,6 +15,7 @@ ROWS: dict[str, list[tuple[int, int]]] = {  # (queries, context) per row, decode
     "long": [(1, 300), (150, 150), (130, 395)],  # past the tiles of any kernel
     "many": [(1, 1 + 11 * row % 200) for row in range(40)],
     "siblings": [(1, 60), (1, 49), (1, 96), (1, 70), (9, 57), (30, 90)],
+    "family": [(1, 150), (1, 145), (1, 190), *((1, 150 + row) for row in range(6)), (9, 157)],
     "mixed": [(1, 50), (1, 3), (1, 96), (9, 9), (17, 81), (2, 47)],
 }
 
@@ -77,6 +78,9 @@ def _cases() -> list[AttentionCase]:
     cases += [replace(base, window=24, rows=rows) for rows in ("decodes", "prefills", "chunks")]
     cases += [replace(base, soft_cap=cap, rows=rows) for cap in (1.0, 20.0) for rows in ROWS]
     cases += [replace(base, rows="siblings", shared=3, window=w) for w in (None, 20, 60)]
+    family = replace(base, rows="family", shared=9)
+    cases += [family, *(replace(family, heads=h, kv_heads=g) for h, g in ((4, 4), (8, 1)))]
+    cases += [replace(family, dtype="bfloat16"), replace(family, window=60)]
     together = replace(base, window=20, heads=8, kv_heads=2, head_dim=128, block_size=32)
     cases += [replace(together, rows=rows) for rows in ("long", "many")]
     cases += [together, replace(together, dtype="bfloat16"), replace(together, soft_cap=2.0)]

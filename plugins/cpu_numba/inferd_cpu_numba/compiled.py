@@ -46,11 +46,11 @@ class Compiled:
             Shape.of(request, bits, queries, pairs) for queries in (1, self._queries)
         )
         self._compiler = compiler = runtime.Compiler()
-        self._decode = self._prefill = compiler.call(
+        self._decode = self._several = compiler.call(
             attend.make_attend(self._decodes), attend.ATTEND
         )
         if self._queries > 1:
-            self._prefill = compiler.call(attend.make_attend(self._blocks), attend.ATTEND)
+            self._several = compiler.call(attend.make_attend(self._blocks), attend.ATTEND)
         self.merge = compiler.call(merge.make_merge(self._decodes), merge.MERGE)
         self._deal = compiler.function(deal.DEAL, deal.deal)
         self._scratch = torch.empty(0)
@@ -58,14 +58,14 @@ class Compiled:
     def plan(self, batch: Batch, table_RB: Tensor, window: int) -> Plan:
         """`window` is 0 where there is none."""
         threads = torch.get_num_threads()
-        most = batch.num_tokens + batch.num_rows + self._shares * threads
+        most = batch.num_tokens + 2 * batch.num_rows + self._shares * threads
         items_I = torch.empty(most * self._item, dtype=torch.uint8)
-        prefills, decodes, num_parts, keys = self._dealt(batch, window, threads, items_I)
+        severals, decodes, num_parts, keys = self._dealt(batch, table_RB, window, threads, items_I)
         work = []
-        if prefills:
-            work.append((self._prefill, items_I.data_ptr(), prefills * self._heads))
+        if severals:
+            work.append((self._several, items_I.data_ptr(), severals * self._heads))
         if decodes:
-            first = items_I.data_ptr() + prefills * self._item
+            first = items_I.data_ptr() + severals * self._item
             work.append((self._decode, first, decodes * self._heads))
         parts = None
         if num_parts:
@@ -82,12 +82,16 @@ class Compiled:
             threads = 1
         return Plan(threads, work, places, parts, (table_RB, items_I, scratch))
 
-    def _dealt(self, batch: Batch, window: int, threads: int, items_I: Tensor) -> list[int]:
-        """Items of prompts, items of decoding rows, parts among them, keys in all."""
+    def _dealt(
+        self, batch: Batch, table_RB: Tensor, window: int, threads: int, items_I: Tensor
+    ) -> list[int]:
+        """Items of several queries, items of one, parts of rows, keys in all."""
         counts = np.empty(4, dtype=np.int64)
         self._deal(
             batch.contexts_R.data_ptr(),
             batch.query_starts_R1.data_ptr(),
+            table_RB.data_ptr(),
+            table_RB.stride(0),
             batch.num_rows,
             batch.num_decodes,
             window,

@@ -1,4 +1,4 @@
-"""Attention of some queries of a row over its pages: decoding and prompts alike.
+"""Attention of some queries over a row's pages: decoding and prompts alike.
 
 The queries of an item and the query heads of one KV head are the rows of a tile, so that a key is
 read once for all of them. A page holds [B, G, 2]: a head's keys as [E, S], then its values as
@@ -17,8 +17,8 @@ from numba import njit
 from inferd_cpu_numba.kernels import tile
 from inferd_cpu_numba.kernels.chunk import HIDDEN, hide, score_page, soften, sum_values
 from inferd_cpu_numba.kernels.items import END, ITEM_FIELDS, PART, QUERIES, ROW, START, TOKEN
-from inferd_cpu_numba.kernels.memory import get_f64, get_i32, get_i64, set_f32
-from inferd_cpu_numba.kernels.numbers import element, set_element
+from inferd_cpu_numba.kernels.memory import get_f32, get_f64, get_i32, get_i64, set_f32
+from inferd_cpu_numba.kernels.numbers import element
 from inferd_cpu_numba.kernels.parallel import FIRST, ITEM, THREAD, Body, take
 from inferd_cpu_numba.kernels.shape import CHUNK, Shape
 from inferd_cpu_numba.kernels.vectors import LANES
@@ -34,19 +34,17 @@ ATTEND = "5qd7q"
 def load_queries(queries, item, head, a, shape):
     """As [E, M], or [E / 2, M, 2] in bfloat16; zero where the item has fewer than the tile."""
     bits, _, per_head, size, _, rows, _, pairs = shape
+    numbers = 1 + pairs  # that go together: two of bfloat16 are moved as if they were a float32
     stride = get_i64(a, Q_STRIDE)
     start = get_i64(item, TOKEN) * stride + head * per_head * size
     for row in range(rows):
         query = row // per_head
-        at = start + query * stride + row % per_head * size
-        for e in range(size):
+        at = get_i64(a, Q) + (start + query * stride + row % per_head * size) * (bits // 8)
+        for place in range(size // numbers):
             value = np.float32(0.0)
             if query < get_i64(item, QUERIES):
-                value = element(get_i64(a, Q), at + e, bits)
-            if pairs:
-                set_element(queries, (e // 2 * rows + row) * 2 + e % 2, value, bits)
-            else:
-                set_f32(queries, e * rows + row, value)
+                value = get_f32(at, place) if pairs else element(at, place, bits)
+            set_f32(queries, place * rows + row, value)
 
 
 @njit(inline="always")
@@ -85,13 +83,17 @@ def write(item, head, sums, weights, a, shape):
 
 
 @njit(inline="always")
-def leave(part, sums, largest, weights, shape):
+def leave(item, head, sums, largest, weights, a, shape):
     """Undivided, for merge.py."""
-    _, _, _, size, _, rows, _, _ = shape
-    tile.store_vector(tile.load_vector(largest), part)
-    tile.store_vector(tile.load_vector(weights), part + LANES * 4)
-    for at in range(0, rows * size, LANES):
-        tile.store_vector(tile.load_vector(sums + at * 4), part + (2 * LANES + at) * 4)
+    _, heads, per_head, size, _, _, _, _ = shape
+    for query in range(get_i64(item, QUERIES)):
+        part, row = (get_i64(item, PART) + query) * heads + head, query * per_head
+        part = get_i64(a, PARTS) + part * (2 * LANES + per_head * size) * 4
+        tile.store_vector(tile.load_vector(largest + row * 4), part)
+        tile.store_vector(tile.load_vector(weights + row * 4), part + LANES * 4)
+        for at in range(0, per_head * size, LANES):
+            own = tile.load_vector(sums + (row * size + at) * 4)
+            tile.store_vector(own, part + (2 * LANES + at) * 4)
 
 
 @njit(inline="always")
@@ -106,12 +108,10 @@ def attend_item(number, scratch, a, shape):
         tile.store_vector(tile.zeros(1, 1), sums + at * 4)
     for begin in range(get_i64(item, START), get_i64(item, END), CHUNK):
         attend_chunk(begin, item, head, scratch, a, shape)
-    part = get_i64(item, PART)
-    if part < 0:
+    if get_i64(item, PART) < 0:
         write(item, head, sums, weights, a, shape)
     else:
-        at = (part * heads + head) * (2 * LANES + rows * size) * 4
-        leave(get_i64(a, PARTS) + at, sums, largest, weights, shape)
+        leave(item, head, sums, largest, weights, a, shape)
 
 
 def make_attend(shape: Shape) -> Body:

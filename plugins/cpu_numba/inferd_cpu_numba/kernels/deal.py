@@ -1,16 +1,19 @@
 """Who computes what in a step: rows of the batch to items of attend.py.
 
-A row with several queries is cut into blocks of them, the longest first. Decoding rows are cut by
-keys where there are fewer rows than keep all threads busy.
+A row with several queries is cut into blocks of them, the longest first. Decoding rows beside each
+other that begin with the same pages have items for those in common. Their other keys, and those of
+other decoding rows, are cut where there are fewer rows than keep all threads busy.
 """
 
 from __future__ import annotations
 
 from numba import njit, types
 
+from inferd_cpu_numba.kernels.alike import alike_from
 from inferd_cpu_numba.kernels.items import (
     END,
     ITEM_FIELDS,
+    LEAD,
     PART,
     POSITION,
     QUERIES,
@@ -22,8 +25,8 @@ from inferd_cpu_numba.kernels.memory import get_i32, set_i64
 
 SHARES = 4  # items a thread should have of a long row
 LEAST_PART = 128  # keys
-PREFILLS, DECODES, PARTS, KEYS = range(4)
-DEAL = types.void(*[types.int64] * 11)
+SEVERALS, DECODES, PARTS, KEYS = range(4)
+DEAL = types.void(*[types.int64] * 13)
 
 
 @njit(inline="always")
@@ -35,7 +38,7 @@ def first_key(position, window, block):
 
 
 @njit(inline="always")
-def put(items, place, row, token, queries, position, first, end, part):
+def put(items, place, row, token, queries, position, first, end, part, lead):
     at = items + place * ITEM_FIELDS * 8
     set_i64(at, ROW, row)
     set_i64(at, TOKEN, token)
@@ -44,10 +47,12 @@ def put(items, place, row, token, queries, position, first, end, part):
     set_i64(at, START, first)
     set_i64(at, END, end)
     set_i64(at, PART, part)
+    set_i64(at, LEAD, lead)
 
 
-def deal(contexts, starts, rows, decodes, window, block, queries, heads, threads, items, header):
-    """Items of rows that do not decode, then of those that do; how many of each to `header`."""
+@njit
+def deal_prompts(contexts, starts, decodes, rows, window, block, queries, items):
+    """Number of items, and of keys."""
     number, keys = 0, 0
     for row in range(decodes, rows):
         token, until = get_i32(starts, row), get_i32(starts, row + 1)
@@ -56,25 +61,78 @@ def deal(contexts, starts, rows, decodes, window, block, queries, heads, threads
             count = min(queries, until - token - block_at)
             position = before + block_at
             first, end = first_key(position, window, block), position + count
-            put(items, number, row, token + block_at, count, position, first, end, -1)
+            put(items, number, row, token + block_at, count, position, first, end, -1, -1)
             number, keys = number + 1, keys + queries * (end - first)
-    prefills = number
-    set_i64(header, PREFILLS, prefills)
-    longest, own = 0, 0
-    for row in range(decodes):
-        context = get_i32(contexts, row)
-        span = context - first_key(context - 1, window, block)
-        longest, own = max(longest, span), own + span
+    return number, keys
+
+
+@njit
+def deal_shared(contexts, starts, tables, width, decodes, window, block, queries, items, number):
+    """Number of items after `number` of them, of keys, and of the parts that rows get here."""
+    keys, leads, row = 0, 0, 0
+    while row < decodes:
+        end, shared = alike_from(row, contexts, tables, width, decodes, window, block, queries)
+        for at in range(row, end if shared else row, queries):
+            count, token = min(queries, end - at), get_i32(starts, at)
+            put(items, number, at, token, count, shared - 1, 0, shared, leads + at - row, -1)
+            number, keys = number + 1, keys + queries * shared
+        leads += end - row if shared else 0
+        row = end
+    return number, keys, leads
+
+
+@njit
+def spans(contexts, tables, width, decodes, window, block, queries):
+    """The longest of the spans of keys that decoding rows have for themselves, and their sum."""
+    longest, own, row = 0, 0, 0
+    while row < decodes:
+        end, shared = alike_from(row, contexts, tables, width, decodes, window, block, queries)
+        for at in range(row, end):
+            context = get_i32(contexts, at)
+            span = context - max(shared, first_key(context - 1, window, block))
+            longest, own = max(longest, span), own + span
+        row = end
+    return longest, own
+
+
+@njit
+def deal_decodes(
+    contexts, starts, tables, width, decodes, window, block, queries, step, items, number, parts
+):
+    """Number of items after `number` of them, and of parts; `step` is 0 where no row is cut."""
+    leads, row = 0, 0
+    while row < decodes:
+        end, shared = alike_from(row, contexts, tables, width, decodes, window, block, queries)
+        for at in range(row, end):
+            context, lead = get_i32(contexts, at), leads if shared else -1
+            first = max(shared, first_key(context - 1, window, block))
+            whole = not step and lead < 0
+            for key in range(first, context, step or context - first):
+                to, part = min(key + (step or context), context), -1 if whole else parts
+                put(items, number, at, get_i32(starts, at), 1, context - 1, key, to, part, lead)
+                number, parts = number + 1, parts + (not whole)
+            leads += shared > 0
+        row = end
+    return number, parts
+
+
+def deal(
+    contexts, starts, tables, width, rows, decodes, window, block, queries, heads, threads, items,
+    header,
+):  # fmt: skip
+    """Items of several queries, then those of one; how many of each, parts and keys to `header`."""
+    severals, keys = deal_prompts(contexts, starts, decodes, rows, window, block, queries, items)
+    severals, common, leads = deal_shared(
+        contexts, starts, tables, width, decodes, window, block, queries, items, severals
+    )
+    longest, own = spans(contexts, tables, width, decodes, window, block, queries)
     part = max(LEAST_PART, -(-own * heads // (SHARES * threads * block)) * block)
-    split, parts = threads > 1 and longest > part + part // 2, 0
-    for row in range(decodes):
-        context = get_i32(contexts, row)
-        first, token = first_key(context - 1, window, block), get_i32(starts, row)
-        step = part if split else context - first
-        for at in range(first, context, step):
-            end = min(at + step, context)
-            put(items, number, row, token, 1, context - 1, at, end, parts if split else -1)
-            number, parts = number + 1, parts + 1
-    set_i64(header, DECODES, number - prefills)
-    set_i64(header, PARTS, parts if split else 0)
-    set_i64(header, KEYS, keys + own)
+    step = part if threads > 1 and longest > part + part // 2 else 0
+    number, parts = deal_decodes(
+        contexts, starts, tables, width, decodes, window, block, queries, step, items, severals,
+        leads,
+    )  # fmt: skip
+    set_i64(header, SEVERALS, severals)
+    set_i64(header, DECODES, number - severals)
+    set_i64(header, PARTS, parts)
+    set_i64(header, KEYS, keys + common + own)

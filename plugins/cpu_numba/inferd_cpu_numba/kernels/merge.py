@@ -1,7 +1,8 @@
 """Decoding rows whose keys were dealt to several items, into one result each.
 
 What an item left for a head: largest scores, weights, sums [M, E]; M query heads of a KV head, E
-head size. Items of a token follow each other.
+head size. Items of a token follow each other, and so do their parts; before them comes the one that
+an item of several rows left, where there is one.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from numba import njit
 
 from inferd_cpu_numba.kernels import tile
 from inferd_cpu_numba.kernels.chunk import HIDDEN
-from inferd_cpu_numba.kernels.items import ITEM_FIELDS, PART, TOKEN
+from inferd_cpu_numba.kernels.items import ITEM_FIELDS, LEAD, PART, TOKEN
 from inferd_cpu_numba.kernels.memory import get_i64
 from inferd_cpu_numba.kernels.parallel import FIRST, Body
 from inferd_cpu_numba.kernels.shape import Shape
@@ -21,26 +22,34 @@ MERGE = "4q"
 
 
 @njit(inline="always")
-def weigh(parts, num, step):
+def at_place(place, parts, step, lead):
+    return parts + place * step if place >= 0 else lead
+
+
+@njit(inline="always")
+def weigh(first, num, parts, step, lead):
     """A part's largest scores give way to its share of the result."""
     top, total = tile.filled(HIDDEN), tile.zeros(1, 1)
-    for part in range(parts, parts + num * step, step):
-        top = tile.largest(top, tile.load_vector(part))
-    for part in range(parts, parts + num * step, step):
+    for place in range(first, num):
+        top = tile.largest(top, tile.load_vector(at_place(place, parts, step, lead)))
+    for place in range(first, num):
+        part = at_place(place, parts, step, lead)
         share = tile.exp2(tile.subtract(tile.load_vector(part), top))
         total = tile.add(total, tile.multiply(share, tile.load_vector(part + LANES * 4)))
         tile.store_vector(share, part)
     inverse = tile.inverse(total)
-    for part in range(parts, parts + num * step, step):
+    for place in range(first, num):
+        part = at_place(place, parts, step, lead)
         tile.store_vector(tile.multiply(tile.load_vector(part), inverse), part)
 
 
 @njit(inline="always")
-def sum_parts(out, parts, num, step, shape):
+def sum_parts(out, first, num, parts, step, lead, shape):
     bits, _, per_head, size, _, _, _, _ = shape
     for e in range(0, size, LANES):
         total = tile.zeros(per_head, 1)
-        for part in range(parts, parts + num * step, step):
+        for place in range(first, num):
+            part = at_place(place, parts, step, lead)
             sums = tile.load(per_head, 1, part + (2 * LANES + e) * 4, size, 32)
             total = tile.add(total, tile.scale_rows(sums, part))
         tile.store(total, out + e * (bits // 8), size, bits)
@@ -53,17 +62,19 @@ def make_merge(shape: Shape) -> Body:
 
     def merge(a):
         constants = (bits, heads, per_head, size, block, rows, width, pairs)
-        first, count, step = 0, get_i64(a, COUNT) // heads, heads * floats * 4
-        while first < count:
-            item = get_i64(a, ITEMS) + first * ITEM_FIELDS * 8
-            token, num = get_i64(item, TOKEN), 1
-            while first + num < count and get_i64(item, num * ITEM_FIELDS + TOKEN) == token:
+        at, count, step = 0, get_i64(a, COUNT) // heads, heads * floats * 4
+        while at < count:
+            item = get_i64(a, ITEMS) + at * ITEM_FIELDS * 8
+            token, num, lead = get_i64(item, TOKEN), 1, get_i64(item, LEAD)
+            while at + num < count and get_i64(item, num * ITEM_FIELDS + TOKEN) == token:
                 num += 1
-            for head in range(heads):
-                parts = get_i64(a, PARTS) + get_i64(item, PART) * step + head * floats * 4
+            for head in range(heads if get_i64(item, PART) >= 0 else 0):
+                of_head = get_i64(a, PARTS) + head * floats * 4
+                parts, led = of_head + get_i64(item, PART) * step, of_head + lead * step
+                first = -1 if lead >= 0 else 0
+                weigh(first, num, parts, step, led)
                 out = (token * heads + head) * per_head * size * (bits // 8)
-                weigh(parts, num, step)
-                sum_parts(get_i64(a, OUT) + out, parts, num, step, constants)
-            first += num
+                sum_parts(get_i64(a, OUT) + out, first, num, parts, step, led, constants)
+            at += num
 
     return merge
