@@ -35,7 +35,7 @@ class NumbaOps(OpProvider):
 
     def ops(self, request: OpRequest) -> Mapping[str, object]:
         """Compiles, the first time on a machine."""
-        from inferd_cpu_numba.kernels import activation, grouped, linear, norm, rope
+        from inferd_cpu_numba.kernels import activation, argmax, grouped, linear, norm, rope
         from inferd_cpu_numba.kernels.numbers import REASSOCIATED
 
         bits, compiler = runtime.BITS[request.dtype], self._compiler
@@ -51,6 +51,14 @@ class NumbaOps(OpProvider):
             "rms_norm": RmsNorm(call(norm.make_rms_norm(bits), norm.RMS_NORM)),
             "add_rms_norm": AddRmsNorm(call(norm.make_add_rms_norm(bits), norm.ADD_RMS_NORM)),
             "act_and_mul": {"silu": silu, "gelu_tanh": gelu_tanh},
+            "argmax": Argmax(
+                {
+                    dtype: compiler.call(argmax.make_argmax(size), argmax.ARGMAX)
+                    for dtype, size in runtime.BITS.items()
+                    if size in (bits, 32)
+                },
+                argmax.ROWS,
+            ),
             "prepare_rope": prepare_rope,
             "rope_kv_write": RopeKvWrite(call(rope.make_rope_kv_write(bits), rope.ROPE_KV_WRITE)),
         }
@@ -115,6 +123,29 @@ class Activation(Op):
         out_TI = torch.empty((tokens, size), dtype=x_T2I.dtype)
         self._call(threads_for(tokens), x_T2I.data_ptr(), out_TI.data_ptr(), tokens, size)
         return out_TI
+
+
+class Argmax:
+    """Of logits in the model's dtype, or in float32 where a sampler changed them."""
+
+    def __init__(self, calls: Mapping[torch.dtype, runtime.Call], scratch: int) -> None:
+        self._calls, self._scratch = calls, scratch  # float32 of a row
+
+    def __call__(self, logits_NV: Tensor) -> tuple[Tensor, Tensor]:
+        rows, size = logits_NV.shape
+        best_N, ids_N = torch.empty(rows), torch.empty(rows, dtype=torch.int64)
+        scratch = torch.empty(rows * self._scratch)
+        self._calls[logits_NV.dtype](
+            1 if rows == 1 else torch.get_num_threads(),
+            logits_NV.data_ptr(),
+            logits_NV.stride(0),
+            rows,
+            size,
+            best_N.data_ptr(),
+            ids_N.data_ptr(),
+            scratch.data_ptr(),
+        )
+        return best_N, ids_N
 
 
 def prepare_rope(

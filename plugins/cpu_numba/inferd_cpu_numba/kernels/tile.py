@@ -185,6 +185,7 @@ subtract = _of_two(lambda b, x, y: b.fsub(x, y))
 multiply = _of_two(lambda b, x, y: b.fmul(x, y))
 largest = _of_two(vectors.largest)
 exp2 = _of_one(vectors.exp2)
+is_nan = _of_one(lambda b, x: b.uitofp(b.fcmp_unordered("uno", x, x), VEC))  # 1, else 0
 inverse = _of_one(lambda b, x: b.fdiv(vectors.constant(VEC, 1.0), x))
 
 
