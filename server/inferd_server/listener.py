@@ -8,6 +8,10 @@ import socket
 from inferd.errors import EnvironmentProblem
 
 BACKLOG = 4096
+SEND_BYTES = 128 << 10
+"""What the system keeps of a reply that nobody reads, instead of up to 4 MiB for each connection:
+a client that stops reading is then noticed, and its request ended.
+"""
 
 
 def listen(host: str, port: int, count: int = 1) -> list[socket.socket]:
@@ -33,6 +37,7 @@ def _listen(host: str, port: int, *, shares: bool = False) -> socket.socket:
         raise EnvironmentProblem(f"--host {host}: {error}") from None
     listener = socket.socket(family, kind)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BYTES)  # of what it accepts, too
     if shares:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:

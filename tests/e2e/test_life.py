@@ -109,9 +109,11 @@ async def test_a_second_signal_does_not_wait(start: Any) -> None:
 
 
 async def test_a_dead_engine_is_told_to_every_stream(start: Any) -> None:
+    """The server ends too; whoever watches it starts the next one, which answers as before."""
     with start() as served:
         async with client_of(served.event("ready")["url"]) as client:
-            streams = await streams_of(client, 4, max_tokens=30_000)
+            before = await answer(client)
+            streams = await streams_of(client, 16, max_tokens=30_000)
             os.kill(served.engine_pid, signal.SIGKILL)
             killed = time.monotonic()
             await asyncio.gather(*(stream.task for stream in streams))
@@ -121,6 +123,14 @@ async def test_a_dead_engine_is_told_to_every_stream(start: Any) -> None:
             assert stream.ended_at - killed < 2
         assert served.wait(20) == 3
         assert served.is_gone()
+    with start() as served:
+        async with client_of(served.event("ready")["url"]) as client:
+            assert await answer(client) == before
+
+
+async def answer(client: httpx.AsyncClient) -> Any:
+    body = {"model": "tiny", "prompt": "a", "max_tokens": 8, "temperature": 0}
+    return (await client.post("/v1/completions", json=body)).json()["choices"]
 
 
 async def test_an_engine_outlived_by_nothing(

@@ -18,7 +18,7 @@ import inferd.errors
 from inferd.config.engine import EngineConfig
 from inferd.contracts.executor import WorkerInfo
 from inferd.engine import messages as m
-from inferd.errors import EngineDead, InferdError
+from inferd.errors import EngineDead, EnvironmentProblem, InferdError
 
 BEAT_S = 1.0
 LINGER_MS = 200  # for what a front end that leaves has still to say
@@ -41,7 +41,7 @@ class EngineClient:
         self._config = config
         self._folder: Path | None = None
         if address is None:
-            self._folder = Path(tempfile.mkdtemp(prefix=m.FOLDER_PREFIX))  # mode 0700
+            self._folder = _private_folder()
             address = f"ipc://{self._folder}/engine.sock"
         self.address = address
         self.name = name or new_name()
@@ -148,6 +148,16 @@ class EngineClient:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
+
+
+def _private_folder() -> Path:
+    """For the socket. Raises EnvironmentProblem where no temporary folder can be made."""
+    try:
+        return Path(tempfile.mkdtemp(prefix=m.FOLDER_PREFIX))  # mode 0700
+    except OSError as error:
+        raise EnvironmentProblem(
+            f"cannot make a temporary folder: {error.strerror}; make room, or set TMPDIR to another"
+        ) from None
 
 
 def error_of(failed: m.Failed) -> InferdError:

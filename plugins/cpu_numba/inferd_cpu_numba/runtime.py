@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import logging
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ import torch
 from inferd.config.paths import cache_dir
 from inferd.contracts.verdict import YES, Verdict, no
 
+log = logging.getLogger("inferd.cpu_numba")
 BITS = {torch.float32: 32, torch.bfloat16: 16}
 
 
@@ -50,19 +52,19 @@ class Compiler:
     """Compiled functions live as long as this object.
 
     They are kept in inferd's cache directory, in a folder of their own for every version of numba
-    and of the kernels; numba itself tells CPUs apart. Where nothing can be written, each process
-    compiles anew.
+    and of the kernels; numba itself tells CPUs apart. Where nothing can be written, or the disk is
+    full, each process compiles anew.
     """
 
     def __init__(self) -> None:
         self._kept: list[Any] = []
+        self._folder = _folder()
 
     def body(self, function: Callable[..., None], **options: Any) -> int:
         """Address of a `void(int64)`, compiled now."""
         from numba import cfunc
 
-        with _kept_in(_folder()) as keep:
-            made = cfunc("void(int64)", cache=keep, error_model="numpy", **options)(function)
+        made = self._made(partial(cfunc, "void(int64)", error_model="numpy", **options), function)
         self._kept.append(made)
         address: int = made.address
         return address
@@ -71,8 +73,19 @@ class Compiler:
         """Called from Python."""
         from numba import njit
 
-        with _kept_in(_folder()) as keep:
-            return njit(signature, cache=keep, error_model="numpy", **options)(function)
+        return self._made(partial(njit, signature, error_model="numpy", **options), function)
+
+    def _made(self, declare: Callable[..., Any], function: Callable[..., Any]) -> Any:
+        """What could not be written is compiled again, and from then on nothing is kept."""
+        with _kept_in(self._folder) as keep:
+            try:
+                return declare(cache=keep)(function)
+            except OSError as error:
+                if not keep:
+                    raise
+                _warn(f"what is compiled cannot be kept in {self._folder}: {error.strerror}")
+                self._folder = None
+        return declare()(function)
 
     def call(self, function: Callable[..., None], kinds: str, **options: Any) -> Call:
         """A body with its arguments; `kinds` as struct has them: 3qd, three int64 and a float."""
@@ -113,6 +126,12 @@ def _folder() -> Path | None:
     except OSError:
         return None
     return folder
+
+
+@cache
+def _warn(text: str) -> None:
+    """Once in a process."""
+    log.warning(text)
 
 
 @contextmanager

@@ -26,6 +26,10 @@ print(ops["act_and_mul"]["silu"](torch.ones(1, 32)).sum().item())
 
 
 def run(code: str, **environment: str) -> str:
+    return outputs(code, **environment)[0].strip()
+
+
+def outputs(code: str, **environment: str) -> tuple[str, str]:
     done = subprocess.run(
         [sys.executable, "-c", code],
         env={**os.environ, **environment},
@@ -33,7 +37,7 @@ def run(code: str, **environment: str) -> str:
         text=True,
         check=True,
     )
-    return done.stdout.strip()
+    return done.stdout, done.stderr
 
 
 def test_nothing_imports_numba_before_it_is_chosen():
@@ -52,6 +56,24 @@ def test_a_second_process_finds_what_the_first_compiled(tmp_path):
 def test_a_cache_that_cannot_be_written_is_done_without(tmp_path):
     (tmp_path / "file").write_text("")
     assert float(run(OP, INFERD_CACHE=str(tmp_path / "file"))) == pytest.approx(11.697, abs=0.01)
+
+
+FULL = """
+import resource
+from inferd_cpu_numba import runtime
+from inferd_cpu_numba.kernels import parallel
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))  # compiled code is longer
+for _ in range(2):
+    compiler = runtime.Compiler()
+    print(compiler.function(parallel.RUN, parallel.run, nogil=True).signatures != [])
+"""
+
+
+def test_a_full_disk_is_done_without_and_told_of_once(tmp_path):
+    printed, told = outputs(FULL, INFERD_CACHE=str(tmp_path))
+    assert printed.split() == ["True", "True"]
+    assert told.count("cannot be kept in") == 1
+    assert not list(tmp_path.rglob("*.nbc"))
 
 
 def test_numbas_own_cache_directory_is_left_alone(tmp_path, monkeypatch):

@@ -1,0 +1,176 @@
+"""Hostile clients of a live server, by number: what each is answered, what it costs, and that the
+next good request has the answer that it had before. The cases that are one bad body each are in
+tests/unit/server/test_list_a.py, those of the server's life in test_life.py, A34 in
+tests/unit/server/test_keys.py, A64 beside what writes the files.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import socket
+import struct
+import time
+import zlib
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from served import Served, serving
+
+from inferd.engine.grammar_compiler import MOST_GRAMMARS
+
+pytestmark = pytest.mark.anyio
+GOOD = {"model": "tiny", "prompt": "a", "max_tokens": 8, "temperature": 0}
+MIB = 1 << 20
+
+
+@pytest.fixture(scope="module")
+def served(tiny: Path) -> Iterator[Served]:
+    options = ["--load-format", "dummy", "--dtype", "float32", "--num-blocks", "32768"]
+    with serving(str(tiny), "--port", "0", *options, "--max-model-len", "8192") as made:
+        yield made
+        assert "Traceback" not in made.stderr
+
+
+@pytest.fixture(scope="module")
+def url(served: Served) -> str:
+    found: str = served.event("ready")["url"]
+    return found
+
+
+@pytest.fixture
+async def client(url: str) -> AsyncIterator[httpx.AsyncClient]:
+    """After the test a good request has the answer that it had before."""
+    async with httpx.AsyncClient(base_url=url, timeout=120) as made:
+        before = await answer(made)
+        yield made
+        assert await answer(made) == before
+        assert (await made.get("/ready")).status_code == 200
+
+
+async def answer(client: httpx.AsyncClient) -> str:
+    reply = await client.post("/v1/completions", json=GOOD)
+    text: str = reply.json()["choices"][0]["text"]
+    return text
+
+
+def resident(*pids: int) -> int:
+    """Bytes of these processes."""
+    texts = [Path(f"/proc/{pid}/status").read_text() for pid in pids]
+    return sum(int(text.partition("VmRSS:")[2].split()[0]) << 10 for text in texts)
+
+
+def schema(number: int) -> dict[str, Any]:
+    """None is another's, and a compiled one has some size."""
+    names = {f"field_{number}_{each}": {"type": "integer"} for each in range(20)}
+    return {"type": "object", "properties": names, "required": list(names)}
+
+
+async def ask_schemas(client: httpx.AsyncClient, numbers: range) -> None:
+    turns = iter(numbers)
+
+    async def work() -> None:
+        for number in turns:
+            body = GOOD | {"max_tokens": 1, "structured_outputs": {"json": schema(number)}}
+            reply = await client.post("/v1/completions", json=body)
+            assert reply.status_code == 200, reply.text
+
+    await asyncio.gather(*(work() for _ in range(8)))
+
+
+async def check_schemas(client: httpx.AsyncClient, served: Served, count: int) -> None:
+    """Beyond what is kept compiled, further ones take no more memory."""
+    pids = served.process.pid, served.engine_pid
+    await ask_schemas(client, range(MOST_GRAMMARS + 50))
+    before = resident(*pids)
+    await ask_schemas(client, range(10_000, 10_000 + count))
+    assert resident(*pids) - before < 24 * MIB
+
+
+async def test_a29_many_schemas(client: httpx.AsyncClient, served: Served) -> None:
+    await check_schemas(client, served, 300)
+
+
+@pytest.mark.slow
+async def test_a29_five_thousand_schemas(client: httpx.AsyncClient, served: Served) -> None:
+    await check_schemas(client, served, 5000)
+
+
+def png(side: int) -> bytes:
+    """Square and black, of which most is missing."""
+    head = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
+    parts = [(b"IHDR", head), (b"IDAT", zlib.compress(bytes(16 * MIB), 9)), (b"IEND", b"")]
+    chunks = [
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in parts
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+async def test_a43_a_picture_that_unpacks_to_a_gigabyte(
+    client: httpx.AsyncClient, served: Served
+) -> None:
+    picture = png(30_000)
+    assert len(picture) < 20_000
+    address = "data:image/png;base64," + base64.b64encode(picture).decode()
+    part = {"type": "image_url", "image_url": {"url": address}}
+    before = resident(served.process.pid, served.engine_pid)
+    asked = {"model": "tiny", "messages": [{"role": "user", "content": [part]}]}
+    reply = await client.post("/v1/chat/completions", json=asked)
+    assert reply.status_code == 400
+    assert reply.json()["error"]["param"] == "messages[0].content[0]"
+    assert len(reply.content) < 4096
+    assert resident(served.process.pid, served.engine_pid) - before < 20 * MIB
+
+
+LONG = GOOD | {"max_tokens": 4000, "ignore_eos": True, "logprobs": 5, "stream": True}
+
+
+class Silent:
+    """A client that asks for a stream and reads nothing of it."""
+
+    def __init__(self, url: str) -> None:
+        place, body = urlsplit(url), json.dumps(LONG).encode()
+        self._socket = socket.socket()
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        self._socket.connect((place.hostname, place.port))
+        head = (
+            f"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
+        )
+        self._socket.sendall(head.encode() + b"Content-Type: application/json\r\n\r\n" + body)
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+@pytest.mark.slow
+async def test_a49_clients_that_stop_reading(
+    url: str, client: httpx.AsyncClient, served: Served
+) -> None:
+    """What the system takes for each is soon full; from then on nothing is made for them."""
+    front, made, since = served.process.pid, -1.0, time.monotonic()
+    before, most = resident(front), 0
+    clients = [Silent(url) for _ in range(100)]
+    try:
+        while made < len(clients) or (await client.get("/load")).json()["server_load"]:
+            most = max(most, resident(front))
+            if (now := await num_generated(client)) != made:
+                made, since = now, time.monotonic()
+            assert time.monotonic() - since < 65
+            await asyncio.sleep(0.2)
+    finally:
+        for each in clients:
+            each.close()
+    assert made < 300_000
+    assert most - before < 100 * MIB
+
+
+async def num_generated(client: httpx.AsyncClient) -> float:
+    lines = (await client.get("/metrics")).text.splitlines()
+    (found,) = (line for line in lines if line.startswith("inferd_generation_tokens_total{"))
+    return float(found.rpartition(" ")[2])
