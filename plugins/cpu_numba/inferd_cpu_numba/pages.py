@@ -3,6 +3,8 @@
 Memory that is written for the first time is fetched page by page. A prompt of 512 tokens of SmolLM2
 writes 2,880 pages, and took 170 ms instead of 188 once they were there (2 cores of an AMD EPYC, a
 virtual machine, where a page took 9 us beside other work, 2026-11-26).
+Large pages, which numpy asks for, made it 209 and 225 ms beside 161 and 171, and decoding no faster: to find
+one the system moves others, and a request waits for 2 MiB to be cleared (2026-11-27).
 The blocks that are handed out first are fetched at once, in a thread, while the server starts. It
 gives way: beside it as an equal the first prompts took 320 ms.
 """
@@ -18,6 +20,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from torch import Tensor
 
 PAGE = 4096
+SMALL = 15  # MADV_NOHUGEPAGE
 POPULATE_WRITE = 23  # MADV_POPULATE_WRITE, Linux 5.14 and newer
 SHARE = 8  # a part of the cache stays as it is: a machine has other uses for its memory
 MOST_BYTES = 16 << 20  # of a layer
@@ -39,15 +42,18 @@ class Pages:
 
     def fetch(self, memory: Tensor) -> Future[int]:
         """The first pages of a layer's cache; the future has the number of their bytes."""
-        return self._thread.submit(self._populate, memory)
-
-    def _populate(self, memory: Tensor) -> int:
         start = -(-memory.data_ptr() // PAGE) * PAGE
+        self._advise(start, (memory.data_ptr() + memory.nbytes - start) // PAGE * PAGE, SMALL)
+        return self._thread.submit(self._populate, memory, start)
+
+    def _populate(self, memory: Tensor, start: int) -> int:
         size = min(memory.nbytes // SHARE, MOST_BYTES) // PAGE * PAGE
-        if self._madvise is None:
-            return 0
         for done in range(0, size, PIECE):
-            piece = ctypes.c_size_t(min(PIECE, size - done))
-            if self._madvise(ctypes.c_void_p(start + done), piece, POPULATE_WRITE):
+            if not self._advise(start + done, min(PIECE, size - done), POPULATE_WRITE):
                 return done
         return size
+
+    def _advise(self, start: int, size: int, advice: int) -> bool:
+        if self._madvise is None:
+            return False
+        return bool(self._madvise(ctypes.c_void_p(start), ctypes.c_size_t(size), advice) == 0)

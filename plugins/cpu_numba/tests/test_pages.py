@@ -7,6 +7,7 @@ import mmap
 import os
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 import torch
@@ -37,6 +38,25 @@ def test_an_eighth_is_fetched_and_stays_zero() -> None:
     assert all(there[: fetched // pages.PAGE])
     assert sum(there) < len(there) // 2
     assert not memory[:fetched].any()
+
+
+def test_pages_stay_small() -> None:
+    memory = untouched(64 << 20)
+    pages.Pages().fetch(memory).result(timeout=30)
+    assert "nh" in flags_of(memory.data_ptr())  # no huge pages
+
+
+def flags_of(address: int) -> list[str]:
+    """As /proc has them for the mapping that holds the address."""
+    inside = False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        word, _, rest = line.partition(" ")
+        if "-" in word and ":" not in word:
+            first, last = (int(part, 16) for part in word.split("-"))
+            inside = first <= address < last
+        elif inside and word == "VmFlags:":
+            return rest.split()
+    raise AssertionError(f"no mapping has {address:x}")
 
 
 def test_a_layer_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
