@@ -3,7 +3,7 @@
 Memory that is written for the first time is fetched page by page. A prompt of 512 tokens of SmolLM2
 writes 2,880 pages, and took 170 ms instead of 188 once they were there (2 cores of an AMD EPYC, a
 virtual machine, where a page took 9 us beside other work, 2026-11-26).
-Large pages, which numpy asks for, made it 209 and 225 ms beside 161 and 171, and decoding no faster:
+Large pages, which numpy asks for, made it 209 and 225 ms beside 161 and 171, decoding no faster:
 to find one the system moves others, and a request waits for 2 MiB to be cleared (2026-11-27).
 The blocks that are handed out first are fetched at once, in a thread, while the server starts. It
 gives way: beside it as an equal the first prompts took 320 ms.
