@@ -81,7 +81,7 @@ class LinearMethod(ABC):
 
     @abstractmethod
     def expected(self) -> dict[tuple[str, int], tuple[int, ...]]:
-        """Shape by (suffix, part) of all it takes; what `--load-format dummy` draws."""
+        """Shape by (suffix, part) of all it takes; -1: any number, which `draw` then chooses."""
 
     def draw(self, suffix: str, part: int, generator: torch.Generator) -> Drawn | None:  # noqa: ARG002
         """A random tensor on the generator's device that `load` takes.

@@ -1,8 +1,8 @@
 """Weight formats: what a quantization method makes of a checkpoint and an op multiplies by.
 
 A format's name is its key in `Ops.linear`. A format that no provider has is dequantized when the
-layer is loaded, and multiplied as `dense`. The dataclasses here and in `scaled_formats` are the
-formats, to the bit, and `dequantize` is what a kernel is held to.
+layer is loaded, and multiplied as `dense`. The dataclasses here, in `scaled_formats` and in
+`lookup_format` are the formats, to the bit, and `dequantize` is what a kernel is held to.
 
 Shape suffixes: K in features, N out features, G groups of K, B bytes of a row, L = 2 ** bits.
 """
@@ -15,6 +15,8 @@ from dataclasses import dataclass, fields, replace
 import torch
 from torch import Tensor
 
+from inferd.contracts.bit_strings import unpack_bits
+from inferd.contracts.lookup_format import LookupWeight
 from inferd.contracts.scaled_formats import ScaledWeight
 
 DENSE = "dense"  # its weight is a tensor [N, K] in the model's dtype
@@ -168,39 +170,8 @@ class MinimumWeight(CodedWeight):
         )
 
 
-Weight = GroupedWeight | MinimumWeight | ScaledWeight
+Weight = GroupedWeight | MinimumWeight | ScaledWeight | LookupWeight
 """All formats but dense; each has the methods that GroupedWeight has."""
-
-
-def pack_bits(codes_NK: Tensor, bits: int) -> Tensor:
-    """uint8 [N, K] below 2 ** bits to uint8 [N, B], as `GroupedWeight.packed_NB` has them.
-
-    K * bits is a multiple of 8.
-    """
-    if bits == 8:
-        return codes_NK
-    if bits == 4:
-        return codes_NK[:, ::2] | codes_NK[:, 1::2] << 4
-    places = torch.arange(bits, dtype=torch.uint8, device=codes_NK.device)
-    bits_NB8 = (codes_NK.unsqueeze(-1) >> places & 1).view(len(codes_NK), -1, 8)
-    values_8 = 2 ** torch.arange(8, dtype=torch.uint8, device=codes_NK.device)
-    return (bits_NB8 * values_8).sum(-1, dtype=torch.uint8)
-
-
-def unpack_bits(packed_NB: Tensor, bits: int) -> Tensor:
-    """What `pack_bits` packed: uint8 [N, K]."""
-    if bits == 8:
-        return packed_NB
-    mask, rows = 2**bits - 1, len(packed_NB)
-    if bits in (2, 4):
-        places = torch.arange(0, 8, bits, dtype=torch.uint8, device=packed_NB.device)
-        fields: Tensor = packed_NB.unsqueeze(-1) >> places & mask
-        return fields.view(rows, -1)
-    triples = packed_NB.view(rows, -1, bits).int()
-    word = sum(triples[..., place] << 8 * place for place in range(bits))
-    places = torch.arange(0, 8 * bits, bits, dtype=torch.int32, device=packed_NB.device)
-    codes: Tensor = (torch.as_tensor(word).unsqueeze(-1) >> places & mask).to(torch.uint8)
-    return codes.view(rows, -1)
 
 
 def _same(a: Tensor | None, b: Tensor | None) -> bool:

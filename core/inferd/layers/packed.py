@@ -15,10 +15,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from inferd.contracts.bit_strings import pack_bits
 from inferd.contracts.loader import RawTensor
 from inferd.contracts.ops import Linear, Ops
 from inferd.contracts.quantization import Drawn, LinearMethod, LinearSpec
-from inferd.contracts.weight_formats import DENSE, GroupedWeight, Weight, pack_bits
+from inferd.contracts.weight_formats import DENSE, GroupedWeight, Weight
 from inferd.errors import CheckpointError
 from inferd.layers.weight import check_suffix
 
@@ -29,9 +30,15 @@ DUMMY_SCALE = 2e-3  # of what is drawn at most
 class Stored(NamedTuple):
     """One tensor of a checkpoint as it must be."""
 
-    shape: tuple[int, ...]
+    shape: tuple[int, ...]  # -1: any number
     storage: tuple[str, ...] = FLOATS  # any of these
     also: tuple[tuple[int, ...], ...] = ()  # other shapes that it may have
+
+
+def fits(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+    """Whether it is that shape, in which -1 stands for any number."""
+    pairs = zip(shape, wanted, strict=False)
+    return len(shape) == len(wanted) and all(size in (found, -1) for found, size in pairs)
 
 
 class MatrixFormat(ABC):
@@ -109,7 +116,8 @@ class PackedLinear(LinearMethod):
         takes = self._takes[part]
         check_suffix(suffix, tensor, tuple(takes))
         wanted, found = takes[suffix], (tuple(tensor.shape), tensor.storage)
-        if found[0] not in (wanted.shape, *wanted.also) or found[1] not in wanted.storage:
+        shapes = wanted.shape, *wanted.also
+        if not any(fits(found[0], each) for each in shapes) or found[1] not in wanted.storage:
             raise CheckpointError(
                 f"{tensor.name}: expected {' or '.join(wanted.storage)} {list(wanted.shape)}, "
                 f"found {found[1]} {list(found[0])}"

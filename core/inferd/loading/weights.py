@@ -70,7 +70,8 @@ def draw_weights(model: CausalLM, seed: int, device: torch.device) -> LoadReport
         for (suffix, part), shape in module.expected().items():
             drawn = module.draw(suffix, part, generator) if isinstance(module, Layer) else None
             storage, value = drawn or ("float32", _draw(suffix, shape, generator))
-            raw = RawTensor(f"{name}.{suffix}", shape, storage, value)
+            whole = tuple(value.shape) if -1 in shape else shape
+            raw = RawTensor(f"{name}.{suffix}", whole, storage, value)
             targets.load(name, suffix, part, raw)
     targets.finish()
     return targets.report

@@ -6,12 +6,14 @@ Shape suffixes as in inferd.contracts.weight_formats; T tokens.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import fields, replace
+from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from inferd.contracts.bit_strings import pack_bits
+from inferd.contracts.lookup_format import LOOKUP_BITS, LookupWeight, Outliers
 from inferd.contracts.scaled_formats import BLOCK, E4M3, InputFormat, ScaledWeight
 from inferd.contracts.weight_formats import (
     GROUPED_BITS,
@@ -19,7 +21,6 @@ from inferd.contracts.weight_formats import (
     GroupedWeight,
     MinimumWeight,
     Weight,
-    pack_bits,
 )
 from inferd.testing import reference
 from inferd.testing.numbers import DTYPES, check_rounded
@@ -83,14 +84,33 @@ def draw_scaled(
     return ScaledWeight(values_NK, sizes_RG / 32 / columns**0.5, inputs, BLOCK if blocks else 1)
 
 
+def draw_lookup(seed: int, bits: int, rows: int, columns: int) -> LookupWeight:
+    """A random weight [N, K] with an outlier in every 50 values and more in row 0."""
+    generator = torch.Generator().manual_seed(seed)
+    codes_NK = torch.randint(2**bits, (rows, columns), generator=generator, dtype=torch.uint8)
+    table_NL = torch.randn(rows, 2**bits, generator=generator) / columns**0.5
+    places_NK = torch.rand(rows, columns, generator=generator) < 1 / 50
+    places_NK[0, ::2] = True
+    rows_E, columns_E = places_NK.nonzero().unbind(1)
+    values_E = torch.randn(len(rows_E), generator=generator)
+    outliers = Outliers.of(rows_E, columns_E, values_E, rows)
+    return LookupWeight(bits, pack_bits(codes_NK, bits), table_NL, outliers)
+
+
 def to_device(weight: Weight, device: torch.device) -> Weight:
     """On a device, in memory of its own."""
-    placed: dict[str, Any] = {
-        field.name: value.clone().to(device)
-        for field in fields(weight)
-        if isinstance(value := getattr(weight, field.name), Tensor)
-    }
-    return replace(weight, **placed)
+    placed: Weight = _placed(weight, device)
+    return placed
+
+
+def _placed(value: Any, device: torch.device) -> Any:
+    """Tensors, and those in a dataclass."""
+    if isinstance(value, Tensor):
+        return value.clone().to(device)
+    if not is_dataclass(value) or isinstance(value, type):
+        return value
+    parts = {field.name: _placed(getattr(value, field.name), device) for field in fields(value)}
+    return replace(value, **parts)
 
 
 def grouped_linear(ops: Mapping[str, Any], dtype: str, device: torch.device) -> None:
@@ -161,6 +181,11 @@ def _weights(offered: Mapping[str, Any]) -> Iterator[tuple[str, Weight]]:
             dtype = (torch.float16, torch.float32)[place % 2]
             what = f"w{bits}_m [N, K, group] = {list(shape)}, scales in {dtype}"
             yield what, draw_minimum(place, bits, shape, dtype)
+    for bits in LOOKUP_BITS:
+        if f"w{bits}_lut" not in offered:
+            continue
+        for place, (rows, columns, _) in enumerate(SHAPES):
+            yield f"w{bits}_lut [N, K] = {[rows, columns]}", draw_lookup(place, bits, rows, columns)
 
 
 def _draw(seed: int, dtype: str, *shape: int) -> Tensor:

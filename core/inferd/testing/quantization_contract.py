@@ -15,6 +15,7 @@ from torch import Tensor
 from inferd.contracts.loader import RawTensor
 from inferd.contracts.quantization import LinearMethod, LinearSpec, QuantizationMethod
 from inferd.errors import CheckpointError
+from inferd.layers.packed import fits
 from inferd.testing import reference
 from inferd.testing.cannot import check_words, judge, require
 from inferd.testing.drive import installed_ops
@@ -147,7 +148,9 @@ class Layer:
         """`expected` is what the checkpoint holds, and `missing` shrinks to nothing."""
         method = self._create()
         shapes = {key: tensor.shape for key, tensor in self._stored.items()}
-        assert method.expected() == shapes, f"expected() is {method.expected()}, stored: {shapes}"
+        wanted, told = method.expected(), f"expected() is {method.expected()}, stored: {shapes}"
+        assert wanted.keys() == shapes.keys(), told
+        assert all(fits(shapes[key], shape) for key, shape in wanted.items()), told
         for done, (suffix, part) in enumerate(self._stored):
             left = len(self._stored) - done
             assert len(method.missing()) == left, f"missing() is {method.missing()}, {left} are"
@@ -158,11 +161,10 @@ class Layer:
         """What is drawn loads, and gives finite numbers."""
         method, generator = self._create(), torch.Generator(self._spec.device).manual_seed(0)
         for (suffix, part), shape in method.expected().items():
-            plain = "float32", torch.ones(shape, device=self._spec.device)
-            storage, data = method.draw(suffix, part, generator) or plain
-            method.load(
-                suffix, part, RawTensor(f"layer.part_{part}.{suffix}", shape, storage, data)
-            )
+            drawn = method.draw(suffix, part, generator)
+            storage, data = drawn or ("float32", torch.ones(shape, device=self._spec.device))
+            whole = tuple(data.shape) if -1 in shape else shape
+            method.load(suffix, part, RawTensor("dummy", whole, storage, data))
         x_TK = self._draw(99, 3, IN_FEATURES).to(self._spec.device)
         assert torch.isfinite(method.finish()(x_TK)).all(), f"{self._config}: dummies give nan"
 

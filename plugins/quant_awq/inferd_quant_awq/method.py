@@ -16,9 +16,10 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from inferd.contracts.bit_strings import pack_bits
 from inferd.contracts.ops import Ops
 from inferd.contracts.quantization import LinearMethod, LinearSpec, QuantizationMethod
-from inferd.contracts.weight_formats import GroupedWeight, pack_bits
+from inferd.contracts.weight_formats import GroupedWeight
 from inferd.errors import UnsupportedModel
 from inferd.layers.packed import DenseFormat, MatrixFormat, PackedLinear, Stored
 

@@ -11,9 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from inferd.contracts.bit_strings import pack_bits
 from inferd.contracts.loader import RawTensor
 from inferd.contracts.quantization import Drawn
-from inferd.contracts.weight_formats import GroupedWeight, MinimumWeight, Weight, pack_bits
+from inferd.contracts.weight_formats import GroupedWeight, MinimumWeight, Weight
 from inferd.layers.gguf_blocks import STORAGE, BlockFormat
 from inferd.layers.packed import FLOATS, MatrixFormat, Stored
 

@@ -19,8 +19,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from inferd.contracts.bit_strings import unpack_bits
 from inferd.contracts.quantization import Drawn
-from inferd.contracts.weight_formats import GroupedWeight, unpack_bits
+from inferd.contracts.weight_formats import GroupedWeight
 from inferd.errors import UnsupportedModel
 from inferd.layers.packed import MatrixFormat, Stored, sorted_by_group
 from inferd_quant_gptq.config import Packing

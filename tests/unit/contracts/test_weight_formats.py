@@ -7,13 +7,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from inferd.contracts.weight_formats import (
-    GROUPED_BITS,
-    MINIMUM_BITS,
-    Weight,
-    pack_bits,
-    unpack_bits,
-)
+from inferd.contracts.bit_strings import pack_bits, unpack_bits
+from inferd.contracts.weight_formats import GROUPED_BITS, MINIMUM_BITS, Weight
 from inferd.testing.packed_checks import draw_grouped, draw_minimum
 
 
