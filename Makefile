@@ -6,7 +6,7 @@ PYTEST := HF_HUB_OFFLINE=1 OMP_NUM_THREADS=2 GOMP_SPINCOUNT=10000 $(BIN)/python 
 BESIDE := $(patsubst %/pyproject.toml,-e ./%,$(wildcard plugins/models_*/pyproject.toml plugins/quant_*/pyproject.toml))
 INTERPRET := TRITON_INTERPRET=1 $(PYTEST) tests/interpreter plugins/attention_triton plugins/ops_triton
 
-.PHONY: help install fixtures browser clients harnesses serve test test-all conformance interpret aot-all gpu-test soak lint type docs bench parity
+.PHONY: help install fixtures browser clients harnesses oracles serve test test-all conformance interpret aot-all gpu-test soak lint type docs bench parity
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -38,6 +38,14 @@ harnesses: .clients/lm_eval/.installed .clients/aiperf/.installed ## lm-eval and
 .clients/%/.installed: tests/e2e/clients/requirements/%.txt
 	test -x .clients/$*/bin/python || $(PYTHON) -m venv .clients/$*
 	.clients/$*/bin/python -m pip install -q --disable-pip-version-check -r $<
+	touch $@
+
+ORACLES := $(or $(INFERD_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/inferd)/oracles
+oracles: $(ORACLES)/gptqmodel/.installed $(ORACLES)/llmcompressor/.installed ## what `inferd quantize` calls (5 GB)
+
+$(ORACLES)/%/.installed: core/inferd/cli/quantizers/%.txt
+	test -x $(ORACLES)/$*/bin/python || $(PYTHON) -m venv $(ORACLES)/$*
+	$(ORACLES)/$*/bin/python -m pip install -q --disable-pip-version-check -r $<
 	touch $@
 
 browser: install ## a headless Chromium for tests of the pages, where none is installed

@@ -92,6 +92,7 @@ def inferd_register_commands(registry: Registry[Any]) -> None:
         "config": "show every option and where its value comes from",
         "bench": "measure throughput, latency, serving, starts, steps and kernels",
         "plan": "say what fits, before anything is loaded",
+        "quantize": "write a smaller copy of a model",
         "doctor": "check this machine and installation",
     }
     for word, summary in summaries.items():

@@ -22,7 +22,7 @@ inferd: an LLM inference and serving engine
 """
 GROUPS = {
     "talk and serve": ("serve", "chat", "run", "connect"),
-    "models and machine": ("models", "plan", "doctor", "bench"),
+    "models and machine": ("models", "plan", "quantize", "doctor", "bench"),
     "set-up": ("config", "plugins", "completion"),
 }
 OTHERS = "from plugins"

@@ -1,0 +1,19 @@
+"""Runs in gptqmodel's environment: reads a job as JSON, writes a checkpoint."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from gptqmodel import GPTQModel, QuantizeConfig
+from gptqmodel.quantization import FORMAT, METHOD
+
+job = json.load(sys.stdin)
+if job["to"] == "awq":
+    kind = {"method": METHOD.AWQ, "format": FORMAT.GEMM}
+else:
+    kind = {"method": METHOD.GPTQ, "format": FORMAT.GPTQ, "desc_act": job["act_order"]}
+config = QuantizeConfig(bits=job["bits"], group_size=job["group_size"], **kind)
+model = GPTQModel.load(job["model"], config)
+model.quantize(job["texts"], batch_size=1)
+model.save(job["output"])
