@@ -6,13 +6,16 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
 
 from inferd_server.front import FLUSH_S
+from inferd_server.given_back import giving_back
 from inferd_server.http_protocol import BoundedHttpProtocol
+from inferd_server.turns import Turns
 
 
 class _Http(uvicorn.Server):
@@ -28,7 +31,7 @@ async def listening(app: FastAPI, listener: socket.socket) -> AsyncIterator[None
     """Answer HTTP; at the end close the socket and what is still open."""
     config = uvicorn.Config(
         app,
-        http=BoundedHttpProtocol,
+        http=partial(BoundedHttpProtocol, turns=Turns()),  # type: ignore[arg-type]
         ws="none",
         lifespan="off",
         log_config=None,
@@ -42,7 +45,8 @@ async def listening(app: FastAPI, listener: socket.socket) -> AsyncIterator[None
     http = _Http(config)
     serving = asyncio.create_task(http.serve(sockets=[listener]))
     try:
-        yield
+        async with giving_back(lambda: len(http.server_state.connections)):
+            yield
     finally:
         http.should_exit = True
         await serving

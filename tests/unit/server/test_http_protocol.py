@@ -11,6 +11,7 @@ from uvicorn.server import ServerState
 
 from inferd_server import http_protocol
 from inferd_server.http_protocol import BoundedHttpProtocol
+from inferd_server.turns import MOST, Turns
 
 pytestmark = pytest.mark.anyio
 
@@ -21,6 +22,7 @@ class Wire(asyncio.Transport):
         self.written = b""
         self.closed = False
         self.aborted = False
+        self.paused = False
         self.unread = 0
 
     def write(self, data: Any) -> None:
@@ -41,9 +43,11 @@ class Wire(asyncio.Transport):
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return default
 
-    def pause_reading(self) -> None: ...
+    def pause_reading(self) -> None:
+        self.paused = True
 
-    def resume_reading(self) -> None: ...
+    def resume_reading(self) -> None:
+        self.paused = False
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -56,7 +60,7 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
 async def connection() -> Any:
     config = uvicorn.Config(app, lifespan="off", log_config=None)
     config.load()
-    protocol = BoundedHttpProtocol(config, ServerState(), {})
+    protocol = BoundedHttpProtocol(config, ServerState(), {}, turns=Turns())
     wire = Wire()
     protocol.connection_made(wire)
     yield protocol, wire
@@ -94,7 +98,7 @@ async def test_heads(connection: Any, pieces: list[bytes], status: int) -> None:
     for piece in pieces:
         if not wire.closed:
             protocol.data_received(piece)
-    for _ in range(5):
+    for _ in range(32):  # a hundred pieces are read in turns
         await asyncio.sleep(0)
     assert wire.written.startswith(b"HTTP/1.1 %d " % status)
     if status != 204:
@@ -130,3 +134,28 @@ async def test_a_client_that_reads_nothing_is_cut_off(connection: Any) -> None:
     assert wire.aborted
     protocol.resume_writing()
     assert protocol._write_timer is None
+
+
+async def test_a_crowd_is_read_in_turns_and_who_only_asks_goes_first(connection: Any) -> None:
+    protocol, wire = connection
+    turns, read = protocol._turns, []
+    for number in range(MOST):
+        turns.add(lambda number=number: read.append(number), asks_only=False)
+    protocol.data_received(GET + b"\r\n")
+    await asyncio.sleep(0)
+    assert read == list(range(MOST - 1))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert read == list(range(MOST))
+    assert wire.written.startswith(b"HTTP/1.1 204 ")
+
+
+async def test_a_connection_that_waits_for_its_turn_is_not_read_further(connection: Any) -> None:
+    protocol, wire = connection
+    protocol.data_received(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 90\r\n\r\n")
+    for _ in range(http_protocol.MOST_UNREAD - 1):
+        protocol.data_received(b"x")
+    assert wire.paused
+    await asyncio.sleep(0)
+    assert not wire.paused
+    assert protocol.cycle.body == b"xxx"
