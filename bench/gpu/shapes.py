@@ -52,14 +52,62 @@ TINY: dict[str, Any] = LLAMA_8B | {  # for trying the benchmark itself, on any m
     "bos_token_id": 1000,
     "eos_token_id": 1001,
 }
-SHAPES = {"llama8b": LLAMA_8B, "tiny": TINY}
+V2_LITE: dict[str, Any] = {  # DeepSeek-V2-Lite
+    "architectures": ["DeepseekV2ForCausalLM"],
+    "model_type": "deepseek_v2",
+    "hidden_size": 2048,
+    "num_hidden_layers": 27,
+    "num_attention_heads": 16,
+    "num_key_value_heads": 16,
+    "q_lora_rank": None,
+    "kv_lora_rank": 512,
+    "qk_nope_head_dim": 128,
+    "qk_rope_head_dim": 64,
+    "v_head_dim": 128,
+    "intermediate_size": 10944,
+    "moe_intermediate_size": 1408,
+    "n_routed_experts": 64,
+    "n_shared_experts": 2,
+    "num_experts_per_tok": 6,
+    "first_k_dense_replace": 1,
+    "topk_method": "greedy",
+    "n_group": 1,
+    "topk_group": 1,
+    "norm_topk_prob": False,
+    "routed_scaling_factor": 1.0,
+    "scoring_func": "softmax",
+    "vocab_size": 102400,
+    "max_position_embeddings": 163840,
+    "rms_norm_eps": 1e-6,
+    "rope_theta": 10000.0,
+    "rope_scaling": {
+        "rope_type": "yarn",
+        "factor": 40,
+        "original_max_position_embeddings": 4096,
+        "beta_fast": 32,
+        "beta_slow": 1,
+        "mscale": 0.707,
+        "mscale_all_dim": 0.707,
+    },
+    "hidden_act": "silu",
+    "attention_bias": False,
+    "tie_word_embeddings": False,
+    "torch_dtype": "bfloat16",
+    "bos_token_id": 100000,
+    "eos_token_id": 100001,
+}
+SHAPES = {"llama8b": LLAMA_8B, "v2lite": V2_LITE, "tiny": TINY}
 QUANTIZATION: dict[str, dict[str, Any]] = {  # as publishers write it
     "awq": {"bits": 4, "group_size": 128, "zero_point": True, "version": "gemm"},
     "gptq": {"bits": 4, "group_size": 128, "sym": True, "desc_act": False},
     "fp8": {"activation_scheme": "dynamic"},
     "gguf": {"storage": "gguf_q4_1"},
 }
-PROMPT_IDS = {"llama8b": 128_000, "tiny": 1_000}  # prompts are drawn from the ids below
+PROMPT_IDS = {
+    "llama8b": 128_000,
+    "v2lite": 100_000,
+    "tiny": 1_000,
+}  # prompts are drawn from the ids below
 LETTERS = 4  # of a made-up word
 
 

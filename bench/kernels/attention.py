@@ -19,14 +19,14 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
-from attention_cases import DECODES, FEW, PREFILLS, Case, Row, flash, make_pool, prefill_call
+from attention_cases import DECODES, FEW, GROUP, PREFILLS, Case, Row, flash, make_pool, prefill_call
 from attention_found import Measured, attempts, overall, report
 from compiling import compile_all
 from timing import copy_rate, graph_time
 
-from inferd_attention_triton.backend import device_of
 from inferd_attention_triton.kernels import deal, launch
 from inferd_attention_triton.kernels.chain import ALONE, CHAINED, Chain
+from inferd_attention_triton.plan import device_of
 from inferd_attention_triton.tuned import (
     DecodeTiles,
     PrefillTiles,
@@ -137,7 +137,7 @@ class Decode:
             extra=extra, tile=tiles.tile, least=least, window=None,
         )  # fmt: skip
         return lambda layer: launch.decode(
-            case.tensors(layer), work, rows, extra, tiles, case.params, chain
+            case.tensors(layer), work, rows, extra, GROUP, tiles, case.params, chain
         )
 
     def _measure(self, name: str, tiles: DecodeTiles, chain: Chain) -> Measured:

@@ -106,7 +106,7 @@ def prefill_call(case: Case, tiles: PrefillTiles) -> Callable[[], None]:
     rows, tokens = len(case.rows), len(case.q_THE)
     most = tokens // block_q + rows
     blocks = deal.deal_blocks(case.starts_R1, case.contexts_R, rows, 0, most, block_q)
-    return lambda: launch.prefill(case.tensors(-1), blocks, most, tiles, case.params)
+    return lambda: launch.prefill(case.tensors(-1), blocks, most, GROUP, tiles, case.params)
 
 
 def flash(case: Case) -> Callable[[], object]:

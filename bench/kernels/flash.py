@@ -26,7 +26,6 @@ from attention_cases import (
     DEVICE,
     GROUP,
     HEADS,
-    KV_HEADS,
     POOL_BYTES,
     SIZE,
     Case,
@@ -37,7 +36,7 @@ from timing import graph_time
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from inferd_attention_triton.backend import device_of
+from inferd_attention_triton.plan import device_of
 from inferd_attention_triton.tuned import select, select_prefill
 
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]  # q_THE, k_LGE, v_LGE to out_THE
@@ -95,7 +94,7 @@ def ours(case: Case) -> tuple[float, float, float]:
     tokens = len(case.q_THE)
     tiles = select(architecture, SIZE, 2)
     taken = seconds(
-        prefill_call(case, select_prefill(tiles, HEADS, KV_HEADS, tokens, tokens, processors))
+        prefill_call(case, select_prefill(tiles, HEADS, GROUP, tokens, tokens, processors))
     )
     return taken, taken, case.deviation()
 

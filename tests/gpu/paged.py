@@ -32,6 +32,7 @@ class Paged:
         heads: int = 32,
         kv_heads: int = 8,
         size: int = 128,
+        value_dim: int | None = None,
         block: int = 16,
         window: int | None = None,
         soft_cap: float | None = None,
@@ -40,7 +41,8 @@ class Paged:
     ) -> None:
         torch.manual_seed(seed)
         self.rows, self.block = rows, block
-        spec = KVSpec(kv_heads, size, dtype, "window" if window else "full", window)
+        kind = "latent" if value_dim else "window" if window else "full"
+        spec = KVSpec(kv_heads, size, dtype, kind, window, value_dim)
         self.params = AttentionParams(heads, size**-0.5, spec, 0, soft_cap)
         self.backend = TritonAttention()
         widths = [-(-context // block) for _, context in rows]
@@ -59,12 +61,12 @@ class Paged:
         context, spec = self.rows[row][1], self.params.spec
         at = torch.arange(context, device="cuda")
         drawn = []
-        for cache_BSGE in self.caches:
+        for cache_BSGE in self.caches[:1] if spec.value_dim else self.caches:
             shape = (context, spec.num_kv_heads, spec.head_dim)
             values = (torch.randn(shape, device="cuda") * spread).to(spec.dtype)
             cache_BSGE[self.tables[row][at // self.block].long(), at % self.block] = values
             drawn.append(values)
-        return drawn
+        return drawn if spec.value_dim is None else [drawn[0], drawn[0][..., : spec.value_dim]]
 
     def expected(self) -> Tensor:
         counts = [queries for queries, _ in self.rows]

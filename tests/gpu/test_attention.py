@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from paged import Paged, Row
 from torch import Tensor
 
-from inferd.testing.attention_cases import CASES, AttentionCase
+from inferd.testing.attention_cases import (
+    ALIBI_CASES,
+    CASES,
+    LATENT_CASES,
+    SINK_CASES,
+    AttentionCase,
+)
 from inferd.testing.attention_step import Step
 from inferd.testing.numbers import DTYPES, check_close
 from inferd.types import Batch
@@ -25,7 +33,7 @@ def check(paged: Paged, name: str) -> None:
     check_close(name, paged.run(paged.exact()), paged.expected().cpu(), dtype)
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("case", CASES + ALIBI_CASES + SINK_CASES + LATENT_CASES, ids=str)
 def test_contract_cases(case: AttentionCase) -> None:
     step = Step(case, torch.device("cuda"))
     backend = Paged([(1, 1)]).backend
@@ -41,6 +49,25 @@ def test_contract_cases(case: AttentionCase) -> None:
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_head_and_block_sizes(dtype: str, size: int, block: int) -> None:
     check(Paged(DECODES + PREFILLS, DTYPES[dtype], size=size, block=block), f"{size} {block}")
+
+
+@pytest.mark.parametrize("block", [16, 64])
+@pytest.mark.parametrize("heads", [16, 20, 128])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_latents(dtype: str, heads: int, block: int) -> None:
+    paged = latents(DECODES + PREFILLS, DTYPES[dtype], heads=heads, block=block)
+    check(paged, f"latents, {heads} heads")
+
+
+@pytest.mark.parametrize("heads", [16, 128])
+@pytest.mark.parametrize("rows", [[(1, 2048)] * 64, [(1, 50_000)], [(700, 3000)]])
+def test_long_latents(rows: list[Row], heads: int) -> None:
+    check(latents(rows, heads=heads), f"{len(rows)} rows")
+
+
+def latents(rows: list[Row], dtype: torch.dtype = torch.bfloat16, **more: int) -> Paged:
+    """As DeepSeek has them."""
+    return Paged(rows, dtype, kv_heads=1, size=576, value_dim=512, **more)
 
 
 @pytest.mark.parametrize("window", [1, 100, 1000])
@@ -91,16 +118,20 @@ RECORDED = {
 }
 
 
+@pytest.mark.parametrize("make", [Paged, latents])
 @pytest.mark.parametrize("name", RECORDED)
-def test_a_recorded_step_serves_every_mixture_that_fits(name: str) -> None:
+def test_a_recorded_step_serves_every_mixture_that_fits(
+    name: str, make: Callable[..., Paged]
+) -> None:
     """Recorded with nothing but padding, replayed with other lengths, tables and contents."""
     rows, tokens, mixtures = RECORDED[name]
-    fixed = Paged([], num_blocks=BLOCKS)
+    fixed = make([], num_blocks=BLOCKS)
     batch = fixed.padded(rows, tokens, BLOCKS)
-    q_THE = torch.zeros(tokens, 32, 128, dtype=torch.bfloat16, device="cuda")
+    size = fixed.params.spec.head_dim
+    q_THE = torch.zeros(tokens, 32, size, dtype=torch.bfloat16, device="cuda")
     graph, out_THE = record(fixed, batch, q_THE)
     for seed, mixture in enumerate(mixtures):
-        paged = Paged(mixture, num_blocks=BLOCKS, seed=seed)
+        paged = make(mixture, num_blocks=BLOCKS, seed=seed)
         real = paged.padded(rows, tokens, BLOCKS)
         pairs = [(getattr(batch, n), getattr(real, n)) for n in ("query_starts_R1", "contexts_R")]
         pairs += [(batch.block_tables_RB[0], real.block_tables_RB[0])]

@@ -53,7 +53,8 @@ class Layers:
     def __call__(self, *, chained: bool, ahead: int) -> Tensor:
         paged, chain = self._paged, CHAINED if chained else ALONE
         plan = paged.backend.plan(self._batch, 0, paged.params.spec, paged.block)
-        plan.chained, plan.decode = chained, replace(plan.decode, ahead=ahead)
+        dealt = plan.for_heads(HEADS)
+        dealt.chained, dealt.decode = chained, replace(dealt.decode, ahead=ahead)
         project = routed(self._weight, None, dict.fromkeys((1, 8, 16, 32, 64), ROUTE), chain)
         prepared = rope.prepare_rope(self._positions_T, self._angles, self._weight.dtype)
         x_TD = self.x_TD

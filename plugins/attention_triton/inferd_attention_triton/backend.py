@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from dataclasses import dataclass, field
-from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -20,43 +18,22 @@ from torch import Tensor
 from inferd.contracts.attention import AttentionBackend, AttentionParams, AttentionRequest, KVSpec
 from inferd.contracts.verdict import YES, Verdict, no
 from inferd.types import Batch
+from inferd_attention_triton.plan import Dealt, TritonPlan, device_of
 from inferd_attention_triton.tensors import Tensors
-from inferd_attention_triton.tuned import (
-    DecodeTiles,
-    Tiles,
-    chained,
-    select,
-    select_decode,
-    select_prefill,
-)
 
 DTYPES = (torch.bfloat16, torch.float16, torch.float32)
 LARGEST_HEAD = 256
-LARGEST_GROUP = 32  # query heads of a KV head: they share a block of queries
-SPARE_PROGRAMS = 32  # for rows that fill no block, in a recorded step
-
-
-@dataclass(slots=True)
-class TritonPlan:
-    """References to the batch's tensors and numbers that the host knows: fit for recording."""
-
-    batch: Batch
-    tables_RB: Tensor
-    tiles: Tiles
-    decode: DecodeTiles
-    processors: int
-    extra: int
-    work: Tensor | None  # the decodes, dealt
-    chained: bool
-    started: bool = False  # a decode was launched after everything before it
-    blocks: dict[int, Tensor] = field(default_factory=dict)  # the prefills, by queries of a block
+LARGEST_VALUE = 512  # of a latent
 
 
 class TritonAttention(AttentionBackend):
-    """Any block size, window and soft cap; heads up to 256."""
+    """Any block size, window and soft cap, ALiBi, sinks, latents; heads up to 256."""
 
     name = "triton"
     recordable = True
+    alibi = True
+    sinks = True
+    latent = True
 
     def __init__(self) -> None:
         from inferd_attention_triton.kernels import chain, deal, launch
@@ -70,13 +47,11 @@ class TritonAttention(AttentionBackend):
         # on a CPU only for tests: in the interpreter a step takes seconds
         if request.platform not in ("cuda", "rocm") and not _interpreted():
             return no(f"made for cuda and rocm, this is {request.platform}")
-        if request.head_dim > LARGEST_HEAD:
+        if request.value_dim is not None:
+            if (reason := _latent_reason(request)) is not None:
+                return no(reason)
+        elif request.head_dim > LARGEST_HEAD:
             return no(f"heads of {request.head_dim}; {LARGEST_HEAD} is the largest")
-        if request.num_heads // request.num_kv_heads > LARGEST_GROUP:
-            return no(
-                f"{request.num_heads} query heads for {request.num_kv_heads} KV heads; "
-                f"{LARGEST_GROUP} for each is the most"
-            )
         if request.dtype not in DTYPES:
             return no(f"{request.dtype}; it knows {', '.join(map(str, DTYPES))}")
         return YES
@@ -84,9 +59,13 @@ class TritonAttention(AttentionBackend):
     def allocate(
         self, spec: KVSpec, num_blocks: int, block_size: int, device: torch.device
     ) -> tuple[Tensor, Tensor]:
-        shape = (num_blocks, 2, spec.num_kv_heads, block_size, spec.head_dim)
+        copies = 2 if spec.value_dim is None else 1
+        shape = (num_blocks, copies, spec.num_kv_heads, block_size, spec.head_dim)
         pool = torch.zeros(shape, dtype=spec.dtype, device=device)
-        return pool[:, 0].transpose(1, 2), pool[:, 1].transpose(1, 2)
+        k_BSGE = pool[:, 0].transpose(1, 2)
+        if spec.value_dim is not None:
+            return k_BSGE, k_BSGE[..., : spec.value_dim]
+        return k_BSGE, pool[:, 1].transpose(1, 2)
 
     def plan(
         self,
@@ -96,23 +75,7 @@ class TritonAttention(AttentionBackend):
         block_size: int,  # noqa: ARG002 - the cache has it
     ) -> TritonPlan:
         architecture, processors = device_of(batch.contexts_R.device)
-        tiles = select(architecture, spec.head_dim, spec.dtype.itemsize)
-        decode = select_decode(tiles, batch.num_decodes)
-        extra = max(1, processors * decode.waves // spec.num_kv_heads)
-        work = None
-        if batch.num_decodes:
-            work = self._deal.deal_decodes(
-                batch.query_starts_R1,
-                batch.contexts_R,
-                batch.num_decodes,
-                extra=extra,
-                tile=decode.tile,
-                least=-(-decode.least // decode.tile),
-                window=spec.window,
-            )
-        tables_RB = batch.block_tables_RB[group]
-        chain = chained(architecture)
-        return TritonPlan(batch, tables_RB, tiles, decode, processors, extra, work, chain)
+        return TritonPlan(batch, batch.block_tables_RB[group], spec, architecture, processors)
 
     def forward(
         self,
@@ -122,53 +85,39 @@ class TritonAttention(AttentionBackend):
         plan: TritonPlan,
         params: AttentionParams,
     ) -> Tensor:
-        out_THE = torch.empty(q_THE.shape, dtype=q_THE.dtype, device=q_THE.device)
+        out_THE = q_THE.new_empty(*q_THE.shape[:2], v_cache_BSGE.shape[-1])
         tensors = Tensors(q_THE, k_cache_BSGE, v_cache_BSGE, out_THE, plan.tables_RB)
-        batch = plan.batch
-        if plan.work is not None:
-            chain = self._chain.ALONE
-            if plan.chained:
-                chain = self._chain.CHAINED if plan.started else self._chain.FIRST
-                plan.started = True
-            rows = batch.num_decodes
-            self._launch.decode(tensors, plan.work, rows, plan.extra, plan.decode, params, chain)
+        dealt, batch = plan.for_heads(params.num_heads), plan.batch
+        if batch.num_decodes:
+            self._decode(tensors, dealt, params)
         if batch.num_tokens > batch.num_decodes:
-            self._prefill(tensors, plan, params)
+            blocks, programs, tiles = dealt.prefills(self._deal.deal_blocks)
+            self._launch.prefill(tensors, blocks, programs, dealt.share, tiles, params)
         return out_THE
 
-    def _prefill(self, tensors: Tensors, plan: TritonPlan, params: AttentionParams) -> None:
-        """In a recorded step any row may be a prefill, and none has a known length."""
-        batch, heads, kv_heads = plan.batch, params.num_heads, params.spec.num_kv_heads
-        recorded = not batch.query_lens
-        rows = batch.num_rows - (0 if recorded else batch.num_decodes)
-        tokens = batch.num_tokens - (0 if recorded else batch.num_decodes)
-        longest = tokens if recorded else max(batch.query_lens)
-        tiles = select_prefill(plan.tiles, heads, kv_heads, tokens, longest, plan.processors)
-        block_q = tiles.block_m * kv_heads // heads
-        blocks = plan.blocks.get(block_q)
-        if blocks is None:
-            blocks = plan.blocks[block_q] = self._deal.deal_blocks(
-                batch.query_starts_R1,
-                batch.contexts_R,
-                batch.num_rows,
-                batch.num_decodes,
-                tokens // block_q + rows,
-                block_q,
-            )
-        programs = tokens // block_q + (min(rows, SPARE_PROGRAMS) if recorded else rows)
-        self._launch.prefill(tensors, blocks, programs, tiles, params)
+    def _decode(self, tensors: Tensors, dealt: Dealt, params: AttentionParams) -> None:
+        work = dealt.decodes(self._deal.deal_decodes)
+        chain = self._chain.ALONE
+        if dealt.chained:
+            chain = self._chain.CHAINED if dealt.started else self._chain.FIRST
+            dealt.started = True
+        rows = dealt.batch.num_decodes
+        self._launch.decode(
+            tensors, work, rows, dealt.extra, dealt.share, dealt.decode, params, chain
+        )
 
 
 def _interpreted() -> bool:
     return os.environ.get("TRITON_INTERPRET") == "1"
 
 
-@lru_cache
-def device_of(device: torch.device) -> tuple[str, int]:
-    """The architecture as tables spell it, and the number of multiprocessors."""
-    if device.type == "cpu":
-        return "interpreter", 2
-    properties = torch.cuda.get_device_properties(device)
-    if torch.version.hip is not None:
-        return properties.gcnArchName.split(":")[0], properties.multi_processor_count
-    return f"sm_{properties.major}{properties.minor}", properties.multi_processor_count
+def _latent_reason(request: AttentionRequest) -> str | None:
+    """Why not, of a request for latents."""
+    value_dim = request.value_dim or 0
+    if value_dim > LARGEST_VALUE:
+        return f"latents of {value_dim}; {LARGEST_VALUE} is the largest"
+    if request.window or request.soft_cap or request.alibi or request.sinks:
+        return "latents without window, soft cap, ALiBi and sinks only"
+    if request.num_kv_heads != 1:
+        return f"{request.num_kv_heads} latents for each token; it knows one"
+    return None

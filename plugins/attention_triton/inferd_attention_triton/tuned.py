@@ -24,7 +24,7 @@ class DecodeTiles:
 
 @dataclass(frozen=True, slots=True)
 class PrefillTiles:
-    block_m: int  # queries * heads of a group
+    block_m: int  # queries * heads of a program
     tile: int
     warps: int
     stages: int
@@ -35,6 +35,7 @@ class Tiles:
     decode: DecodeTiles
     prefill: tuple[PrefillTiles, PrefillTiles]  # large and small blocks
     few: DecodeTiles | None = None  # of up to FEW_ROWS rows, where they differ
+    heads: int = 32  # query heads of a KV head that a program takes at most
 
 
 NVIDIA = {
@@ -76,6 +77,14 @@ WIDE = Tiles(
     DecodeTiles(16, 4, 2, 4),
     (PrefillTiles(32, 16, 8, 1), PrefillTiles(32, 16, 8, 1)),
 )
+# latents, by the most heads of a program: a result of 512 for each of them is kept in registers;
+# blocks of queries spill six of them where heads are no multiple of 16
+NVIDIA_LATENT = {
+    16: Tiles(DecodeTiles(32, 4, 3, 2), (PrefillTiles(64, 32, 8, 3),) * 2, heads=16),
+    64: Tiles(DecodeTiles(32, 8, 3, 1), (PrefillTiles(64, 32, 8, 3),) * 2, heads=64),
+}
+AMD_LATENT = Tiles(DecodeTiles(16, 4, 2, 2), (PrefillTiles(32, 16, 4, 1),) * 2, heads=16)
+WIDE_LATENT = Tiles(DecodeTiles(16, 8, 1, 2), (PrefillTiles(16, 16, 8, 1),) * 2, heads=16)
 # small enough that a test of 100 keys meets several tiles and cut rows
 INTERPRETED = Tiles(
     DecodeTiles(32, 4, 1, 4, least=32),
@@ -93,6 +102,26 @@ def select(architecture: str, head_dim: int, itemsize: int) -> Tiles:
     return table[max(128, padded(head_dim) * 2)]
 
 
+def select_latent(architecture: str, heads: int, itemsize: int) -> Tiles:
+    """As `select`, of latents that `heads` query heads read."""
+    if architecture == "interpreter":
+        return INTERPRETED
+    if itemsize == 4:
+        return WIDE_LATENT
+    if architecture.startswith("gfx"):
+        return AMD_LATENT
+    return NVIDIA_LATENT[64 if heads % 64 == 0 else 16]
+
+
+def share_of(group: int, most: int) -> int:
+    """Query heads of a program: `group` in equal shares of at most `most`.
+
+    Those above 8 are rounded up to a power of two: dividing by others takes registers.
+    """
+    share = -(-group // -(-group // most))
+    return share if share <= 8 else padded(share)
+
+
 def select_decode(tiles: Tiles, rows: int) -> DecodeTiles:
     return tiles.few if tiles.few is not None and rows <= FEW_ROWS else tiles.decode
 
@@ -103,11 +132,11 @@ def chained(architecture: str) -> bool:
 
 
 def select_prefill(
-    tiles: Tiles, heads: int, kv_heads: int, tokens: int, longest: int, processors: int
+    tiles: Tiles, heads: int, share: int, tokens: int, longest: int, processors: int
 ) -> PrefillTiles:
     """Large blocks where queries fill them and there are enough to keep the device busy."""
     large, small = tiles.prefill
-    full = longest * heads // kv_heads > small.block_m
+    full = longest * share > small.block_m
     busy = tokens * heads // large.block_m >= processors
     return large if full and busy else small
 

@@ -77,7 +77,7 @@ def test_parts_are_every_key_of_every_decode_once(
         assert edges == sorted(edges)
         assert [part[2] for part in own[1:]] == edges[1:-1]
         assert (edges[0], edges[-1]) == (max(0, context - window) if window else 0, context)
-        assert {part[0] for part in own} == {starts[row]}
+        assert {(part[0], part[5]) for part in own} == {(starts[row], context - 1)}
         expected += own
         slots += [part[4] for part in own if len(own) > 1]
         if len(own) > 1:
@@ -112,7 +112,7 @@ def test_blocks_are_every_query_of_every_prefill_once(rows: Rows, block_q: int) 
     dealt = deal_blocks(rows.starts_R1, rows.contexts_R, num, num // 2, most, block_q)
     found = [
         (row, token + i, position + i)
-        for token, row, count, position, _ in dealt[1 : 1 + int(dealt[0, 0])].tolist()
+        for token, row, count, position, *_ in dealt[1 : 1 + int(dealt[0, 0])].tolist()
         for i in range(count)
     ]
     starts = rows.starts_R1.tolist()

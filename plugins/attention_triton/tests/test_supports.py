@@ -25,7 +25,8 @@ LLAMA = AttentionRequest("cuda", 32, 8, 128, torch.bfloat16, 16)
     ("change", "reason"),
     [
         ({"head_dim": 512}, "heads of 512; 256 is the largest"),
-        ({"num_heads": 64, "num_kv_heads": 1}, "64 query heads for 1 KV heads; 32 for each"),
+        ({"num_kv_heads": 1, "head_dim": 640, "value_dim": 576}, "latents of 576; 512 is"),
+        ({"num_kv_heads": 1, "head_dim": 576, "value_dim": 512, "window": 9}, "without window"),
         ({"dtype": torch.float64}, "torch.float64"),
     ],
 )
@@ -54,7 +55,7 @@ def test_without_triton_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch)
 )
 def test_blocks_of_queries_fill_the_device(tokens: int, longest: int, block_m: int) -> None:
     tiles = select("sm_90", 128, 2)
-    assert select_prefill(tiles, 32, 8, tokens, longest, 132).block_m == block_m
+    assert select_prefill(tiles, 32, 4, tokens, longest, 132).block_m == block_m
 
 
 def test_few_rows_may_have_tiles_of_their_own() -> None:

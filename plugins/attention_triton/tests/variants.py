@@ -8,17 +8,24 @@ from inferd.testing.kernels import Variant
 from inferd_attention_triton.tuned import (
     DecodeTiles,
     PrefillTiles,
+    Tiles,
     chained,
     padded,
     select,
     select_decode,
+    select_latent,
+    share_of,
 )
 
 KERNELS = "inferd_attention_triton.kernels"
 TYPES = {"bf16": 2, "fp16": 2, "fp32": 4, "fp8": 1}  # bytes in the cache
-HEAD_SIZES = (64, 80, 96, 112, 128, 192, 256)
+HEAD_SIZES = (64, 80, 96, 112, 128, 192, 256, 512)  # the last is of latents
 HEADS, KV_HEADS, EXTRA = 32, 8, 66
 FEATURES = {"": (0, 0.0), " window": (4096, 0.0), " cap": (0, 50.0)}  # (window, soft cap)
+FEATURES |= {" alibi": (0, 0.0), " sinks": (128, 0.0)}
+ADDED = {" alibi": "slopes_ptr", " sinks": "sinks_ptr"}
+LATENT_HEADS = (16, 128)
+LATENT, ROTATED = 512, 64
 
 
 def variants(
@@ -31,7 +38,13 @@ def variants(
     """Every combination, with the tiles of `arch`."""
     yield from _dealing()
     for kind in types:
+        if LATENT in head_sizes and kind != "fp8":
+            yield _merge(arch, kind, LATENT)
+            for heads in LATENT_HEADS:
+                yield from _latent(arch, select_latent(arch, heads, TYPES[kind]), kind, heads)
         for size in head_sizes:
+            if size == LATENT:
+                continue
             tiles = select(arch, size, TYPES[kind])
             yield _merge(arch, kind, size)
             for page in pages:
@@ -64,16 +77,17 @@ def _dealing() -> Iterator[Variant]:
 def _merge(arch: str, kind: str, size: int) -> Variant:
     other = "bf16" if kind == "fp8" else kind
     return Variant(
-        f"{KERNELS}.decode:merge_kernel",
+        f"{KERNELS}.merge:merge_kernel",
         {"out_ptr": f"*{other}", "partial_ptr": "*fp32", "work_ptr": "*i32"},
         {
             "HEADS": HEADS,
             "E": size,
             "EXTRA": EXTRA,
             "BLOCK_E": padded(size),
-            "BLOCK_P": 32,
+            "BLOCK_P": min(32, 16384 // padded(size)),
             "ALL_P": padded(EXTRA),
             "CHAINED": chained(arch),
+            "sinks_ptr": None,
         },
         name=f"merge {kind} {size}",
     )
@@ -85,9 +99,9 @@ def _decode(
     window, cap = FEATURES[feature]
     return Variant(
         f"{KERNELS}.decode:decode_kernel",
-        {**_pointers(arch, kind), "partial_ptr": "*fp32", "work_ptr": "*i32"},
+        {**_pointers(arch, kind, feature), "partial_ptr": "*fp32", "work_ptr": "*i32"},
         {
-            **_constants(size, page, cap),
+            **_constants(size, page, cap, feature),
             "WINDOWED": window > 0,
             "EXTRA": EXTRA,
             "TILE": decode.tile,
@@ -107,9 +121,9 @@ def _prefill(
     window, cap = FEATURES[feature]
     return Variant(
         f"{KERNELS}.prefill:prefill_kernel",
-        {**_pointers(arch, kind), "blocks_ptr": "*i32"},
+        {**_pointers(arch, kind, feature), "blocks_ptr": "*i32"},
         {
-            **_constants(size, page, cap),
+            **_constants(size, page, cap, feature),
             "WINDOW": window,
             "TILE": tiles.tile,
             "BLOCK_M": tiles.block_m,
@@ -120,22 +134,71 @@ def _prefill(
     )
 
 
-def _pointers(arch: str, kind: str) -> dict[str, str]:
+def _latent(arch: str, tiles: Tiles, kind: str, heads: int) -> Iterator[Variant]:
+    share = share_of(heads, tiles.heads)
+    types = {
+        **dict.fromkeys(("q_ptr", "kv_ptr", "out_ptr"), f"*{kind}"),
+        "tables_ptr": "*i32",
+        "table_stride": "i32",
+    }
+    constants = {
+        "HEADS": heads,
+        "SHARE": share,
+        "V": LATENT,
+        "F": ROTATED,
+        "PAGE": 16,
+        "Q_STRIDE": heads * (LATENT + ROTATED),
+        "BLOCK_STRIDE": 16 * (LATENT + ROTATED),
+        "SLOT_STRIDE": LATENT + ROTATED,
+        "SCALE": 0.1,
+        "BLOCK_V": padded(LATENT),
+        "BLOCK_F": padded(ROTATED),
+    }
+    decode, prefill = tiles.decode, tiles.prefill[0]
+    yield Variant(
+        f"{KERNELS}.latent:latent_decode_kernel",
+        {**types, "partial_ptr": "*fp32", "work_ptr": "*i32"},
+        {
+            **constants,
+            "EXTRA": EXTRA,
+            "TILE": decode.tile,
+            "BLOCK_M": padded(share),
+            "CHAINED": chained(arch),
+        },
+        num_warps=decode.warps,
+        num_stages=decode.stages,
+        name=f"latent decode {decode.tile} {kind} {heads} heads",
+    )
+    yield Variant(
+        f"{KERNELS}.latent:latent_prefill_kernel",
+        {**types, "blocks_ptr": "*i32"},
+        {**constants, "TILE": prefill.tile, "BLOCK_M": prefill.block_m},
+        num_warps=prefill.warps,
+        num_stages=prefill.stages,
+        name=f"latent prefill {prefill.block_m} {kind} {heads} heads",
+    )
+
+
+def _pointers(arch: str, kind: str, feature: str) -> dict[str, str]:
     """An fp8 cache is read by bf16 queries, in the fp8 of the architecture."""
     fp8 = "fp8e4nv" if arch.startswith("sm_") else "fp8e4b8"
     cache, other = (fp8, "bf16") if kind == "fp8" else (kind, kind)
     return {
         **dict.fromkeys(("q_ptr", "out_ptr"), f"*{other}"),
         **dict.fromkeys(("k_ptr", "v_ptr"), f"*{cache}"),
+        **({ADDED[feature]: "*fp32"} if feature in ADDED else {}),
         "tables_ptr": "*i32",
         "table_stride": "i32",
     }
 
 
-def _constants(size: int, page: int, cap: float) -> dict[str, int | float]:
+def _constants(size: int, page: int, cap: float, feature: str) -> dict[str, int | float | None]:
+    absent = dict.fromkeys({"slopes_ptr", "sinks_ptr"} - {ADDED.get(feature)})
     return {
+        **absent,
         "HEADS": HEADS,
         "GROUP": HEADS // KV_HEADS,
+        "SHARE": HEADS // KV_HEADS,
         "E": size,
         "PAGE": page,
         "Q_STRIDE": HEADS * size,

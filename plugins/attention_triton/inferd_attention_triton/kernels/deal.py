@@ -8,7 +8,8 @@ make fewer than 2 * EXTRA parts. `work` has rows of WORDS int32:
 
     0                    number of parts, number of cut rows
     1 .. EXTRA           of a cut row: token, first slot for its partial results, number of parts
-    EXTRA + 1 ..         of a part: token, row, first key, end, slot (-1: the row is not cut)
+    EXTRA + 1 ..         of a part: token, row, first key, end, slot (-1: the row is not cut),
+                         position of the query
 
 Prefills. Each row's queries are cut into blocks of BLOCK_Q. `blocks` has rows of WORDS int32:
 
@@ -24,7 +25,7 @@ import triton.language as tl
 from torch import Tensor
 
 ROWS_AT_ONCE = tl.constexpr(1024)
-WORDS = tl.constexpr(5)
+WORDS = tl.constexpr(6)
 
 
 @triton.jit
@@ -81,6 +82,7 @@ def deal_decodes_kernel(
             tl.store(at + 2, tl.maximum(from_tile, begin), mask=here)
             tl.store(at + 3, tl.minimum(from_tile + each, context), mask=here)
             tl.store(at + 4, tl.where(cut == 1, slot + i, -1), mask=here)
+            tl.store(at + 5, context - 1, mask=here)
         at = work_ptr + WORDS * (1 + cuts + tl.cumsum(cut) - cut)
         tl.store(at, token, mask=cut == 1)
         tl.store(at + 1, slot, mask=cut == 1)

@@ -1,9 +1,9 @@
 """Prefill: rows with several queries each against their pages, this step's keys among them.
 
-A program takes blocks from the list that deal.py made: BLOCK_M // GROUP queries of one row, with
-all query heads of one KV head.
+A program takes blocks from the list that deal.py made: BLOCK_M // SHARE queries of one row, with
+the query heads of one KV head, or SHARE of them.
 
-Shape suffixes: M = queries of a block * heads of a group, E head size, L keys of a tile, R rows.
+Shape suffixes: M = queries of a block * heads of a program, E head size, L keys of a tile, R rows.
 """
 
 from __future__ import annotations
@@ -12,7 +12,15 @@ import triton
 import triton.language as tl
 
 from inferd_attention_triton.kernels.deal import WORDS
-from inferd_attention_triton.kernels.tile import HIDDEN, attend, load_rows, locate
+from inferd_attention_triton.kernels.tile import (
+    HIDDEN,
+    LOG2E,
+    attend,
+    beside_sinks,
+    heads_of,
+    load_rows,
+    locate,
+)
 
 
 @triton.jit
@@ -25,6 +33,7 @@ def _span(
     v_ptr,
     table_ptr,
     position_M,
+    slope_M,
     begin,
     end,
     lowest,
@@ -37,6 +46,7 @@ def _span(
     WINDOW: tl.constexpr,
     TILE: tl.constexpr,
     BLOCK_E: tl.constexpr,
+    ALIBI: tl.constexpr,
     ALL: tl.constexpr,
 ):
     """Keys begin .. end; ALL says that every query sees every one of them."""
@@ -47,11 +57,15 @@ def _span(
         visible_ML = key_L[None, :] <= position_M[:, None]
         if WINDOW > 0:
             visible_ML &= key_L[None, :] > position_M[:, None] - WINDOW
+        lean_ML = 0.0
+        if ALIBI:
+            lean_ML = slope_M[:, None] * (key_L[None, :] - position_M[:, None]).to(tl.float32)
         k_LE = load_rows(k_ptr, base, at_L, there_L, E, BLOCK_E, ALL)
         v_LE = load_rows(v_ptr, base, at_L, there_L, E, BLOCK_E, ALL)
         top_M, sum_M, acc_ME = attend(
-            q_ME, k_LE, v_LE, visible_ML, top_M, sum_M, acc_ME, SCALE, SOFT_CAP, ALL
-        )
+            q_ME, k_LE, v_LE, lean_ML, visible_ML, top_M, sum_M, acc_ME,
+            SCALE, SOFT_CAP, ALIBI, ALL,
+        )  # fmt: skip
     return top_M, sum_M, acc_ME
 
 
@@ -62,10 +76,13 @@ def prefill_kernel(
     v_ptr,
     out_ptr,
     tables_ptr,
+    slopes_ptr,  # ALiBi, or None
+    sinks_ptr,  # or None
     blocks_ptr,
     table_stride,
     HEADS: tl.constexpr,
     GROUP: tl.constexpr,
+    SHARE: tl.constexpr,
     E: tl.constexpr,
     PAGE: tl.constexpr,
     Q_STRIDE: tl.constexpr,
@@ -79,20 +96,24 @@ def prefill_kernel(
     BLOCK_M: tl.constexpr,
     BLOCK_E: tl.constexpr,
 ):
-    kv_head = tl.program_id(0)
+    kv_head, head, count = heads_of(GROUP, SHARE)
     k_ptr += kv_head * HEAD_STRIDE
     v_ptr += kv_head * HEAD_STRIDE
     m, e = tl.arange(0, BLOCK_M), tl.arange(0, BLOCK_E)
-    head_at_M = (kv_head * GROUP + m % GROUP) * E
+    head_M, here_M = head + m % SHARE, m % SHARE < count
+    ALIBI: tl.constexpr = slopes_ptr is not None
+    slope_M = 0.0
+    if ALIBI:
+        slope_M = tl.load(slopes_ptr + head_M, mask=here_M, other=0.0) * LOG2E
     # the last blocks of a prompt have the most keys: they begin first
     blocks = tl.load(blocks_ptr)
     for done in range(tl.program_id(1), blocks, tl.num_programs(1)):
         block_ptr = blocks_ptr + WORDS * (blocks - done)
         token, row = tl.load(block_ptr).to(tl.int64), tl.load(block_ptr + 1).to(tl.int64)
         queries, position = tl.load(block_ptr + 2), tl.load(block_ptr + 3)
-        real_ME = (m // GROUP < queries)[:, None] & (e < E)[None, :]
-        token_M = token + m // GROUP
-        q_at_ME = (token_M * Q_STRIDE + head_at_M)[:, None] + e[None, :]
+        real_ME = (here_M & (m // SHARE < queries))[:, None] & (e < E)[None, :]
+        token_M = token + m // SHARE
+        q_at_ME = (token_M * Q_STRIDE + head_M * E)[:, None] + e[None, :]
         q_ME = tl.load(q_ptr + q_at_ME, mask=real_ME, other=0.0)
         top_M = tl.full((BLOCK_M,), HIDDEN, tl.float32)
         sum_M = tl.zeros((BLOCK_M,), tl.float32)
@@ -100,7 +121,7 @@ def prefill_kernel(
 
         # keys: [begin, full) some queries see, [full, diagonal) all do, [diagonal, end) some
         table_ptr = tables_ptr + row * table_stride
-        position_M = position + m // GROUP
+        position_M = position + m // SHARE
         end = position + queries
         diagonal = tl.maximum(position + 1, 0) // TILE * TILE
         if WINDOW > 0:
@@ -108,23 +129,23 @@ def prefill_kernel(
             begin = lowest // TILE * TILE
             full = tl.minimum(tl.cdiv(tl.maximum(end - WINDOW, 0), TILE) * TILE, diagonal)
             top_M, sum_M, acc_ME = _span(
-                q_ME, top_M, sum_M, acc_ME, k_ptr, v_ptr, table_ptr, position_M,
+                q_ME, top_M, sum_M, acc_ME, k_ptr, v_ptr, table_ptr, position_M, slope_M,
                 begin, full, lowest, E, PAGE, BLOCK_STRIDE, SLOT_STRIDE,
-                SCALE, SOFT_CAP, WINDOW, TILE, BLOCK_E, ALL=False,
+                SCALE, SOFT_CAP, WINDOW, TILE, BLOCK_E, ALIBI, ALL=False,
             )  # fmt: skip
         else:
             lowest, full = 0, 0
         top_M, sum_M, acc_ME = _span(
-            q_ME, top_M, sum_M, acc_ME, k_ptr, v_ptr, table_ptr, position_M,
+            q_ME, top_M, sum_M, acc_ME, k_ptr, v_ptr, table_ptr, position_M, slope_M,
             full, diagonal, lowest, E, PAGE, BLOCK_STRIDE, SLOT_STRIDE,
-            SCALE, SOFT_CAP, WINDOW, TILE, BLOCK_E, ALL=True,
+            SCALE, SOFT_CAP, WINDOW, TILE, BLOCK_E, ALIBI, ALL=True,
         )  # fmt: skip
         top_M, sum_M, acc_ME = _span(
-            q_ME, top_M, sum_M, acc_ME, k_ptr, v_ptr, table_ptr, position_M,
+            q_ME, top_M, sum_M, acc_ME, k_ptr, v_ptr, table_ptr, position_M, slope_M,
             diagonal, end, lowest, E, PAGE, BLOCK_STRIDE, SLOT_STRIDE,
-            SCALE, SOFT_CAP, WINDOW, TILE, BLOCK_E, ALL=False,
+            SCALE, SOFT_CAP, WINDOW, TILE, BLOCK_E, ALIBI, ALL=False,
         )  # fmt: skip
 
-        out_ME = acc_ME / tl.maximum(sum_M, 1e-30)[:, None]
-        out_at_ME = (token_M * (HEADS * E) + head_at_M)[:, None] + e[None, :]
+        out_ME = acc_ME / beside_sinks(sinks_ptr, head_M, here_M, top_M, sum_M)[:, None]
+        out_at_ME = (token_M * (HEADS * E) + head_M * E)[:, None] + e[None, :]
         tl.store(out_ptr + out_at_ME, out_ME.to(out_ptr.dtype.element_ty), mask=real_ME)

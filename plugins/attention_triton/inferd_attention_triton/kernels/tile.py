@@ -76,37 +76,76 @@ def load_rows(ptr, base, at_L, there_L, E: tl.constexpr, BLOCK_E: tl.constexpr, 
 
 
 @triton.jit
+def heads_of(GROUP: tl.constexpr, SHARE: tl.constexpr):
+    """(KV head, first query head, how many) of a program, by its place in the first dimension.
+
+    Programs share the query heads of a KV head where there are more than one takes (SHARE).
+    """
+    shares: tl.constexpr = (GROUP + SHARE - 1) // SHARE
+    kv_head = tl.program_id(0) // shares
+    before = tl.program_id(0) % shares * SHARE
+    return kv_head, kv_head * GROUP + before, tl.minimum(GROUP - before, SHARE)
+
+
+@triton.jit
 def attend(
     q_ME,
     k_LE,
     v_LE,
+    lean_ML,
     visible_ML,
     top_M,
     sum_M,
     acc_ME,
     SCALE: tl.constexpr,
     SOFT_CAP: tl.constexpr,
+    ALIBI: tl.constexpr,
     ALL: tl.constexpr,
 ):
-    """One more tile of keys in the running softmax, in powers of two."""
+    """One more tile of keys; with ALIBI, `lean_ML` is added to its scores, in powers of two."""
     s_ML = tl.dot(q_ME, tl.trans(k_LE.to(q_ME.dtype)), input_precision="ieee")
     if SOFT_CAP > 0:
         # tanh(x) = 1 - 2 / (e^2x + 1)
         e2x_ML = tl.exp2(s_ML * (2 * LOG2E * SCALE / SOFT_CAP))
         s_ML = (1 - 2 / (e2x_ML + 1)) * (SOFT_CAP * LOG2E)
-        factor = 1.0
-    else:
-        factor = SCALE * LOG2E
+    elif ALIBI:
+        s_ML *= SCALE * LOG2E
+    if ALIBI:
+        s_ML += lean_ML
+    scaled: tl.constexpr = SOFT_CAP > 0 or ALIBI
+    factor: tl.constexpr = 1.0 if scaled else SCALE * LOG2E
+    return weigh(s_ML, v_LE.to(q_ME.dtype), visible_ML, top_M, sum_M, acc_ME, factor, ALL)
+
+
+@triton.jit
+def weigh(
+    s_ML,
+    v_LE,
+    visible_ML,
+    top_M,
+    sum_M,
+    acc_ME,
+    FACTOR: tl.constexpr,
+    ALL: tl.constexpr,
+):
+    """The running softmax after a tile whose scores are s * FACTOR, in powers of two."""
     if ALL:
-        new_M = tl.maximum(top_M, tl.max(s_ML, 1) * factor)
-        p_ML = tl.exp2(s_ML * factor - new_M[:, None])
+        new_M = tl.maximum(top_M, tl.max(s_ML, 1) * FACTOR)
+        p_ML = tl.exp2(s_ML * FACTOR - new_M[:, None])
     else:  # HIDDEN times the factor would not be rounded in a fused multiply-add: inf, not 1
-        s_ML = tl.where(visible_ML, s_ML * factor, HIDDEN)
+        s_ML = tl.where(visible_ML, s_ML * FACTOR, HIDDEN)
         new_M = tl.maximum(top_M, tl.max(s_ML, 1))
         p_ML = tl.exp2(s_ML - new_M[:, None])
     shrink_M = tl.exp2(top_M - new_M)
     sum_M = sum_M * shrink_M + tl.sum(p_ML, 1)
-    acc_ME = tl.dot(
-        p_ML.to(q_ME.dtype), v_LE.to(q_ME.dtype), acc_ME * shrink_M[:, None], input_precision="ieee"
-    )
+    acc_ME = tl.dot(p_ML.to(v_LE.dtype), v_LE, acc_ME * shrink_M[:, None], input_precision="ieee")
     return new_M, sum_M, acc_ME
+
+
+@triton.jit
+def beside_sinks(sinks_ptr, head_M, here_M, top_M, sum_M):
+    """Sums with the key that is always seen, whose value is zero."""
+    if sinks_ptr is not None:
+        sink_M = tl.load(sinks_ptr + head_M, mask=here_M, other=HIDDEN)
+        sum_M += tl.exp2(sink_M * LOG2E - top_M)
+    return tl.maximum(sum_M, 1e-30)
