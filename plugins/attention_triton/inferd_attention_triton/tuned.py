@@ -84,7 +84,7 @@ NVIDIA_LATENT = {
     64: Tiles(DecodeTiles(32, 8, 3, 1), (PrefillTiles(64, 32, 8, 3),) * 2, heads=64),
 }
 AMD_LATENT = Tiles(DecodeTiles(16, 4, 2, 2), (PrefillTiles(32, 16, 4, 1),) * 2, heads=16)
-WIDE_LATENT = Tiles(DecodeTiles(16, 8, 1, 2), (PrefillTiles(16, 16, 8, 1),) * 2, heads=16)
+WIDE_LATENT = Tiles(DecodeTiles(16, 4, 1, 2), (PrefillTiles(16, 16, 4, 1),) * 2, heads=16)
 # small enough that a test of 100 keys meets several tiles and cut rows
 INTERPRETED = Tiles(
     DecodeTiles(32, 4, 1, 4, least=32),

@@ -24,6 +24,7 @@ HEADS, KV_HEADS, EXTRA = 32, 8, 66
 FEATURES = {"": (0, 0.0), " window": (4096, 0.0), " cap": (0, 50.0)}  # (window, soft cap)
 FEATURES |= {" alibi": (0, 0.0), " sinks": (128, 0.0)}
 ADDED = {" alibi": "slopes_ptr", " sinks": "sinks_ptr"}
+ADDED_AT = ((64, 16), (128, 16))  # (head size, page) of models that have them
 LATENT_HEADS = (16, 128)
 LATENT, ROTATED = 512, 64
 
@@ -49,6 +50,8 @@ def variants(
             yield _merge(arch, kind, size)
             for page in pages:
                 for feature in features:
+                    if feature in ADDED and (size, page) not in ADDED_AT:
+                        continue
                     for decode in {select_decode(tiles, rows) for rows in (1, 1000)}:
                         yield _decode(arch, decode, kind, size, page, feature)
                     for block in dict.fromkeys(tiles.prefill):

@@ -10,11 +10,12 @@ import torch
 
 from inferd.cli import main
 from inferd.cli.bench import timing
-from inferd.cli.bench.calls import Capture, attended, linear_cost, num_bytes
+from inferd.cli.bench.calls import Capture, attended, experts_cost, linear_cost, num_bytes
 from inferd.cli.bench.pages import PAGES
 from inferd.cli.bench.roofline import contexts_of, text
 from inferd.cli.bench.timing import Limits, seconds_of
 from inferd.config.engine import EngineConfig
+from inferd.contracts.quantization import ExpertsSpec
 from inferd.errors import UsageError
 from inferd.host.host import Host
 from inferd.runner.build import build
@@ -53,6 +54,15 @@ def test_what_cannot_be_recorded_is_called_and_waited_for(monkeypatch):
     device = Device(monkeypatch)
     assert seconds_of(device, device.work) == 1.0
     assert device.waits > 2
+
+
+def test_of_experts_those_count_that_a_token_chose():
+    spec = ExpertsSpec("", 8, 4, 3, "silu", False, torch.float32, torch.device("cpu"))
+    chosen_TC = torch.tensor([[1, 5], [5, 7]])
+    x_TD = torch.zeros(2, 4)
+    moved, flops = experts_cost(spec, (x_TD, chosen_TC, torch.ones(2, 2)), x_TD)
+    weights = 3 * 4 * 3
+    assert (moved, flops) == (3 * weights * 4 + 2 * 2 * 4 * 4, 2 * 4 * weights)
 
 
 def test_what_can_be_recorded_is_replayed(monkeypatch):

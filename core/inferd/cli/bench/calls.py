@@ -17,7 +17,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from inferd.contracts.attention import AttentionParams
+from inferd.contracts.quantization import ExpertsSpec
 from inferd.layers import ActAndMul, Attention, Embedding, LinearLayer, LMHead, RMSNorm, Rotary
+from inferd.layers.moe import ExpertBank
 from inferd.runner.build import Built
 
 ATTENTION = "attention"
@@ -94,9 +96,11 @@ class Capture:
 
     def _attention_cost(self, args: tuple[Any, ...], out: Tensor) -> tuple[int, int]:
         params: AttentionParams = args[-1]
-        keys, products = attended(self._rows, params.spec.window)
-        moved = keys * params.spec.bytes_per_token + num_bytes(args[0], out)
-        return moved, 4 * params.num_heads * params.spec.head_dim * products
+        spec = params.spec
+        keys, products = attended(self._rows, spec.window)
+        moved = keys * spec.bytes_per_token + num_bytes(args[0], out)
+        sizes = spec.head_dim + (spec.value_dim or spec.head_dim)
+        return moved, 2 * params.num_heads * sizes * products
 
 
 def attended(rows: Sequence[tuple[int, int]], window: int | None) -> tuple[int, int]:
@@ -125,6 +129,8 @@ def _watched(name: str, module: nn.Module) -> Iterator[tuple[str, str, int, Cost
             yield "forward", "rope angles", 1, lambda *_: (0, 0)
         case Attention():
             yield "_rope_kv_write", "rope, KV write", 1, lambda args, _: (2 * num_bytes(args[0]), 0)
+        case ExpertBank():
+            yield "forward", "experts", 1, partial(experts_cost, module.spec)
 
 
 def linear_cost(args: tuple[Any, ...], out_TN: Tensor) -> tuple[int, int]:
@@ -133,6 +139,14 @@ def linear_cost(args: tuple[Any, ...], out_TN: Tensor) -> tuple[int, int]:
     weights = x_TK.shape[-1] * out_TN.shape[-1]
     moved = weights * x_TK.element_size() + num_bytes(x_TK, out_TN)
     return moved, 2 * len(x_TK) * weights
+
+
+def experts_cost(spec: ExpertsSpec, args: tuple[Any, ...], out_TD: Tensor) -> tuple[int, int]:
+    """Of dense weights; those of experts that no token chose need not be read."""
+    x_TD, chosen_TC, _ = args
+    weights = 3 * spec.hidden_size * spec.intermediate_size
+    read = len(chosen_TC.unique()) * weights * x_TD.element_size()
+    return read + num_bytes(x_TD, out_TD), 2 * chosen_TC.numel() * weights
 
 
 def touched(args: tuple[Any, ...], out: Any) -> tuple[int, int]:
