@@ -44,18 +44,23 @@ def variants(
             for heads in LATENT_HEADS:
                 yield from _latent(arch, select_latent(arch, heads, TYPES[kind]), kind, heads)
         for size in head_sizes:
-            if size == LATENT:
-                continue
-            tiles = select(arch, size, TYPES[kind])
-            yield _merge(arch, kind, size)
-            for page in pages:
-                for feature in features:
-                    if feature in ADDED and (size, page) not in ADDED_AT:
-                        continue
-                    for decode in {select_decode(tiles, rows) for rows in (1, 1000)}:
-                        yield _decode(arch, decode, kind, size, page, feature)
-                    for block in dict.fromkeys(tiles.prefill):
-                        yield _prefill(arch, block, kind, size, page, feature)
+            if size != LATENT:
+                yield _merge(arch, kind, size)
+                for page in pages:
+                    yield from _heads(arch, kind, size, page, features)
+
+
+def _heads(
+    arch: str, kind: str, size: int, page: int, features: tuple[str, ...]
+) -> Iterator[Variant]:
+    tiles = select(arch, size, TYPES[kind])
+    for feature in features:
+        if feature in ADDED and (size, page) not in ADDED_AT:
+            continue
+        for decode in {select_decode(tiles, rows) for rows in (1, 1000)}:
+            yield _decode(arch, decode, kind, size, page, feature)
+        for block in dict.fromkeys(tiles.prefill):
+            yield _prefill(arch, block, kind, size, page, feature)
 
 
 def _dealing() -> Iterator[Variant]:
