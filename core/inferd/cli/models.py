@@ -73,10 +73,10 @@ def _show(args: argparse.Namespace) -> None:
 
 def _config(path: Path) -> dict[str, Any]:
     """Read without the loaders, which import torch."""
+    from inferd.loading.config_json import read_config
     from inferd.loading.gguf_config import open_config
-    from inferd.loading.mapped import read_json
 
-    return open_config(path) if path.suffix == ".gguf" else read_json(path / "config.json")
+    return open_config(path) if path.suffix == ".gguf" else read_config(path)
 
 
 def _resolve(model: str) -> Path:

@@ -41,7 +41,7 @@ class PlanCommand(Command):
         config = engine_config(args, args.model)
         device = named_gpu(args.gpu, config) if args.gpu else this_machine(config, self._host)
         hf = _read_config(args.model, config.model.revision)
-        found = outline(config, self._host, hf, device.preferred_dtype)
+        found = outline(config, self._host, hf, device.preferred_dtype, device.unpacks)
         planned = plan(found, device, config)
         if args.json:
             print(json.dumps({**_facts(found), **asdict(planned), "flags": planned.flags}))
@@ -52,12 +52,12 @@ class PlanCommand(Command):
 
 def _read_config(model: str, revision: str | None) -> dict[str, Any]:
     """Raises what resolving the model and reading the file raise."""
+    from inferd.loading.config_json import FILES, read_config
     from inferd.loading.gguf_config import open_config
-    from inferd.loading.mapped import read_json
     from inferd.loading.sources import resolve
 
-    path = resolve(model, revision=revision, hub_files=["config.json"])
-    return open_config(path) if path.suffix == ".gguf" else read_json(path / "config.json")
+    path = resolve(model, revision=revision, hub_files=FILES)
+    return open_config(path) if path.suffix == ".gguf" else read_config(path)
 
 
 def _facts(found: Outline) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from typing import Any
 
 from inferd.contracts.loader import RawTensor, WeightLoader
 from inferd.contracts.verdict import Verdict, no
+from inferd.loading.config_json import read_config
 from inferd.loading.gguf_config import open_config
-from inferd.loading.mapped import read_json
 
 
 class DummyLoader(WeightLoader):
@@ -25,7 +25,7 @@ class DummyLoader(WeightLoader):
     def __init__(self, path: Path) -> None:
         self.path = path
         is_gguf = path.suffix == ".gguf"
-        self._config = open_config(path) if is_gguf else read_json(path / "config.json")
+        self._config = open_config(path) if is_gguf else read_config(path)
 
     @property
     def config(self) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import torch
 from inferd.contracts.loader import RawTensor, WeightLoader
 from inferd.contracts.verdict import YES, Verdict, no
 from inferd.errors import CheckpointError
+from inferd.loading.config_json import read_config
 from inferd.loading.mapped import open_mapped, read_json
 from inferd.loading.safetensors_header import Stored, read_header
 
@@ -53,7 +54,7 @@ class SafetensorsLoader(WeightLoader):
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._config = read_json(path / "config.json")
+        self._config = read_config(path)
         self._weight_map = _weight_map(path / INDEX)
         files = self._listed() if self._weight_map else self._unlisted()
         self._files = {file: read_header(file) for file in files}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from inferd.config.engine import EngineConfig
 from inferd.contracts.model import BuildContext, CausalLM, ModelConfig
 from inferd.contracts.ops import OpRequest, Ops
 from inferd.host.host import Host
+from inferd.layers.gguf_blocks import STORAGE
 from inferd.loading.checkpoint import model_config
 from inferd.memory.kv_cache import KVGroups
 from inferd.runner.choices import model_class, quantization_of
@@ -35,15 +36,20 @@ def outline(
     host: Host,
     hf: Mapping[str, Any],
     preferred_dtype: Callable[[torch.dtype], torch.dtype],
+    unpacks: Collection[str] = (),
 ) -> Outline:
     """Of the model that config.json, `hf`, describes. Nothing is allocated.
+
+    Weights of the quantization methods in `unpacks` are counted as dense.
 
     Raises UnsupportedModel, UsageError or PluginError, as building the model would.
     """
     resolved = model_config(hf, config.model, preferred_dtype)
     model = _on_meta(host, resolved)
     shapes = list(_shapes(model))
-    _, stored = quantization_of(config, resolved.hf)
+    method, stored = quantization_of(config, resolved.hf)
+    if method in unpacks:
+        stored = {}
     bits = stored_bits(stored)
     return Outline(
         config=resolved,
@@ -84,7 +90,13 @@ def stored_bits(stored: Mapping[str, Any]) -> int | None:
         return None
     groups = stored.get("config_groups") or {}
     weights = [group.get("weights") or {} for group in groups.values()]
-    named = [stored.get("bits"), stored.get("w_bit"), *(each.get("num_bits") for each in weights)]
+    blocks = STORAGE.get(str(stored.get("storage")))
+    named = [
+        blocks and blocks.bits,
+        stored.get("bits"),
+        stored.get("w_bit"),
+        *(each.get("num_bits") for each in weights),
+    ]
     return next((int(bits) for bits in named if bits), 8)
 
 

@@ -4,7 +4,8 @@
     qzeros   int32 [G, N / 8]   zero points, packed likewise
     scales   float [G, N]
 
-The eight codes of a word are, from its lowest bits on, outputs 0, 2, 4, 6, 1, 3, 5, 7.
+The eight codes of a word are, from its lowest bits on, outputs 0, 2, 4, 6, 1, 3, 5, 7. Where
+`zero_point` is false qzeros are there all the same, and say that it is in the middle.
 Shape suffixes as in inferd.contracts.weight_formats.
 """
 
@@ -26,7 +27,7 @@ from inferd.layers.packed import DenseFormat, MatrixFormat, PackedLinear, Stored
 BITS = 4
 PLACES = (0, 4, 1, 5, 2, 6, 3, 7)  # of each output's code in its word
 INT32 = ("int32",)
-EXPECTED = {"bits": BITS, "version": "gemm", "zero_point": True}
+EXPECTED = {"bits": BITS, "version": "gemm"}
 SPELLINGS = {"bits": "w_bit", "group_size": "q_group_size"}
 
 

@@ -33,6 +33,7 @@ class TestContract(QuantizationContract):
         "groups of 32": config(32),
         "groups of 64": config(64, modules_to_not_convert=["gate"]),
         "groups of 128": config(128, version="GEMM"),
+        "symmetric": config(64, zero_point=False),
         "one group": {"quant_method": "awq", "w_bit": 4, "q_group_size": -1},
     }
 
@@ -41,6 +42,9 @@ class TestContract(QuantizationContract):
         size = config.get("group_size", config.get("q_group_size"))
         grouped = weight_NK.double().view(rows, -1, columns if size == -1 else size)
         low, high = grouped.amin(2).clamp(max=0), grouped.amax(2).clamp(min=0)
+        if not config.get("zero_point", True):
+            reach = torch.maximum(-low / 8, high / 7)
+            low, high = -8 * reach, 7 * reach
         scales_NG = ((high - low) / 15).half()
         zeros_NG = (-low / scales_NG.double()).round().clamp(0, 15)
         codes = grouped / scales_NG.double().unsqueeze(-1) + zeros_NG.unsqueeze(-1)
@@ -58,7 +62,6 @@ class TestContract(QuantizationContract):
     [
         ({"bits": 3}, "bits is 3, expected 4"),
         ({"version": "gemv"}, "version is 'gemv', expected 'gemm'"),
-        ({"zero_point": False}, "zero_point is False"),
         ({"group_size": "many"}, "group_size is 'many'"),
     ],
 )

@@ -80,7 +80,9 @@ def _dynamic(
 
 
 def _quantized(config: Mapping[str, Any]) -> tuple[str, ...]:
-    lists = config.get("modules_in_block_to_quantize") or []
+    """From a list of names, or of lists of those that are quantized together."""
+    found = config.get("modules_in_block_to_quantize") or []
+    lists = [[entry] if isinstance(entry, str) else entry for entry in found]
     return tuple(f".{name}" for names in lists for name in names)
 
 

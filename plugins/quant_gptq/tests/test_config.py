@@ -26,8 +26,13 @@ def test_rules_by_module() -> None:
     assert config.all_bits == {3, 4, 8}
 
 
-def test_modules_that_are_not_listed_are_dense() -> None:
-    listed = {"modules_in_block_to_quantize": [["self_attn.q_proj"], ["mlp.down_proj"]]}
+@pytest.mark.parametrize(
+    "modules",
+    [[["self_attn.q_proj"], ["mlp.down_proj"]], ["self_attn.q_proj", "mlp.down_proj"]],
+    ids=["nested", "flat"],
+)
+def test_modules_that_are_not_listed_are_dense(modules) -> None:
+    listed = {"modules_in_block_to_quantize": modules}
     config = Config.read({**FOUR, **listed, "checkpoint_format": "gptq_v2"})
     assert config.packing("model.layers.0.self_attn.q_proj") == Packing(4, 128, False)
     assert config.packing("model.layers.0.self_attn.k_proj") is None

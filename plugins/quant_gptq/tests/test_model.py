@@ -94,6 +94,18 @@ def test_a_shard_that_ends_too_soon_is_refused(checkpoints):
         LLM(str(checkpoints[0]), plugins=PLUGINS)
 
 
+def test_the_configuration_may_stand_in_a_file_of_its_own(checkpoints):
+    """As auto-gptq wrote it: without the method's name, and none in config.json."""
+    folder = checkpoints[0]
+    config = json.loads((folder / "config.json").read_text())
+    stored = config.pop("quantization_config")
+    del stored["quant_method"]
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "quantize_config.json").write_text(json.dumps(stored))
+    with LLM(str(folder), dtype="float32", plugins=PLUGINS) as llm:
+        assert llm.info.summary["quantization"] == "gptq"
+
+
 def test_bits_that_nobody_packs_are_refused(checkpoints):
     path = checkpoints[0] / "config.json"
     config = json.loads(path.read_text())

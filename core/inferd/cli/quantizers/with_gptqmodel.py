@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+
+# by itself 7.5 takes one for two cores, and then wants two
+os.environ.setdefault("GPTQMODEL_CPU_WORKERS", "2")
 
 from gptqmodel import GPTQModel, QuantizeConfig
 from gptqmodel.quantization import FORMAT, METHOD
 
 job = json.load(sys.stdin)
 if job["to"] == "awq":
-    kind = {"method": METHOD.AWQ, "format": FORMAT.GEMM}
+    kind = {"method": METHOD.AWQ, "format": FORMAT.GEMM, "sym": False}
 else:
     kind = {"method": METHOD.GPTQ, "format": FORMAT.GPTQ, "desc_act": job["act_order"]}
 config = QuantizeConfig(bits=job["bits"], group_size=job["group_size"], **kind)
