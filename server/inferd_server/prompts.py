@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
 
 from inferd.errors import ContextTooLong, RequestError
 from inferd.params import SamplingParams
@@ -15,6 +16,8 @@ from inferd_server.time_limit import within
 
 if TYPE_CHECKING:
     from inferd.loading.tokenizer import Tokenizer
+
+T = TypeVar("T")
 
 MOST_CHARS_PER_TOKEN = 64  # far above any tokenizer's mean; refuses a text before it is tokenized
 TEMPLATE_S = 5.0  # a conversation of a megabyte takes a tenth of a second
@@ -30,12 +33,19 @@ async def encode(
 
     Raises ContextTooLong for a text that cannot fit, before tokenizing, and RequestError.
     """
-    _check_lengths(service, texts, field)
     tokenizer = service.tokenizer
+    return await _tokenized(
+        service, texts, field, lambda: tokenizer.encode_batch(texts, add_special_tokens=special)
+    )
 
-    def work() -> list[list[int]]:
+
+async def _tokenized(service: Service, texts: list[str], field: str, encode: Callable[[], T]) -> T:
+    """What `encode` makes of the texts. Raises as above."""
+    _check_lengths(service, texts, field)
+
+    def work() -> T:
         try:
-            return tokenizer.encode_batch(texts, add_special_tokens=special)
+            return encode()
         except BaseException as error:
             if type(error).__name__ != "PanicException":
                 raise
@@ -105,8 +115,11 @@ async def conversation_ids(service: Service, conversation: Conversation) -> list
 
 
 async def _ids(service: Service, conversation: Conversation, text: str) -> list[int]:
-    (ids,) = await encode(service, [text], special=conversation.special, field=conversation.field)
-    return ids
+    field, tokenizer = conversation.field, service.tokenizer
+    if conversation.special:
+        (ids,) = await encode(service, [text], special=True, field=field)
+        return ids
+    return await _tokenized(service, [text], field, lambda: tokenizer.encode_conversation(text))
 
 
 async def converse(

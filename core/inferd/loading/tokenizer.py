@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Any, Self
 from inferd.contracts.output_parser import ChatFormat
 from inferd.errors import RequestError, UnsupportedModel
 from inferd.loading import chat_template as templates
+from inferd.loading.segments import Segments
 from inferd.loading.tokenizer_files import TokenizerFiles, read_directory, read_gguf
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import tokenizers
 
 Message = dict[str, Any]
@@ -72,9 +75,18 @@ class Tokenizer:
         self.chat_template = files.chat_template
         self.response_template = files.response_template
         self.special_tokens = files.special_tokens  # bos_token, eos_token, ... as text
+        self._segments = Segments(files.backend, self._ends_of_segments())
         self.bos_id = self._id_of("bos_token")
         self.eos_ids = files.eos_ids or [i for i in [self._id_of("eos_token")] if i is not None]
         self.vocab_size: int = self._backend.get_vocab_size(with_added_tokens=True)
+
+    def _ends_of_segments(self) -> Iterator[str]:
+        """Special tokens that the chat template writes."""
+        template = self.chat_template or ""
+        names = self.special_tokens.items()
+        yield from (text for name, text in names if name in template)
+        added = self._backend.get_added_tokens_decoder().values()
+        yield from (token.content for token in added if token.content in template)
 
     @classmethod
     def load(cls, source: Path) -> Self:
@@ -108,6 +120,15 @@ class Tokenizer:
         except (UnicodeEncodeError, TypeError) as error:
             raise RequestError(f"a text is not valid Unicode: {error}", "prompt") from None
         return [encoding.ids for encoding in found]
+
+    def encode_conversation(self, text: str) -> list[int]:
+        """As `encode` without special tokens, for what a chat template made: of a conversation that
+        goes on it costs what is new.
+        """
+        try:
+            return self._segments.encode(text)
+        except (UnicodeEncodeError, TypeError) as error:
+            raise RequestError(f"the text is not valid Unicode: {error}", "prompt") from None
 
     def decode(self, ids: list[int], skip_special_tokens: bool = True) -> str:
         return str(self._backend.decode(ids, skip_special_tokens=skip_special_tokens))

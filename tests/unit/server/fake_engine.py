@@ -43,7 +43,12 @@ class CharTokenizer:
         self.threads.append(threading.current_thread())
         return [self.encode(text) for text in texts]
 
+    def encode_conversation(self, text: str) -> list[int]:
+        self.threads.append(threading.current_thread())
+        return self.encode(text)
+
     def decode(self, ids: list[int], skip_special_tokens: bool = True) -> str:
+        self.threads.append(threading.current_thread())
         return "".join(chr(i) for i in ids if i != EOS)
 
     def token_text(self, token_id: int) -> str:

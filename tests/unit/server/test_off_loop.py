@@ -12,6 +12,7 @@ from asgi import Exchange
 
 from inferd_server import body
 from inferd_server.prompts import INLINE_CHARS
+from inferd_server.routes.tokens import INLINE_TOKENS
 
 pytestmark = pytest.mark.anyio
 JSON = {"Content-Type": "application/json"}
@@ -36,6 +37,15 @@ async def test_long_texts_and_many(client: httpx.AsyncClient, engine: Any, promp
     asked = {"model": "tiny", "prompt": prompt, "max_tokens": 1}
     await client.post("/v1/completions", json=asked)
     assert threads_of(engine) == {False}
+
+
+@pytest.mark.parametrize(("count", "on_the_loop"), [(INLINE_TOKENS, True), (100_000, False)])
+async def test_many_ids_to_text(
+    client: httpx.AsyncClient, engine: Any, count: int, on_the_loop: bool
+) -> None:
+    reply = await client.post("/detokenize", json={"tokens": [65] * count})
+    assert reply.json() == {"prompt": "A" * count}
+    assert threads_of(engine) == {on_the_loop}
 
 
 @pytest.mark.parametrize(
