@@ -32,6 +32,7 @@ class TorchAttention(AttentionBackend):
     alibi = True
     sinks = True
     latent = True
+    narrow_cache = True
 
     @classmethod
     def supports(cls, request: AttentionRequest) -> Verdict:  # noqa: ARG003
@@ -53,7 +54,7 @@ class TorchAttention(AttentionBackend):
         plan: TorchPlan,
         params: AttentionParams,
     ) -> Tensor:
-        pages = Pages(k_cache_BSGE, v_cache_BSGE, params.spec)
+        pages = Pages(k_cache_BSGE, v_cache_BSGE, params.spec, q_THE.dtype)
         if not plan.long:
             return _decode(q_THE, pages, plan, params)
         out_THE = q_THE.new_empty(*q_THE.shape[:2], v_cache_BSGE.shape[-1])
@@ -87,19 +88,27 @@ def lazy_zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device)
 
 
 class Pages:
-    """The caches of a layer as rows [G * B, S * E], without a copy."""
+    """The caches of a layer as rows [G * B, S * E], without a copy; gathered as `dtype`."""
 
-    def __init__(self, k_cache_BSGE: Tensor, v_cache_BSGE: Tensor, spec: KVSpec) -> None:
-        self._spec = spec
+    def __init__(
+        self, k_cache_BSGE: Tensor, v_cache_BSGE: Tensor, spec: KVSpec, dtype: torch.dtype
+    ) -> None:
+        self._spec, self._dtype = spec, dtype
         self._keys = _flat(k_cache_BSGE)
         self._values = self._keys if spec.value_dim is not None else _flat(v_cache_BSGE)
 
     def gather(self, pages: Tensor, count: int) -> tuple[Tensor, Tensor]:
         """Keys and values of `pages`, [count, L, E] each."""
-        keys = self._keys.index_select(0, pages).view(count, -1, self._spec.head_dim)
+        keys = self._rows(self._keys, pages).view(count, -1, self._spec.head_dim)
         if self._spec.value_dim is not None:
             return keys, keys[..., : self._spec.value_dim]
-        return keys, self._values.index_select(0, pages).view(keys.shape)
+        return keys, self._rows(self._values, pages).view(keys.shape)
+
+    def _rows(self, cache: Tensor, pages: Tensor) -> Tensor:
+        if cache.dtype.itemsize > 1:
+            return cache.index_select(0, pages)
+        # of 8 bits as bytes, for which torch has everything
+        return cache.view(torch.uint8).index_select(0, pages).view(cache.dtype).to(self._dtype)
 
 
 def _flat(cache_BSGE: Tensor) -> Tensor:
@@ -125,7 +134,7 @@ def _decode(q_RHE: Tensor, pages: Pages, plan: TorchPlan, params: AttentionParam
 
 def _attend(q_XQE: Tensor, pages: Pages, bucket: Bucket, params: AttentionParams) -> Tensor:
     k_XLE, v_XLE = pages.gather(bucket.pages, len(q_XQE))
-    bias = bucket.mask_X1L
+    bias = bucket.mask_X1L.to(q_XQE.dtype)
     if params.alibi_slopes_H is not None:
         slopes_G1Q1 = params.alibi_slopes_H.view(params.spec.num_kv_heads, 1, -1, 1)
         alibi = (slopes_G1Q1 * (bucket.distance_CL + 1).unsqueeze(1)).flatten(0, 1)
@@ -153,7 +162,7 @@ def _long(q_THE: Tensor, pages: Pages, row: LongQuery, params: AttentionParams) 
     keys, values = pages.gather(row.pages, params.spec.num_kv_heads)
     k_GLE, v_GLE = keys[:, : row.context], values[:, : row.context]
     q_HTE = q_THE.transpose(0, 1)
-    mask = row.mask_TL
+    mask = None if row.mask_TL is None else row.mask_TL.to(q_THE.dtype)
     if params.alibi_slopes_H is not None:
         mask = _alibi(params.alibi_slopes_H, row, q_THE.dtype)
     if params.soft_cap is not None or params.sinks_H is not None:

@@ -131,12 +131,12 @@ class CpuOps(OpProvider):
         return YES
 
     def ops(self, request: OpRequest) -> Mapping[str, object]:
+        rope = {"prepare_rope": prepare_rope, "rope_kv_write": rope_kv_write}
         return {
             "rms_norm": rms_norm,
             "add_rms_norm": add_rms_norm,
             "act_and_mul": {"silu": silu_and_mul},
-            "prepare_rope": prepare_rope,
-            "rope_kv_write": rope_kv_write,
+            **(rope if request.kv_dtype is None else {}),
             "linear": {"dense": make_linear, **packed_makers(request.dtype, make_linear)},
             "experts": {"dense": gathered_experts(ACT_AND_MUL, make_linear)},
         }

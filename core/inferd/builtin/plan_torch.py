@@ -71,6 +71,8 @@ class Planner:
         self._spec = spec
         self._size = block_size
         self._device = batch.ids_T.device
+        # 8 bits have no -inf
+        self._mask_dtype = spec.dtype if spec.dtype.itemsize > 1 else torch.float32
 
     def plan(self) -> TorchPlan:
         decodes = self._batch.num_decodes
@@ -139,7 +141,7 @@ class Planner:
         hidden_CL = distance_CL >= 0
         if self._spec.window is not None:
             hidden_CL |= distance_CL < -self._spec.window
-        mask_CL = torch.zeros(hidden_CL.shape, dtype=self._spec.dtype, device=self._device)
+        mask_CL = torch.zeros(hidden_CL.shape, dtype=self._mask_dtype, device=self._device)
         mask_CL.masked_fill_(hidden_CL, -math.inf)
         mask_X1L = mask_CL.repeat(self._spec.num_kv_heads, 1).unsqueeze(1)
         return Bucket(first, len(rows), self._flat_pages(pages_CP), mask_X1L, distance_CL)
@@ -153,6 +155,6 @@ class Planner:
         plain = keys == queries and self._spec.window is None
         mask_TL = None
         if not plain:
-            mask_TL = causal_mask(queries, keys, context, self._spec.window, self._spec.dtype)
+            mask_TL = causal_mask(queries, keys, context, self._spec.window, self._mask_dtype)
             mask_TL = mask_TL.to(self._device)
         return LongQuery(first, queries, pages, keys, mask_TL)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -15,6 +15,9 @@ class CacheOptions(Options):
     kv_cache_memory_bytes: Annotated[
         int | None, Field(ge=1, description="bytes for the KV cache; overrides sizing")
     ] = None
+    kv_cache_dtype: Annotated[
+        Literal["auto", "fp8"], Field(description="of keys and values; auto: as the model's")
+    ] = "auto"
     gpu_memory_utilization: Annotated[
         float, Field(gt=0, le=1, description="share of the memory that is free at start")
     ] = 0.9

@@ -51,6 +51,7 @@ class AttentionRequest:
     alibi: bool = False
     value_dim: int | None = None  # as in KVSpec
     sinks: bool = False
+    kv_dtype: torch.dtype | None = None  # of the cache, where it is narrower
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,9 @@ class AttentionBackend(ABC):
 
     sinks: ClassVar[bool] = False
     """Whether it heeds `sinks_H`; asked as with `alibi`."""
+
+    narrow_cache: ClassVar[bool] = False
+    """Whether it reads caches of 8 bits (KVSpec.dtype); asked as with `alibi`."""
 
     @classmethod
     @abstractmethod
@@ -132,4 +136,6 @@ def supports(kind: type[AttentionBackend], request: AttentionRequest) -> Verdict
         return no("has no sinks")
     if request.value_dim is not None and not kind.latent:
         return no("has no latent keys and values (MLA)")
+    if request.kv_dtype is not None and not kind.narrow_cache:
+        return no("reads no cache in FP8")
     return kind.supports(request)

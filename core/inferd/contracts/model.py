@@ -57,6 +57,13 @@ class BuildContext:
     tp: Parallel = field(default_factory=Parallel)
     stored_names: Callable[[str], tuple[str, ...]] = lambda module: (module,)
     """The checkpoint's names for the parts of a module, which is named as in the model."""
+    narrow_kv: torch.dtype | None = None
+    """Of keys and values in the cache, where that is not the model's."""
+
+    @property
+    def kv_dtype(self) -> torch.dtype:
+        """Of keys and values in the cache."""
+        return self.narrow_kv or self.config.dtype
 
 
 class CausalLM(nn.Module, ABC):

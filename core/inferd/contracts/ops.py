@@ -64,6 +64,9 @@ class RopeKvWrite(Protocol):
     `qkv_TXE` is the fused projection, X = H + 2 G heads in the order q, k, v. The caches are views
     [B, S, G, E] of any strides; slot = block * S + offset. With norm weights, q and k are
     RMS-normalised per head before the rotation (QK-norm). May overwrite `qkv_TXE`.
+
+    A cache in FP8 gets k / k_scale and v / v_scale, limited to its largest number. The scales are
+    given for such caches alone, and need no notice otherwise.
     """
 
     def __call__(
@@ -77,6 +80,8 @@ class RopeKvWrite(Protocol):
         q_norm_E: Tensor | None,
         k_norm_E: Tensor | None,
         eps: float,
+        k_scale: float = 1.0,
+        v_scale: float = 1.0,
     ) -> Tensor: ...
 
 
@@ -173,6 +178,7 @@ class OpRequest:
     platform: str
     architecture: str
     dtype: torch.dtype
+    kv_dtype: torch.dtype | None = None  # of the KV cache, where it is narrower
 
 
 @dataclass(frozen=True, slots=True)

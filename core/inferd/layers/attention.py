@@ -67,7 +67,13 @@ class Attention(PagedAttention):
         )
         super().__init__(params, build)
         self._heads = num_heads + 2 * spec.num_kv_heads
+        self._scales: tuple[float, ...] = ()  # of keys and values, in a cache of 8 bits
         self._rope_kv_write = build.ops.rope_kv_write
+
+    def set_scales(self, k_scale: float, v_scale: float) -> None:
+        """A cache of 8 bits holds k / k_scale and v / v_scale; others do as they are."""
+        if self.spec.dtype.itemsize == 1:
+            self._scales = k_scale, v_scale
 
     def forward(
         self,
@@ -91,8 +97,12 @@ class Attention(PagedAttention):
             q_norm_E,
             k_norm_E,
             eps,
+            *self._scales,
         )
-        return self.attend(q_THE, batch, cache).reshape(tokens, -1)
+        if not self._scales:
+            return self.attend(q_THE, batch, cache).reshape(tokens, -1)
+        k_scale, v_scale = self._scales
+        return (self.attend(q_THE * k_scale, batch, cache) * v_scale).reshape(tokens, -1)
 
 
 class LatentAttention(PagedAttention):

@@ -5,20 +5,26 @@ Shape suffixes: T tokens, D hidden, H query heads, G KV heads, E head size, X = 
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from inferd.contracts.attention import KVSpec
+from inferd.contracts.loader import RawTensor
 from inferd.contracts.model import BuildContext, KVCache
+from inferd.errors import CheckpointError
 from inferd.layers.attention import Attention
 from inferd.layers.head_order import head_order, qkv_order
 from inferd.layers.layer import Layer
 from inferd.layers.linear import LinearLayer
 from inferd.layers.norm import RMSNorm
 from inferd.layers.shape import DecoderShape
+from inferd.layers.weight import check_suffix
 from inferd.types import Batch
+
+KV_SCALES = ("k_scale", "v_scale")
 
 
 class SelfAttention(Layer):
@@ -29,6 +35,7 @@ class SelfAttention(Layer):
     def __init__(self, shape: DecoderShape, layer: int, build: BuildContext) -> None:
         super().__init__()
         name = f"model.layers.{layer}.self_attn"
+        self._kv_scales: dict[str, float] = {}
         self.sizes = sizes = shape.qkv_sizes
         self.qkv_proj = self.linear(
             f"{name}.qkv_proj",
@@ -45,7 +52,7 @@ class SelfAttention(Layer):
         spec = KVSpec(
             num_kv_heads=shape.num_kv_heads,
             head_dim=shape.head_dim,
-            dtype=build.config.dtype,
+            dtype=build.kv_dtype,
             kind="full" if window is None else "window",
             window=window,
         )
@@ -57,6 +64,24 @@ class SelfAttention(Layer):
             soft_cap=shape.soft_cap,
             alibi_slopes=shape.alibi_slopes,
         )
+
+    def load_weight(self, suffix: str, part: int, tensor: RawTensor) -> None:  # noqa: ARG002
+        """The scales of keys and values in a cache of 8 bits, which calibrated checkpoints have."""
+        check_suffix(suffix, tensor, KV_SCALES)
+        scale = float(tensor.unpack(torch.float32))
+        if not 0 < scale < math.inf:
+            raise CheckpointError(f"{tensor.name} is {scale}, which is no scale")
+        self._kv_scales[suffix] = scale
+
+    def expected(self) -> dict[tuple[str, int], tuple[int, ...]]:
+        return {}
+
+    def missing(self) -> list[str]:
+        return []
+
+    def finish(self) -> None:
+        if self._kv_scales:
+            self.attn.set_scales(*(self._kv_scales.get(name, 1.0) for name in KV_SCALES))
 
     def fed_by(self, layer: Layer) -> None:
         self.qkv_proj.fed_by(layer)

@@ -18,7 +18,14 @@ from inferd.loading.name_map import NameMap
 from inferd.loading.sources import resolve
 from inferd.loading.weights import LoadReport, draw_weights, load_weights
 from inferd.memory.kv_cache import CacheSize, Demand, KVGroups, size_cache
-from inferd.runner.choices import Choices, choose_all, choose_platform, model_class
+from inferd.runner.choices import (
+    KV_DTYPES,
+    Choices,
+    check_kv_dtype,
+    choose_all,
+    choose_platform,
+    model_class,
+)
 from inferd.runner.phases import Phases
 from inferd.runner.workspace import LargestStep
 
@@ -56,8 +63,10 @@ def build(config: EngineConfig, host: Host) -> Built:
         attention=choices.attention,
         quantization=choices.quantization,
         stored_names=NameMap(family).parts,
+        narrow_kv=KV_DTYPES[config.cache.kv_cache_dtype],
     )
     model = catalog.models.make(family, context).eval()
+    check_kv_dtype(config.cache, model.kv_specs())
     groups = KVGroups.of(model.kv_specs())
     model.set_groups(groups.group_of)
     report = _load(config, model, loader, platform.device)

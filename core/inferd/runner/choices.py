@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
+
+from inferd.config.cache import CacheOptions
 from inferd.config.engine import EngineConfig
-from inferd.contracts.attention import AttentionBackend, AttentionRequest, supports
+from inferd.contracts.attention import AttentionBackend, AttentionRequest, KVSpec, supports
 from inferd.contracts.model import ANY, CausalLM, ModelConfig
 from inferd.contracts.ops import OpProvider, OpRequest, Ops
 from inferd.contracts.platform import Platform
@@ -46,13 +49,14 @@ class Choices:
             yield
 
 
+KV_DTYPES = {"auto": None, "fp8": torch.float8_e4m3fn}
+
+
 def choose_all(
     config: EngineConfig, host: Host, platform: Platform, model_config: ModelConfig
 ) -> Choices:
-    ops, providers = choose_ops(
-        host, OpRequest(platform.name, platform.architecture, model_config.dtype)
-    )
-    request = attention_request(host, platform.name, model_config, config.cache.block_size)
+    ops, providers = choose_ops(host, op_request(platform, model_config, config.cache))
+    request = attention_request(host, platform.name, model_config, config.cache)
     backend = choose(
         host.catalog.attention,
         lambda kind: supports(kind, request),
@@ -63,6 +67,16 @@ def choose_all(
     attention.prepare(request)
     quantization = quantization_method(host, config, platform.name, model_config.hf)
     return Choices(platform, ops, providers, attention, quantization)
+
+
+def check_kv_dtype(cache: CacheOptions, specs: Iterable[KVSpec]) -> None:
+    """Raises UnsupportedModel where layers keep something else than was asked for."""
+    asked = KV_DTYPES[cache.kv_cache_dtype]
+    if asked is not None and any(spec.dtype != asked for spec in specs):
+        raise UnsupportedModel(
+            f"--kv-cache-dtype {cache.kv_cache_dtype}: layers of this model keep no keys and "
+            "values that could be stored so; leave it out"
+        )
 
 
 def choose_platform(config: EngineConfig, host: Host) -> Platform:
@@ -76,12 +90,18 @@ def choose_platform(config: EngineConfig, host: Host) -> Platform:
     return host.catalog.platforms.make(platform)
 
 
+def op_request(platform: Platform, config: ModelConfig, cache: CacheOptions) -> OpRequest:
+    kv_dtype = KV_DTYPES[cache.kv_cache_dtype]
+    return OpRequest(platform.name, platform.architecture, config.dtype, kv_dtype)
+
+
 def attention_request(
-    host: Host, platform: str, config: ModelConfig, block_size: int
+    host: Host, platform: str, config: ModelConfig, cache: CacheOptions
 ) -> AttentionRequest:
     """What the model's family asks; where no plugin implements it, what most would."""
     family = _family(host, config) or CausalLM
-    return family.attention_request(config, platform, block_size)
+    request = family.attention_request(config, platform, cache.block_size)
+    return replace(request, kv_dtype=KV_DTYPES[cache.kv_cache_dtype])
 
 
 def choose_ops(host: Host, request: OpRequest) -> tuple[Ops, dict[str, OpProvider]]:

@@ -11,7 +11,6 @@ from inferd.config.engine import EngineConfig
 from inferd.contracts.attention import supports
 from inferd.contracts.loader import WeightLoader
 from inferd.contracts.model import ANY, ModelConfig
-from inferd.contracts.ops import OpRequest
 from inferd.contracts.output_parser import ChatFormat
 from inferd.contracts.platform import Platform
 from inferd.contracts.verdict import YES, no
@@ -24,6 +23,7 @@ from inferd.loading.tokenizer import Tokenizer
 from inferd.runner.choices import (
     attention_request,
     choose_platform,
+    op_request,
     quantization_of,
     verdict_of_any,
 )
@@ -99,13 +99,13 @@ def _models(subject: _Subject) -> Found:
 
 def _ops(subject: _Subject) -> Found:
     platform = subject.platform
-    request = OpRequest(platform.name, platform.architecture, subject.model.dtype)
+    request = op_request(platform, subject.model, subject.config.cache)
     return candidates(subject.catalog.ops, lambda kind: kind.supports(request))
 
 
 def _attention(subject: _Subject) -> Found:
     request = attention_request(
-        subject.host, subject.platform.name, subject.model, subject.config.cache.block_size
+        subject.host, subject.platform.name, subject.model, subject.config.cache
     )
     return candidates(subject.catalog.attention, lambda kind: supports(kind, request))
 

@@ -16,7 +16,7 @@ from inferd.host.host import Host
 from inferd.layers.gguf_blocks import STORAGE
 from inferd.loading.checkpoint import model_config
 from inferd.memory.kv_cache import KVGroups
-from inferd.runner.choices import model_class, quantization_of
+from inferd.runner.choices import KV_DTYPES, check_kv_dtype, model_class, quantization_of
 
 SCALE_BYTES = 2  # per group of quantized weights, as most formats have it
 WHOLE = 128  # weights a group has where the configuration does not say
@@ -45,7 +45,8 @@ def outline(
     Raises UnsupportedModel, UsageError or PluginError, as building the model would.
     """
     resolved = model_config(hf, config.model, preferred_dtype)
-    model = _on_meta(host, resolved)
+    model = _on_meta(host, resolved, KV_DTYPES[config.cache.kv_cache_dtype])
+    check_kv_dtype(config.cache, model.kv_specs())
     shapes = list(_shapes(model))
     method, stored = quantization_of(config, resolved.hf)
     if method in unpacks:
@@ -60,7 +61,7 @@ def outline(
     )
 
 
-def _on_meta(host: Host, config: ModelConfig) -> CausalLM:
+def _on_meta(host: Host, config: ModelConfig, narrow_kv: torch.dtype | None) -> CausalLM:
     """On torch's device without memory, with the reference of everything, which fits any model."""
     catalog = host.catalog
     request = OpRequest("cpu", "", config.dtype)
@@ -73,6 +74,7 @@ def _on_meta(host: Host, config: ModelConfig) -> CausalLM:
         quantization=catalog.quantization.make(
             catalog.quantization.load("unquantized"), {}, by="from_config"
         ),
+        narrow_kv=narrow_kv,
     )
     return catalog.models.make(model_class(host, config), build)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import torch
+
 from inferd.contracts.attention import AttentionRequest
 from inferd.testing.numbers import DTYPES
 
@@ -32,12 +34,13 @@ class AttentionCase:
     alibi: bool = False
     value_dim: int | None = None  # of a latent
     sinks: bool = False
+    narrow: str | None = None  # dtype of the cache, where it is another
     scale: float = 0.2
     rows: str = "mixed"
     shared: int = 0  # leading blocks that all rows have in common, as after a prefix hit
 
     def __str__(self) -> str:
-        named = ("window", "soft_cap", "alibi", "sinks", "value_dim", "shared")
+        named = ("window", "soft_cap", "alibi", "sinks", "value_dim", "narrow", "shared")
         extras = [f"{name}={value}" for name in named if (value := getattr(self, name))]
         heads = f"heads={self.heads}/{self.kv_heads}x{self.head_dim}"
         return " ".join([self.dtype, heads, f"block={self.block_size}", *extras, self.rows])
@@ -63,6 +66,7 @@ class AttentionCase:
             alibi=self.alibi,
             value_dim=self.value_dim,
             sinks=self.sinks,
+            kv_dtype=getattr(torch, self.narrow) if self.narrow else None,
         )
 
 
@@ -101,6 +105,14 @@ SINK_CASES = [
     AttentionCase(sinks=True, dtype="bfloat16"),
     AttentionCase(sinks=True, rows="siblings", shared=3, block_size=8),
     *(AttentionCase(sinks=True, window=24, rows=rows) for rows in ("decodes", "chunks")),
+]
+
+
+NARROW_CASES = [
+    *(AttentionCase(narrow="float8_e4m3fn", dtype="bfloat16", rows=rows) for rows in ROWS),
+    AttentionCase(narrow="float8_e4m3fn"),
+    AttentionCase(narrow="float8_e4m3fn", dtype="bfloat16", window=24, soft_cap=20.0),
+    AttentionCase(narrow="float8_e4m3fn", dtype="float16", head_dim=128, block_size=32),
 ]
 
 

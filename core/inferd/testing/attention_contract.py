@@ -17,6 +17,7 @@ from inferd.testing.attention_cases import (
     ALIBI_CASES,
     CASES,
     LATENT_CASES,
+    NARROW_CASES,
     SINK_CASES,
     AttentionCase,
 )
@@ -75,6 +76,12 @@ class AttentionContract(OneThread, PluginContract):
     def test_agrees_with_the_reference_over_latents(self) -> None:
         """Asked of those that say they read them; where it cannot have a dtype, not for that."""
         for case in LATENT_CASES if self.implementation().latent else ():
+            if case.dtype not in self.cannot:
+                self._attempt(case)
+
+    def test_agrees_with_the_reference_over_a_cache_of_8_bits(self) -> None:
+        """Asked as over latents."""
+        for case in NARROW_CASES if self.implementation().narrow_cache else ():
             if case.dtype not in self.cannot:
                 self._attempt(case)
 

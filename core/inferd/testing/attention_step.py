@@ -37,7 +37,8 @@ class Step:
         self._blocks = list(order[: sum(self._widths)].split_with_sizes(self._widths))
         for blocks in self._blocks[1:]:
             blocks[: case.shared] = self._blocks[0][: case.shared]
-        self.spec = kv_spec(case.kv_heads, case.head_dim, case.window, self._dtype, case.value_dim)
+        self._kept: torch.dtype = getattr(torch, case.narrow or case.dtype)  # in the cache
+        self.spec = kv_spec(case.kv_heads, case.head_dim, case.window, self._kept, case.value_dim)
         slopes_H = 2.0 ** -torch.arange(1, case.heads + 1) if case.alibi else None
         self._slopes_H = slopes_H
         self._sinks_H = torch.arange(case.heads) * 1.5 - 2.0 if case.sinks else None
@@ -66,7 +67,7 @@ class Step:
             drawn.append(values)
         if self._case.value_dim is not None:
             drawn[1] = drawn[0][..., : self._case.value_dim]
-        return drawn
+        return [values.to(self._kept).to(self._dtype) for values in drawn]
 
     def fill(self, backend: AttentionBackend, layer: int) -> tuple[Tensor, Tensor]:
         """The caches of a layer after this step's write."""
@@ -76,12 +77,14 @@ class Step:
         for place, cache_BSGE in enumerate(caches):
             shape = (self._num_blocks, size, self._case.kv_heads, widths[place])
             assert tuple(cache_BSGE.shape) == shape, f"allocate() gave {tuple(cache_BSGE.shape)}"
-            assert cache_BSGE.dtype == self._dtype, f"allocate() gave {cache_BSGE.dtype}"
+            assert cache_BSGE.dtype == self._kept, f"allocate() gave {cache_BSGE.dtype}"
             cache_BSGE.fill_(STALE)
             for row, blocks in enumerate(self._blocks):
                 values = self.keys_and_values(layer, row)[place]
                 at = torch.arange(self._first_seen(row), len(values))
-                cache_BSGE[blocks[at // size], at % size] = values[at]
+                place_BS = blocks[at // size].to(self._device), at.to(self._device) % size
+                bits, values = _bits(cache_BSGE), values[at].to(self._kept)
+                bits[place_BS] = _bits(values)
         return caches
 
     def expected(self, layer: int) -> Tensor:
@@ -141,6 +144,11 @@ class Step:
             block_tables_RB=[elsewhere_RB.to(to), tables_RB.to(to)],
             logits_N=torch.tensor(ends, device=to) - 1,
         )
+
+
+def _bits(values: Tensor) -> Tensor:
+    """Of 8 bits as bytes, which torch can put into their places."""
+    return values.view(torch.uint8) if values.dtype.itemsize == 1 else values
 
 
 def _seeded(seed: int) -> torch.Generator:

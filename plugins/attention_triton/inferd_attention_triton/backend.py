@@ -34,6 +34,7 @@ class TritonAttention(AttentionBackend):
     alibi = True
     sinks = True
     latent = True
+    narrow_cache = True
 
     def __init__(self) -> None:
         from inferd_attention_triton.kernels import chain, deal, launch
@@ -47,14 +48,15 @@ class TritonAttention(AttentionBackend):
         # on a CPU only for tests: in the interpreter a step takes seconds
         if request.platform not in ("cuda", "rocm") and not _interpreted():
             return no(f"made for cuda and rocm, this is {request.platform}")
+        if request.kv_dtype is not None and request.platform == "rocm":
+            return no("AMD's FP8 numbers are others, which no cache is made of yet")
         if request.value_dim is not None:
             if (reason := _latent_reason(request)) is not None:
                 return no(reason)
         elif request.head_dim > LARGEST_HEAD:
             return no(f"heads of {request.head_dim}; {LARGEST_HEAD} is the largest")
-        if request.dtype not in DTYPES:
-            return no(f"{request.dtype}; it knows {', '.join(map(str, DTYPES))}")
-        return YES
+        known = request.dtype in DTYPES
+        return YES if known else no(f"{request.dtype}; it knows {', '.join(map(str, DTYPES))}")
 
     def allocate(
         self, spec: KVSpec, num_blocks: int, block_size: int, device: torch.device

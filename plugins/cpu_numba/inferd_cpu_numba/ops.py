@@ -59,9 +59,10 @@ class NumbaOps(OpProvider):
                 },
                 argmax.ROWS,
             ),
-            "prepare_rope": prepare_rope,
-            "rope_kv_write": RopeKvWrite(call(rope.make_rope_kv_write(bits), rope.ROPE_KV_WRITE)),
         }
+        if request.kv_dtype is None:
+            write = RopeKvWrite(call(rope.make_rope_kv_write(bits), rope.ROPE_KV_WRITE))
+            offered |= {"prepare_rope": prepare_rope, "rope_kv_write": write}
         if bits == 16 and supports_pairs():
             dense = MakeLinear(compiler.call(linear.make_linear(), linear.LINEAR))
             packed = MakeGrouped(

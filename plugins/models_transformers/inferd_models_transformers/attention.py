@@ -38,7 +38,7 @@ class PagedAttention(Layer):
         spec = KVSpec(
             facts.num_kv_heads,
             facts.head_dim,
-            build.config.dtype,
+            build.kv_dtype,
             "full" if facts.window is None else "window",
             facts.window,
         )

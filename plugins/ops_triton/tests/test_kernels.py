@@ -37,17 +37,18 @@ def test_activations_of_rows_longer_than_a_program(act):
     check_close(act, activation.act_and_mul(x_T2I, act), expected_TI, "float32")
 
 
+@pytest.mark.parametrize("kept", [1.0, 0.3])
 @pytest.mark.parametrize("scale", [1.0, 500.0])
-def test_an_fp8_cache_holds_the_nearest_value_and_saturates(scale):
+def test_an_fp8_cache_holds_the_nearest_value_and_saturates(scale, kept):
     kind = torch.float8_e4m3fn
     qkv_TXE = torch.randn(4, 6, 16, generator=torch.Generator().manual_seed(0)) * scale
     values_TGE = qkv_TXE[:, 4:].clone()
     k_BSGE, v_BSGE = (torch.zeros(2, 16, 2, 16).to(kind) for _ in range(2))
     slots_T = torch.arange(4) + 16
     prepared = rope.prepare_rope(torch.arange(4), torch.ones(4, 16), qkv_TXE.dtype)
-    rope.rope_kv_write(qkv_TXE, 2, prepared, k_BSGE, v_BSGE, slots_T, None, None, 1e-5)
+    rope.rope_kv_write(qkv_TXE, 2, prepared, k_BSGE, v_BSGE, slots_T, None, None, 1e-5, 2.0, kept)
     stored_TGE = v_BSGE.view(torch.uint8)[1, :4].view(kind)
-    expected_TGE = values_TGE.clamp(-448, 448).to(kind)
+    expected_TGE = (values_TGE / kept).clamp(-448, 448).to(kind)
     assert torch.equal(stored_TGE.float(), expected_TGE.float())
     assert torch.isfinite(k_BSGE.float()).all()
 

@@ -92,7 +92,7 @@ def _rope(arch: str, kind: str, size: int) -> Iterator[Variant]:
 def _rope_variant(kind: str, size: int, cache: str, limit: float, *, normed: bool) -> Variant:
     types = {"qkv_ptr": f"*{kind}", "positions_ptr": "*i64", "cos_sin_ptr": "*fp32"}
     types |= {"slots_ptr": "*i64", "k_ptr": f"*{cache}", "v_ptr": f"*{cache}"}
-    types |= {"token_stride": "i32"}
+    types |= {"k_scale": "fp32", "v_scale": "fp32", "token_stride": "i32"}
     strides = {"BLOCK": 2 * 8 * 16 * size, "SLOT": size, "HEAD": 16 * size, "E": 1}
     constants: dict[str, int | float | str | None] = {"EPS": 1e-5, "H": 32, "G": 8, "E": size}
     constants |= {f"{side}_{what}": n for side in "KV" for what, n in strides.items()}
