@@ -22,6 +22,9 @@ WIDEST = (  # of what the sweep tries; they fit no AMD device
 )
 
 
+UNEVEN = ("M", "P", "B", "size")
+
+
 def variants(arch: str, types: tuple[str, ...] = TYPES) -> Iterator[Variant]:
     for kind in types:
         for way in (0, 1, 2) if arch == CAPABLE else (0,):
@@ -32,6 +35,7 @@ def variants(arch: str, types: tuple[str, ...] = TYPES) -> Iterator[Variant]:
         for size in HEAD_SIZES:
             yield from _rope(arch, kind, size)
     yield _add_parts()
+    yield _deal_experts()
     yield from _inputs()
     for kind in types:
         if kind != "fp32":
@@ -50,9 +54,9 @@ def _variant(
     return Variant(
         f"{KERNELS}.{kernel}",
         dict(types),
-        constants if kernel.startswith("experts:") else {"CHAINED": 0, **constants},
+        constants if kernel.startswith("experts") else {"CHAINED": 0, **constants},
         name=f"{kernel.split(':')[1]} {name}",
-        aligned=tuple(n for n, kind in types.items() if kind == "i32" and n not in ("M", "size")),
+        aligned=tuple(n for n, kind in types.items() if kind == "i32" and n not in UNEVEN),
         **options,
     )
 
@@ -122,19 +126,26 @@ def _inputs() -> Iterator[Variant]:
 
 
 def _experts(kind: str) -> Iterator[Variant]:
-    tiles = {"pairs_ptr": "*i64", "experts_ptr": "*i64", "firsts_ptr": "*i64", "ends_ptr": "*i64"}
+    tiles = dict.fromkeys(("pairs_ptr", "experts_ptr", "firsts_ptr", "ends_ptr"), "*i32")
     sizes = {"M": "i32", "I": "i32", "D": "i32"}
     both = dict.fromkeys(("x_ptr", "weight_ptr", "out_ptr"), f"*{kind}") | tiles | sizes
-    for rows in experts.TILES:
-        blocks = {"BLOCK_M": rows, "BLOCK_N": experts.BLOCK_N, "BLOCK_K": experts.BLOCK_K}
+    for tile in experts.TILES:
+        blocks = {"BLOCK_M": tile.rows, "BLOCK_N": tile.block_n, "BLOCK_K": tile.block_k}
         blocks |= {"bias_ptr": None}
-        options = {"num_warps": experts.warps(rows), "num_stages": experts.STAGES}
-        name = f"{kind} {rows} rows"
+        options = {"num_warps": tile.warps, "num_stages": tile.stages}
+        name = f"{kind} {tile.rows} rows"
         first = both | {"x_stride": "i32"}
         constants = {**blocks, "C": 8, "ACT": "silu"}
         yield _variant("experts:gate_up_kernel", first, constants, name, **options)
         down = both | {"shares_ptr": "*fp32"}
         yield _variant("experts:down_kernel", down, blocks, name, **options)
+
+
+def _deal_experts() -> Variant:
+    types = dict.fromkeys(("pairs_ptr", "experts_ptr", "firsts_ptr", "ends_ptr"), "*i32")
+    types |= {"chosen_ptr": "*i64", "P": "i32", "B": "i32"}
+    constants = {"M": 64, "ROWS": 16, "BLOCK_P": 1024, "BLOCK_M": 128}
+    return _variant("experts_deal:deal_kernel", types, constants, "64 experts")
 
 
 def _add_parts() -> Variant:

@@ -11,6 +11,7 @@ I intermediate, N = 2 I, B tiles.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,10 +21,26 @@ from torch import Tensor
 
 from inferd.contracts.ops import Experts
 from inferd_ops_triton.kernels.activation import activated
+from inferd_ops_triton.kernels.experts_deal import deal
 
-BLOCK_N, BLOCK_K = 64, 64
-TILES = (16, 32, 64, 128)  # rows; nothing was measured yet: see bench/kernels/experts.py
-STAGES = 3
+
+@dataclass(frozen=True, slots=True)
+class ExpertTiles:
+    rows: int
+    block_n: int
+    block_k: int
+    warps: int
+    stages: int
+
+
+# nothing was measured yet: bench/kernels/experts.py --sweep tries others. Two tiles of sums of 128
+# rows are too many registers for four warps.
+TILES = (
+    ExpertTiles(16, 64, 64, 4, 3),
+    ExpertTiles(32, 64, 64, 4, 3),
+    ExpertTiles(64, 64, 64, 4, 3),
+    ExpertTiles(128, 64, 64, 8, 3),
+)
 
 
 @triton.jit
@@ -141,39 +158,9 @@ def down_kernel(
     tl.store(out_ptrs, out, mask=inside_m[:, None] & inside_n[None, :])
 
 
-@dataclass(frozen=True, slots=True)
-class Dealt:
-    """Rows of a step's pairs, sorted by expert, and the tiles over them."""
-
-    pairs_P: Tensor
-    experts_B: Tensor
-    firsts_B: Tensor
-    ends_M: Tensor
-
-
-def deal(chosen_TC: Tensor, num_experts: int, rows: int) -> Dealt:
-    """Without knowing on the host how many tokens an expert has."""
-    sorted_P, pairs_P = chosen_TC.flatten().sort(stable=True)
-    device, pairs = chosen_TC.device, sorted_P.numel()
-    ids_M = torch.arange(num_experts, device=device)
-    ends_M = torch.searchsorted(sorted_P, ids_M, right=True)
-    starts_M = torch.cat((ends_M.new_zeros(1), ends_M[:-1]))
-    tile_ends_M = ((ends_M - starts_M + rows - 1) // rows).cumsum(0)
-    tiles_B = torch.arange(pairs // rows + min(num_experts, pairs), device=device)
-    experts_B = torch.searchsorted(tile_ends_M, tiles_B, right=True)
-    known_B = experts_B.clamp(max=num_experts - 1)
-    before_B = torch.cat((tile_ends_M.new_zeros(1), tile_ends_M[:-1]))[known_B]
-    return Dealt(pairs_P, experts_B, starts_M[known_B] + (tiles_B - before_B) * rows, ends_M)
-
-
-def rows_of_tile(pairs: int, num_experts: int) -> int:
-    """About as many as an expert has on average."""
-    return next((rows for rows in TILES if pairs <= rows * num_experts), TILES[-1])
-
-
-def warps(rows: int) -> int:
-    """Two tiles of sums of 128 rows are too many registers for four."""
-    return 8 if rows >= 128 else 4
+def select(tiles: Sequence[ExpertTiles], pairs: int, num_experts: int) -> ExpertTiles:
+    """With about as many rows as an expert has on average."""
+    return next((each for each in tiles if pairs <= each.rows * num_experts), tiles[-1])
 
 
 def make_experts(
@@ -182,25 +169,26 @@ def make_experts(
     activation: str,
     gate_up_bias_MN: Tensor | None = None,
     down_bias_MD: Tensor | None = None,
+    tiles: Sequence[ExpertTiles] = TILES,
 ) -> Experts:
-    """Weights are used as they are: nothing is packed or copied."""
+    """Weights are used as they are: nothing is packed or copied. `tiles` are in order of rows."""
     num, hidden, inner = down_MDI.shape
 
     def experts(x_TD: Tensor, chosen_TC: Tensor, weights_TC: Tensor) -> Tensor:
         tokens, chosen = chosen_TC.shape
-        rows = rows_of_tile(tokens * chosen, num)
-        dealt = deal(chosen_TC, num, rows)
-        tiles = (dealt.pairs_P, dealt.experts_B, dealt.firsts_B, dealt.ends_M)
-        launch = {"num_warps": warps(rows), "num_stages": STAGES}
+        tile = select(tiles, tokens * chosen, num)
+        blocks = (tile.rows, tile.block_n, tile.block_k)
+        launch = {"num_warps": tile.warps, "num_stages": tile.stages}
+        dealt = deal(chosen_TC, num, tile.rows)
         inner_PI = x_TD.new_empty(tokens * chosen, inner)
-        gate_up_kernel[(len(dealt.experts_B), triton.cdiv(inner, BLOCK_N))](
-            x_TD, gate_up_MND, gate_up_bias_MN, inner_PI, *tiles, num, inner, hidden,
-            x_TD.stride(0), chosen, activation, rows, BLOCK_N, BLOCK_K, **launch,
+        gate_up_kernel[(len(dealt.experts_B), triton.cdiv(inner, tile.block_n))](
+            x_TD, gate_up_MND, gate_up_bias_MN, inner_PI, *dealt, num, inner, hidden,
+            x_TD.stride(0), chosen, activation, *blocks, **launch,
         )  # fmt: skip
         out_PD = x_TD.new_empty(tokens * chosen, hidden)
-        down_kernel[(len(dealt.experts_B), triton.cdiv(hidden, BLOCK_N))](
-            inner_PI, down_MDI, down_bias_MD, weights_TC.float().contiguous(), out_PD, *tiles,
-            num, inner, hidden, rows, BLOCK_N, BLOCK_K, **launch,
+        down_kernel[(len(dealt.experts_B), triton.cdiv(hidden, tile.block_n))](
+            inner_PI, down_MDI, down_bias_MD, weights_TC.float().contiguous(), out_PD, *dealt,
+            num, inner, hidden, *blocks, **launch,
         )  # fmt: skip
         return out_PD.view(tokens, chosen, hidden).sum(1, dtype=torch.float32).to(x_TD.dtype)
 
