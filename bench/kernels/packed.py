@@ -35,11 +35,15 @@ from inferd_ops_triton.tables import PackedRoute, packed_route
 SHAPES = ((6144, 4096), (4096, 4096), (28672, 4096), (4096, 14336))  # N, K: of an 8B
 TOKENS = (1, 8, 16, 32, 64, 128, 256, 1024, 2048)
 BEYOND_L2 = 400_000_000  # bytes of weights in bfloat16
-TILES = {  # of --sweep
-    "block_n": (64, 128),
-    "warps": (4, 8),
-    "stages": (3, 4, 5),
-    "programs": (264, 528, 1056),
+FEW_TILES = {  # of --sweep; with 1 or 2 warps, or 32 rows, products are mma.sync instead of wgmma
+    "block_n, warps": ((16, 1), (32, 1), (32, 2), (64, 2), (64, 4), (128, 4)),
+    "stages": (3, 4, 6),
+    "programs": (264, 528, 1056, 2112),
+}
+MANY_TILES = {
+    "block_n, warps": ((32, 4), (64, 4), (64, 8), (128, 8)),
+    "stages": (3, 4),
+    "programs": (132, 264, 528),
 }
 GEMV_TILES = {"block_n": (4, 8, 16, 32), "warps": (2, 4, 8), "tiles": (4, 8, 16)}
 
@@ -119,14 +123,15 @@ def sweep(drawn: list[list[PackedWeight]], tokens: int) -> dict[str, object]:
             times[route] = sum(with_tiles(weights, tokens, route) for weights in drawn)
         except triton.runtime.errors.OutOfResources:
             continue
-    ranked = sorted(times, key=lambda each: times[each])[:3]
+    ranked = sorted(times, key=lambda each: times[each])[:5]
     return {str([*astuple(route)]): times[route] * 1e6 for route in ranked}
 
 
 def candidates(tokens: int) -> Iterator[PackedRoute]:
     padded = max(16, triton.next_power_of_2(tokens))
+    tiles = FEW_TILES if tokens <= 64 else MANY_TILES
     for block_m in {padded, padded if tokens < 64 else padded // 2}:
-        for block_n, warps, stages, programs in itertools.product(*TILES.values()):
+        for (block_n, warps), stages, programs in itertools.product(*tiles.values()):
             yield PackedRoute(tokens, block_m, block_n, warps, stages, programs, pairs=True)
     if tokens == 1:
         for block_n, warps, tiles in itertools.product(*GEMV_TILES.values()):
