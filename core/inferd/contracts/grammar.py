@@ -46,7 +46,7 @@ class Grammar(ABC):
 
 class GrammarBackend(ABC):
     """Made where it is used first: once in a front end, which checks what clients send, and once in
-    the engine process. `compile` runs in a thread of its own, beside `fill` and `accept`.
+    the engine process. `compile` runs in a thread, once at a time, beside `fill` and `accept`.
     """
 
     name: ClassVar[str]

@@ -13,7 +13,6 @@ import msgspec
 
 from inferd.config.engine import EngineConfig
 from inferd.contracts.executor import WorkerInfo
-from inferd.contracts.grammar import GrammarBackend
 from inferd.engine import messages as m
 from inferd.engine.answers import Answers
 from inferd.engine.client import EngineClient
@@ -55,7 +54,6 @@ class AsyncEngine:
         self._client = EngineClient(config, address, name)
         self._inputs: InputProcessor
         self._compiler: GrammarCompiler | None = None
-        self._backends: Backends | None = None
         self._streams = Streams(self._client.name)
         self._tasks: list[asyncio.Task[None]] = []
         self._dead = asyncio.Event()
@@ -67,7 +65,8 @@ class AsyncEngine:
         loading = asyncio.create_task(self._client.start())
         try:
             front = await asyncio.to_thread(load_front, self.config.model)
-            self.answers = await asyncio.to_thread(self._choose_answers, front)
+            host = await asyncio.to_thread(Host.of, self.config.plugins)
+            self.answers = await asyncio.to_thread(self._choose_answers, front, host)
             self.info = await loading
         except BaseException:
             loading.cancel()
@@ -79,24 +78,17 @@ class AsyncEngine:
         self._inputs = InputProcessor(
             self.info, front.tokenizer, front.eos_ids, random.SystemRandom()
         )
-        self._compiler = GrammarCompiler(self._grammar_backend)
+        backends = Backends(host, self.config, self.info.vocab_size)
+        self._compiler = GrammarCompiler(backends.get, host.catalog.grammars.names)
         self._tasks = [
             asyncio.create_task(self._receive()),
             asyncio.create_task(self._watch()),
         ]
 
-    def _choose_answers(self, front: Front) -> Answers:
+    def _choose_answers(self, front: Front, host: Host) -> Answers:
         if front.tokenizer is None:
             return Answers()
-        catalog = Host.of(self.config.plugins).catalog
-        return Answers.choose(catalog, self.config.plugins, front.tokenizer.chat_format)
-
-    def _grammar_backend(self, name: str | None) -> GrammarBackend:
-        """Runs in the compiler's thread."""
-        if self._backends is None:
-            host = Host.of(self.config.plugins)
-            self._backends = Backends(host, self.config, self.info.vocab_size)
-        return self._backends.get(name)
+        return Answers.choose(host.catalog, self.config.plugins, front.tokenizer.chat_format)
 
     @property
     def address(self) -> str:

@@ -63,7 +63,7 @@ class Engine:
             cache_events=CacheEvents(info.block_size) if self.config.cache.kv_events else None,
         )
         backends = Backends(self._host, self.config, info.vocab_size)
-        self._compiler = GrammarCompiler(backends.get)
+        self._compiler = GrammarCompiler(backends.get, self._host.catalog.grammars.names)
         self._grammars = Grammars(self._compiler, info.vocab_size)
         gc.collect()
         gc.freeze()

@@ -69,5 +69,9 @@ def fake_host(executor: type[Executor]) -> Any:
     def registry(kind: type) -> SimpleNamespace:
         return SimpleNamespace(load=lambda _name: kind, make=lambda _, *args: kind(*args))
 
-    catalog = SimpleNamespace(executors=registry(executor), schedule_policies=registry(FcfsPolicy))
+    catalog = SimpleNamespace(
+        executors=registry(executor),
+        schedule_policies=registry(FcfsPolicy),
+        grammars=SimpleNamespace(names=[]),
+    )
     return SimpleNamespace(catalog=catalog, resolved="none")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
@@ -59,6 +60,19 @@ async def engine(backend: Backend) -> AsyncIterator[AsyncEngine]:
 
 async def test_what_compiles_is_let_through(engine: AsyncEngine) -> None:
     await engine._check_grammar(StructuredOutputs(regex="yes"))
+
+
+async def test_a_slow_back_end_holds_up_nobody_elses(engine: AsyncEngine) -> None:
+    slow, other = Backend(), Backend()
+    engine._compiler = GrammarCompiler({"slow": slow, None: other}.__getitem__, ["slow"])
+    waiting = asyncio.create_task(
+        engine._check_grammar(StructuredOutputs(regex="slow", backend="slow"))
+    )
+    await asyncio.sleep(0)
+    await engine._check_grammar(StructuredOutputs(regex="yes"))
+    assert not waiting.done()
+    slow.gate.set()
+    await waiting
 
 
 async def test_what_takes_too_long_is_refused(engine: AsyncEngine, monkeypatch: Any) -> None:
