@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from inferd.contracts.output_parser import Call, Content, Piece, Reasoning
+from inferd.contracts.output_parser import Arguments, Call, Content, Piece, Reasoning
 from inferd.engine.answers import AnswerParser
 from inferd.engine.forced_calls import ForcedCalls, schema_of_calls
 from inferd.engine.outputs import CompletionOutput
@@ -61,12 +61,13 @@ def _forced(conversation: Conversation, prompt: str, params: SamplingParams) -> 
 
 
 class SampleReader:
-    """One sample. Fed with what is new, it returns pieces; calls have ids."""
+    """One sample. Fed with what is new, it returns pieces, joined; calls have ids."""
 
     def __init__(self, make_parser: MakeParser | None, *, parallel: bool) -> None:
         self._parser = make_parser() if make_parser else None
         self._parallel = parallel
         self.num_calls = 0
+        self._leaves_out = False  # what goes on with a call that is left out
         self._num_tokens = self._num_chars = self._num_reasoning_chars = 0
 
     @property
@@ -93,9 +94,12 @@ class SampleReader:
 
     def _numbered(self, piece: Piece) -> Piece | None:
         """Calls after the first are left out where one is asked for."""
+        if isinstance(piece, Arguments):
+            return None if self._leaves_out else piece
         if not isinstance(piece, Call):
             return piece
-        if self.num_calls and not self._parallel:
+        self._leaves_out = self.num_calls > 0 and not self._parallel
+        if self._leaves_out:
             return None
         self.num_calls += 1
         return msgspec.structs.replace(piece, id=piece.id or f"call_{uuid.uuid4().hex[:24]}")

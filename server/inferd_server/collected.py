@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
-from inferd.contracts.output_parser import Call, Content, Piece, Reasoning
+from inferd.contracts.output_parser import Call, Content, Piece, Reasoning, joined
 from inferd.engine.outputs import LogprobDict
 from inferd.types import FinishReason
 from inferd_server.generation import Generation, run
@@ -34,7 +34,7 @@ class Sample:
 
     @property
     def calls(self) -> list[Call]:
-        return [piece for piece in self.pieces if isinstance(piece, Call)]
+        return [piece for piece in joined(self.pieces) if isinstance(piece, Call)]
 
 
 @dataclass(slots=True)

@@ -96,6 +96,44 @@ async def test_chat_stream_is_the_whole_reply(qwen: Scripted) -> None:
     assert [c.index for d in deltas for c in d.tool_calls or []] == [0, 1]
 
 
+async def test_arguments_are_streamed(qwen: Scripted) -> None:
+    """More than one delta for each long text, in every dialect; together they are the arguments."""
+    city = "Llanfairpwllgwyngyllgogerychwyrndrobwllllantysiliogogogoch " * 8
+    arguments = json.dumps({"city": city, "days": 2})
+    call = f'<tool_call>\n{{"name": "get_weather", "arguments": {arguments}}}\n</tool_call>'
+    qwen.say(call)
+    chunks = [c async for c in await qwen.openai.chat.completions.create(**ASKED, stream=True)]
+    deltas = [d for c in chunks for d in c.choices[0].delta.tool_calls or []]
+    assert len(deltas) > 1
+    assert {d.index for d in deltas} == {0}
+    assert [d.function.name for d in deltas if d.function.name] == ["get_weather"]
+    assert "".join(d.function.arguments for d in deltas) == arguments
+    stream = await qwen.openai.responses.create(
+        model="tiny", input="Rain?", tools=FLAT, stream=True
+    )
+    events = [event async for event in stream]
+    kind = "response.function_call_arguments.delta"
+    assert len([event for event in events if event.type == kind]) > 1
+    assert _joined(events, kind) == arguments == events[-1].response.output[0].arguments
+    async with qwen.anthropic.messages.stream(**MESSAGE) as told:
+        parts = [e async for e in told if e.type == "input_json"]
+        final = await told.get_final_message()
+    assert len(parts) > 1
+    assert final.content[0].input == json.loads(arguments)
+
+
+async def test_arguments_that_are_cut_off(qwen: Scripted) -> None:
+    qwen.say(CALLS)
+    reply = await qwen.openai.chat.completions.create(**ASKED, max_tokens=60)
+    (choice,) = reply.choices
+    assert choice.finish_reason == "length"
+    (call,) = choice.message.tool_calls
+    assert json.dumps(ARGUMENTS, ensure_ascii=False).startswith(call.function.arguments)
+    message = await qwen.anthropic.messages.create(**{**MESSAGE, "max_tokens": 60})
+    assert message.stop_reason == "max_tokens"
+    assert message.content[0].input == {"INVALID_JSON": call.function.arguments}
+
+
 async def test_one_call_where_one_is_asked_for(qwen: Scripted) -> None:
     qwen.say(ANSWER)
     reply = await qwen.openai.chat.completions.create(**ASKED, parallel_tool_calls=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -29,10 +29,10 @@ class Reasoning(msgspec.Struct, frozen=True, gc=False):
 
 
 class Call(msgspec.Struct, frozen=True, gc=False):
-    """A whole call of a tool."""
+    """A call of a tool. Arguments that follow it go on with its own."""
 
     name: str
-    arguments: str  # JSON, an object
+    arguments: str  # JSON, an object, as far as the model wrote JSON
     id: str = ""  # where the family's format has one, or rules for it
 
     @classmethod
@@ -44,7 +44,27 @@ class Call(msgspec.Struct, frozen=True, gc=False):
         return cls(*(part.encode(errors="replace").decode() for part in (name, text, call_id)))
 
 
-Piece = Content | Reasoning | Call
+class Arguments(msgspec.Struct, frozen=True, gc=False):
+    """More of the arguments of the call before."""
+
+    text: str
+
+
+Piece = Content | Reasoning | Call | Arguments
+
+
+def joined(pieces: Iterable[Piece]) -> list[Piece]:
+    """Texts of one kind that follow each other as one, and calls with all of their arguments."""
+    found: list[Piece] = []
+    for piece in pieces:
+        last = found[-1] if found else None
+        if isinstance(piece, Arguments) and isinstance(last, Call):
+            found[-1] = msgspec.structs.replace(last, arguments=last.arguments + piece.text)
+        elif last is not None and not isinstance(piece, Call) and type(piece) is type(last):
+            found[-1] = msgspec.structs.replace(piece, text=last.text + piece.text)
+        else:
+            found.append(piece)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +76,8 @@ class ChatFormat:
 
 
 class OutputParser(ABC):
-    """Made for each sample of an answer. However the text is cut, the pieces are the same, once
-    texts of one kind that follow each other are joined. Text that fits no rule is Content.
+    """Made for each sample of an answer. However the text is cut, the pieces are the same once they
+    are joined. Text that fits no rule is Content.
 
     A parser may be registered for tools and for reasoning; chosen for both it is made once. Of two
     different ones, that of tools is given the Content of the other.

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from inferd.contracts.call_stream import BARE, head
 from inferd.contracts.response_values import READERS, fill, read_content
 from inferd.errors import CheckpointError
 
@@ -34,6 +35,7 @@ class Region:
     args: Mapping[str, Any]
     transform: Any
     each: bool
+    head: Any  # what its calls begin with, where they can be told before they are whole
 
     def values(self, body: str, names: Mapping[str, str]) -> list[Any]:
         """What the region says; `names` are groups of its opening. Raises ValueError."""
@@ -85,8 +87,24 @@ def compile_template(template: Mapping[str, Any]) -> ResponseTemplate:
     return ResponseTemplate(opening, outside[0] if outside else None, anchor)
 
 
+def _head(spec: Mapping[str, Any]) -> str | None:
+    """From what the transform makes of the JSON inside."""
+    if spec.get("content") != "json" or spec.get("content_args"):
+        return None
+    function = (spec.get("transform") or {}).get("function", "{content}")
+    if function == "{content}":
+        return head()
+    name, arguments = function.get("name", ""), function.get("arguments", "")
+    if spec.get("transform_each"):
+        return head(name.strip("{}"), arguments.strip("{}"))
+    return BARE if (name, arguments) == ("{name}", "{content}") else None
+
+
 def _region(name: str, spec: Mapping[str, Any]) -> Region:
+    import regex
+
     content = spec.get("content", "text")
+    begins = spec.get("head_pattern", _head(spec)) if KINDS.get(name) == "calls" else None
     if content not in READERS:
         raise ValueError(f"{name}: no content parser is called {content!r}")
     return Region(
@@ -97,6 +115,7 @@ def _region(name: str, spec: Mapping[str, Any]) -> Region:
         args=spec.get("content_args", {}),
         transform=spec.get("transform"),
         each=bool(spec.get("transform_each", False)),
+        head=begins and regex.compile(begins, regex.DOTALL),
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any, ClassVar
 
+from inferd.contracts.call_stream import CallStream
 from inferd.contracts.output_parser import Call, Content, OutputParser, Piece, Reasoning, Tools
 from inferd.contracts.response_template import Region, ResponseTemplate, compile_template
 from inferd.contracts.response_values import typed
@@ -37,6 +38,7 @@ class TemplateParser(OutputParser):
         self._inside: Region | None = None
         self._opening: Any = None  # the match that led inside
         self._body: list[str] = []
+        self._calls: CallStream | None = None
         self._advance(ends=False)  # what the prompt wrote is no news, but may be inside a region
 
     @property
@@ -56,6 +58,10 @@ class TemplateParser(OutputParser):
     def read(self, body: str) -> list[Any] | None:  # noqa: ARG002 - for families that need more
         """Calls of a region whose text is more than a template can say. Raises ValueError."""
         return None
+
+    def new_id(self) -> str:
+        """For a call that the model gave none."""
+        return ""
 
     def _call(self, value: Any) -> Call:
         """From {"function": {"name", "arguments"}}, or what is inside. Raises ValueError."""
@@ -84,7 +90,12 @@ class TemplateParser(OutputParser):
             if self._inside is not None:
                 pieces += self._close(found[0])
             elif region.opens is found.re:
-                self._inside, self._opening = region, found
+                self._enter(region, found)
+
+    def _enter(self, region: Region, opening: Any) -> None:
+        self._inside, self._opening, self._calls = region, opening, None
+        if region.head is not None:
+            self._calls = CallStream(region.head, opening.groupdict(), self.new_id)
 
     def _next(self, ends: bool) -> tuple[Any, Any, int]:
         """(the next marker, whose it is, where text begins that may become one)."""
@@ -127,16 +138,19 @@ class TemplateParser(OutputParser):
             return []
         if region.kind == "calls":
             self._body.append(text)
-            return []
+            return [] if self._calls is None else self._calls.feed(text)
         return _said(region, text)
 
     def _close(self, marker: str) -> list[Piece]:
-        """Leave the region; a call that cannot be read is shown as it stands."""
+        """Leave the region; a call that cannot be read is shown as it stands, unless begun."""
         region, opening, body = self._inside, self._opening, "".join(self._body)
         assert region is not None
         self._inside, self._opening, self._body = None, None, []
         if region.kind != "calls":
             return []
+        if self._calls is not None and self._calls.begun:
+            left = self._calls.left()
+            return [Content(left)] if left else []
         try:
             values = self.read(body)
             if values is None:

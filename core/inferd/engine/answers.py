@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from inferd.contracts.output_parser import (
+    Arguments,
     Call,
     ChatFormat,
     Content,
@@ -14,6 +15,7 @@ from inferd.contracts.output_parser import (
     Piece,
     Reasoning,
     Tools,
+    joined,
 )
 from inferd.host.explain import candidates, choose
 
@@ -110,11 +112,11 @@ class AnswerParser:
                 found += [Content(text)] if text else []
                 continue
             self._content.strips = True
-            if isinstance(piece, Call):
+            if isinstance(piece, Call | Arguments):
                 found.append(piece)
             elif text := self._reasoning.push(piece.text):
                 found.append(Reasoning(text))
-        return found
+        return joined(found)
 
 
 class _Trimmed:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from inferd.contracts.call_stream import CallStream, head
 from inferd.contracts.output_parser import (
-    Call,
     ChatFormat,
     Content,
     OutputParser,
@@ -15,7 +15,6 @@ from inferd.contracts.output_parser import (
 )
 from inferd.contracts.verdict import Verdict, no
 
-DECODER = json.JSONDecoder()
 ANY_ARGUMENTS = {"type": "object"}
 
 
@@ -69,31 +68,17 @@ class ForcedCalls(OutputParser):
         return no("for answers under a grammar")
 
     def __init__(self, prompt: str, tools: Tools) -> None:  # noqa: ARG002 - it needs neither
-        self._rest = ""
+        import regex
+
+        self._calls = CallStream(regex.compile(head()))
 
     @property
     def reasons(self) -> bool:
         return False
 
     def feed(self, text: str) -> list[Piece]:
-        self._rest += text
-        pieces: list[Piece] = []
-        while "}" in text and (call := self._next()) is not None:
-            pieces.append(call)
-        return pieces
+        return self._calls.feed(text)
 
     def finish(self) -> list[Piece]:
-        rest = self._rest.strip("[], \n")
-        return [Content(rest)] if rest else []
-
-    def _next(self) -> Call | None:
-        start = self._rest.find("{")
-        if start < 0:
-            return None
-        try:
-            value, end = DECODER.raw_decode(self._rest, start)
-            call = Call.of(value["name"], value["arguments"])
-        except (ValueError, RecursionError):
-            return None
-        self._rest = self._rest[end:]
-        return call
+        left = self._calls.left()
+        return [Content(left)] if left else []

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from inferd.contracts.output_parser import Call, ChatFormat, OutputParser, Piece
+from inferd.contracts.output_parser import Call, ChatFormat, OutputParser, Piece, joined
 from inferd.contracts.verdict import Verdict
 from inferd.testing.plugin_contract import PluginContract, implementation
 
@@ -23,7 +23,7 @@ class ParserContract(PluginContract):
             tools = [{"type": "function", "function": {"name": "f"}}]
             answers = {"Yes. <call>f()</call>": [Content("Yes. "), Call("f", "{}")]}
 
-    Ids of calls are not compared; texts of one kind that follow each other are one.
+    Ids of calls are not compared.
     """
 
     kind: ClassVar[str]
@@ -39,7 +39,7 @@ class ParserContract(PluginContract):
     def parsed(self, chunks: Iterable[str], tools: Sequence[Mapping[str, Any]]) -> list[Piece]:
         parser = self.implementation()("", tools)
         pieces = [piece for chunk in chunks for piece in parser.feed(chunk)]
-        return joined(pieces + parser.finish())
+        return without_ids(pieces + parser.finish())
 
     def test_it_knows_its_models_and_says_why_not(self) -> None:
         kind = implementation(self.plugin, self.kind, self.parser)
@@ -65,14 +65,9 @@ class ParserContract(PluginContract):
             assert not [piece for piece in found if isinstance(piece, Call)], text
 
 
-def joined(pieces: Iterable[Piece]) -> list[Piece]:
-    """Texts of one kind that follow each other as one, calls without ids."""
-    found: list[Piece] = []
-    for piece in pieces:
-        if isinstance(piece, Call):
-            found.append(msgspec.structs.replace(piece, id=""))
-        elif found and type(found[-1]) is type(piece):
-            found[-1] = msgspec.structs.replace(piece, text=found[-1].text + piece.text)
-        else:
-            found.append(piece)
-    return found
+def without_ids(pieces: Iterable[Piece]) -> list[Piece]:
+    """Joined, and with calls that can be compared."""
+    return [
+        msgspec.structs.replace(piece, id="") if isinstance(piece, Call) else piece
+        for piece in joined(pieces)
+    ]

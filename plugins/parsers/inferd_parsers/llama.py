@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from inferd.contracts.call_stream import head
 from inferd_parsers.family import NOWHERE, Family
 
 DECODER = json.JSONDecoder(strict=False)
@@ -20,6 +21,7 @@ class Llama3(Family):
         "fields": {
             "tool_calls": {
                 "open_pattern": r'\A\s*(?:<\|python_tag\|>\s*)?(?=\{\s*"name"\s*:)',
+                "head_pattern": head(arguments="parameters|arguments"),
             },
             "content": {},
         },

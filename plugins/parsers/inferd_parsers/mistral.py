@@ -7,9 +7,14 @@ import secrets
 import string
 from typing import Any
 
+from inferd.contracts.call_stream import head
 from inferd_parsers.family import NOWHERE, Family
 
 CALLS, CALL_ID, ARGS = "[TOOL_CALLS]", "[CALL_ID]", "[ARGS]"
+HEAD = (
+    r"\s*(?:\[TOOL_CALLS\]\s*)?"
+    rf"(?:(?P<name>[\w.:/-]+)(?:\[CALL_ID\]\w*)?\[ARGS\]\s*\{{|{head()})"
+)
 ID_CHARS = string.ascii_letters + string.digits
 
 
@@ -20,12 +25,15 @@ class Mistral(Family):
     keeps_special = True
     template = {
         "start_anchor_pattern": NOWHERE,
-        "fields": {"tool_calls": {"open": CALLS}, "content": {}},
+        "fields": {"tool_calls": {"open": CALLS, "head_pattern": HEAD}, "content": {}},
     }
 
     def read(self, body: str) -> list[Any]:
         values = [value for part in body.split(CALLS) for value in _values(part.strip())]
-        return [{"id": _new_id(), "function": value} for value in values]
+        return [{"id": self.new_id(), "function": value} for value in values]
+
+    def new_id(self) -> str:
+        return "".join(secrets.choice(ID_CHARS) for _ in range(9))
 
 
 def _values(part: str) -> list[Any]:
@@ -37,10 +45,6 @@ def _values(part: str) -> list[Any]:
     if not marker:
         raise ValueError("neither a list nor a name")
     return [{"name": head.partition(CALL_ID)[0], "arguments": arguments}]
-
-
-def _new_id() -> str:
-    return "".join(secrets.choice(ID_CHARS) for _ in range(9))
 
 
 class MistralThink(Family):

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inferd.config.plugins import PluginOptions
-from inferd.contracts.output_parser import Call, ChatFormat, Content, Piece
+from inferd.contracts.output_parser import Arguments, Call, ChatFormat, Content, Piece, joined
 from inferd.engine.answers import AnswerParser, Answers
 from inferd.host.host import Host
 from inferd.host.selection import Selection
 from inferd.testing import ParserContract
-from inferd.testing.parser_contract import joined
+from inferd.testing.parser_contract import without_ids
 from inferd_parsers.checkpoint import CheckpointParser
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -46,7 +46,7 @@ def parser(case: Case, tools: list = TOOLS) -> AnswerParser:
 
 
 def parsed(found: AnswerParser, chunks: list[str]) -> tuple[Piece, ...]:
-    return tuple(joined([p for chunk in chunks for p in found.feed(chunk)] + found.finish()))
+    return tuple(without_ids([p for chunk in chunks for p in found.feed(chunk)] + found.finish()))
 
 
 def cut(text: str, places: list[int]) -> list[str]:
@@ -113,10 +113,9 @@ def test_long_texts_cost_no_more_than_they_must() -> None:
 
 
 HOSTILE = {  # what a model can be asked to write
-    "llama3 number": ("llama3_json", '{"name": "f"}; 5'),
-    "llama3 list": ("llama3_json", '{"name": "f"}; ["name"]'),
-    "llama3 nameless": ("llama3_json", '{"name": "f"}; {}'),
-    "not a number": ("hermes", '<tool_call>{"name": "f", "arguments": {"a": NaN}}</tool_call>'),
+    "llama3 number": ("llama3_json", '{"name": 5}; 5'),
+    "not a name": ("hermes", '<tool_call>{"name": ["f"], "arguments": {"a": 1}}</tool_call>'),
+    "not an object": ("hermes", '<tool_call>{"name": "f", "arguments": NaN}</tool_call>'),
     "infinite": ("pythonic", "[f(a=1e999)]"),
     "deep": ("hermes", '<tool_call>{"name": "f", "arguments": ' + "[" * 5000 + "</tool_call>"),
     "tags without ends": (
@@ -132,6 +131,56 @@ def test_a_call_that_is_none_stays_text(name: str) -> None:
     assert parsed(parser(Case(text, (), tools)), [text]) == (Content(text),)
 
 
+BROKEN = {  # what begins as a call and does not go on as one
+    "llama3 number": (
+        "llama3_json",
+        '{"name": "f"}; 5',
+        (Call("f", "{}"), Content("; 5")),
+    ),
+    "llama3 nameless": (
+        "llama3_json",
+        '{"name": "f", "parameters": {}}; {"a": 1}',
+        (Call("f", "{}"), Content('; {"a": 1}')),
+    ),
+    "not a number": (
+        "hermes",
+        '<tool_call>{"name": "f", "arguments": {"a": NaN}}</tool_call>',
+        (Call("f", '{"a": NaN}'),),
+    ),
+    "cut off": (
+        "hermes",
+        '<tool_call>{"name": "f", "arguments": {"a": "}',
+        (Call("f", '{"a": "}'),),
+    ),
+    "deep": (
+        "kimi_k2",
+        "<|tool_call_begin|>functions.f:0<|tool_call_argument_begin|>{" + "[" * 5000,
+        (Call("f", "{" + "[" * 5000),),
+    ),
+    "lines in a string": (
+        "hermes",
+        '<tool_call>{"name": "f", "arguments": {"a": "x\ny"}, "id": {"b": {}}}</tool_call>',
+        (Call("f", r'{"a": "x\ny"}'),),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_call_that_has_begun_is_told_as_it_is_written(name: str) -> None:
+    tools, text, pieces = BROKEN[name]
+    for chunks in ([text], list(text), cut(text, [17, 60])):
+        assert parsed(parser(Case(text, (), tools)), chunks) == pieces
+
+
+def test_arguments_are_told_as_they_come() -> None:
+    found = parser(CASES["qwen3"])
+    assert found.feed('<tool_call>\n{"name": "f", "argum') == []
+    assert without_ids(found.feed('ents": {"a": "x')) == [Call("f", '{"a": "x')]
+    assert found.feed("yz") == [Arguments("yz")]
+    assert found.feed('"}}\n</tool_call>') == [Arguments('"}')]
+    assert found.finish() == []
+
+
 def test_half_a_character_in_a_call_can_still_be_sent() -> None:
     text = r'<tool_call>{"name": "f\ud800", "arguments": {"a": "\ud800"}}</tool_call>'
     assert parsed(parser(CASES["qwen3"]), [text]) == (Call("f?", '{"a": "?"}'),)
@@ -141,7 +190,7 @@ def test_a_pattern_that_takes_too_long_has_not_matched() -> None:
     fields = {"tool_calls": {"open_pattern": "(?:a|aa)+b", "close": "c"}, "content": {}}
     template = {"start_anchor": "<answer>", "fields": fields}
     found = CheckpointParser.of(ChatFormat("", template))("", TOOLS)
-    assert joined(found.feed("a" * 60) + found.finish()) == [Content("a" * 60)]
+    assert without_ids(found.feed("a" * 60) + found.finish()) == [Content("a" * 60)]
 
 
 def test_ids_where_a_family_has_rules_for_them() -> None:
@@ -157,4 +206,4 @@ def test_ids_where_a_family_has_rules_for_them() -> None:
 
 def _pieces(name: str) -> list[Piece]:
     found = parser(CASES[name])
-    return found.feed(CASES[name].text) + found.finish()
+    return joined(found.feed(CASES[name].text) + found.finish())

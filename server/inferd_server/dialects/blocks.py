@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from inferd.contracts.output_parser import Call, Content, Piece, Reasoning
+from inferd.contracts.output_parser import Arguments, Call, Content, Piece, Reasoning, joined
 from inferd_server.events import event
 
 Block = dict[str, Any]
@@ -22,8 +22,9 @@ def _begun(piece: Piece) -> Block:
 
 
 def _delta(piece: Piece) -> dict[str, Any]:
-    if isinstance(piece, Call):
-        return {"type": "input_json_delta", "partial_json": piece.arguments}
+    if isinstance(piece, Call | Arguments):
+        text = piece.arguments if isinstance(piece, Call) else piece.text
+        return {"type": "input_json_delta", "partial_json": text}
     if isinstance(piece, Reasoning):
         return {"type": "thinking_delta", "thinking": piece.text}
     return {"type": "text_delta", "text": piece.text}
@@ -33,15 +34,23 @@ def whole(pieces: list[Piece]) -> list[Block]:
     """In the order in which they were written; one of text where there is none."""
     blocks: list[Block] = []
     last: type[Piece] | None = None
-    for piece in pieces or [Content("")]:
+    for piece in joined(pieces) or [Content("")]:
         if isinstance(piece, Call) or type(piece) is not last:
             blocks.append(_begun(piece))
         if isinstance(piece, Call):
-            blocks[-1]["input"] = msgspec.json.decode(piece.arguments)
-        else:
+            blocks[-1]["input"] = _input(piece.arguments)
+        elif not isinstance(piece, Arguments):
             blocks[-1][blocks[-1]["type"]] += piece.text
         last = type(piece)
     return blocks
+
+
+def _input(arguments: str) -> Any:
+    """As Anthropic's documentation has it for arguments that are no JSON, or not all of it."""
+    try:
+        return msgspec.json.decode(arguments)
+    except (msgspec.DecodeError, RecursionError):
+        return {"INVALID_JSON": arguments}
 
 
 class BlockEvents:
@@ -53,7 +62,9 @@ class BlockEvents:
 
     def add(self, piece: Piece) -> bytes:
         found = b""
-        if isinstance(piece, Call) or type(piece) is not self._open:
+        if not (isinstance(piece, Arguments) or type(piece) is self._open) or isinstance(
+            piece, Call
+        ):
             found = self._close() + self._begin(piece)
         return found + event("content_block_delta", {"index": self._index, "delta": _delta(piece)})
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
-from inferd.contracts.output_parser import Content, Piece, Reasoning
+from inferd.contracts.output_parser import Call, Content, Piece, Reasoning
 from inferd.engine.outputs import CompletionOutput
 from inferd_server.answering import SampleReader
 from inferd_server.chunks import CHAT, DONE, Chunks
@@ -89,9 +89,12 @@ class _Stream:
                 deltas.append({"content": piece.text})
             elif isinstance(piece, Reasoning):
                 deltas.append(thought(piece.text))
-            else:
+            elif isinstance(piece, Call):
                 deltas.append({"tool_calls": [{"index": first_call, **call_of(piece)}]})
                 first_call += 1
+            else:
+                more = {"index": first_call - 1, "function": {"arguments": piece.text}}
+                deltas.append({"tool_calls": [more]})
         if not self._has_fields(news):
             return b"".join(self._chunks.delta(news.index, delta) for delta in deltas)
         *before, last = deltas or [{}]

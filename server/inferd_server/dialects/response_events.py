@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
-from inferd.contracts.output_parser import Call, Content, Piece
+from inferd.contracts.output_parser import Arguments, Call, Content, Piece
 from inferd.engine.outputs import CompletionOutput, LogprobDict
 from inferd_server.collected import Sample
 from inferd_server.dialects.response_object import Answer
@@ -94,8 +94,9 @@ class ResponseStream:
         return found
 
     def _delta(self, item: Item, piece: Piece) -> bytes:
-        if isinstance(piece, Call):
-            delta = _place_of_call(item) | {"delta": piece.arguments}
+        if isinstance(piece, Call | Arguments):
+            text = piece.arguments if isinstance(piece, Call) else piece.text
+            delta = _place_of_call(item) | {"delta": text}
             return self._event("response.function_call_arguments.delta", delta)
         delta = _place(item) | {"delta": piece.text}
         if isinstance(piece, Content):
@@ -109,7 +110,7 @@ class ResponseStream:
             return b""
         logprobs = self._answer.logprobs(self._sample)
         if item.call is not None:
-            done = {"name": item.call.name, "arguments": item.call.arguments}
+            done = {"name": item.call.name, "arguments": item.text}
             found = self._event(
                 "response.function_call_arguments.done", _place_of_call(item) | done
             )

@@ -6,7 +6,7 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
-from inferd.contracts.output_parser import Call, Content, Piece, Reasoning
+from inferd.contracts.output_parser import Arguments, Call, Content, Piece, Reasoning
 
 Object = dict[str, Any]
 TYPES: dict[type[Piece], tuple[str, str]] = {  # its type, and what its ids begin with
@@ -18,7 +18,7 @@ TYPES: dict[type[Piece], tuple[str, str]] = {  # its type, and what its ids begi
 
 @dataclass(slots=True)
 class Item:
-    """A message, reasoning, or a call."""
+    """A message, reasoning, or a call, whose text is its arguments."""
 
     kind: type[Piece]
     index: int
@@ -45,7 +45,7 @@ class Item:
         """As clients see it; without its content while it is open."""
         item: Object = {"id": self.id, "type": TYPES[self.kind][0], "status": status}
         if self.call is not None:
-            arguments = "" if is_open else self.call.arguments
+            arguments = "" if is_open else self.text
             named = {"call_id": self.call.id, "name": self.call.name}
             return item | named | {"arguments": arguments}
         content = [] if is_open else [self.part(logprobs)]
@@ -65,10 +65,13 @@ class Output:
     def add(self, piece: Piece) -> Item:
         """The item that a piece goes on, or begins."""
         last = self.items[-1] if self.items else None
-        if last is None or isinstance(piece, Call) or last.kind is not type(piece):
-            last = self._begin(type(piece), piece if isinstance(piece, Call) else None)
-        if not isinstance(piece, Call):
-            last.add(piece.text)
+        if isinstance(piece, Call):
+            last = self._begin(Call, piece)
+        elif last is None or last.kind is not (
+            Call if isinstance(piece, Arguments) else type(piece)
+        ):
+            last = self._begin(type(piece), None)
+        last.add(piece.arguments if isinstance(piece, Call) else piece.text)
         return last
 
     def _begin(self, kind: type[Piece], call: Call | None) -> Item:
@@ -88,7 +91,11 @@ class Output:
 
     @property
     def calls(self) -> list[Call]:
-        return [item.call for item in self.items if item.call is not None]
+        return [
+            Call(item.call.name, item.text, item.call.id)
+            for item in self.items
+            if item.call is not None
+        ]
 
     def joined(self, kind: type[Piece]) -> str:
         return "".join(item.text for item in self.items if item.kind is kind)
