@@ -34,7 +34,7 @@ class TritonOps(OpProvider):
         return YES
 
     def ops(self, request: OpRequest) -> Mapping[str, object]:
-        from inferd_ops_triton.kernels import chain, prepare, rope
+        from inferd_ops_triton.kernels import chain, latent, prepare, rope
         from inferd_ops_triton.kernels.experts import make_experts
         from inferd_ops_triton.kernels.sampling import sampling_ops
         from inferd_ops_triton.linear import make_linear
@@ -53,6 +53,7 @@ class TritonOps(OpProvider):
         return {
             **small_ops(rows["small"]),
             "prepare_rope": rope.prepare_rope,
+            "latent_kv_write": latent.latent_kv_write,
             "prepare_inputs": prepare.prepare_inputs,
             "linear": makers,
             "experts": {"dense": make_experts},

@@ -32,6 +32,7 @@ def variants(arch: str, types: tuple[str, ...] = TYPES) -> Iterator[Variant]:
                 yield from _rows(kind, size, way)
             for act in ("silu", "gelu", "gelu_tanh"):
                 yield _activation(kind, act, way)
+        yield _latent(kind)
         for size in HEAD_SIZES:
             yield from _rope(arch, kind, size)
     yield _add_parts()
@@ -54,7 +55,7 @@ def _variant(
     return Variant(
         f"{KERNELS}.{kernel}",
         dict(types),
-        constants if kernel.startswith("experts") else {"CHAINED": 0, **constants},
+        constants if kernel.startswith(("experts", "latent")) else {"CHAINED": 0, **constants},
         name=f"{kernel.split(':')[1]} {name}",
         aligned=tuple(n for n, kind in types.items() if kind == "i32" and n not in UNEVEN),
         **options,
@@ -139,6 +140,16 @@ def _experts(kind: str) -> Iterator[Variant]:
         yield _variant("experts:gate_up_kernel", first, constants, name, **options)
         down = both | {"shares_ptr": "*fp32"}
         yield _variant("experts:down_kernel", down, blocks, name, **options)
+
+
+def _latent(kind: str) -> Variant:
+    types = dict.fromkeys(("q_ptr", "latent_ptr", "cache_ptr", "norm_ptr", "out_ptr"), f"*{kind}")
+    types |= {"cos_sin_ptr": "*fp32", "slots_ptr": "*i64"}
+    types |= dict.fromkeys(("q_stride", "head_stride", "latent_stride"), "i32")
+    constants = {"EPS": 1e-6, "H": 16, "K": 512, "F": 64, "S": 16}
+    constants |= {"BLOCK_STRIDE": 16 * 576, "SLOT_STRIDE": 576}
+    constants |= {"BLOCK_H": 16, "BLOCK_K": 512, "BLOCK_F": 32}
+    return _variant("latent:latent_kv_write_kernel", types, constants, kind)
 
 
 def _deal_experts() -> Variant:
