@@ -28,7 +28,6 @@ from torch import Tensor
 from inferd.contracts.weight_formats import GroupedWeight
 from inferd_ops_triton.kernels.chain import ALONE
 from inferd_ops_triton.kernels.packed import multiply, unpack
-from inferd_ops_triton.kernels.packed_gemv import packed_gemv
 from inferd_ops_triton.packing import PackedWeight
 from inferd_ops_triton.tables import PackedRoute, packed_route
 
@@ -45,7 +44,6 @@ MANY_TILES = {
     "stages": (3, 4),
     "programs": (132, 264, 528),
 }
-GEMV_TILES = {"block_n": (4, 8, 16, 32), "warps": (2, 4, 8), "tiles": (4, 8, 16)}
 
 
 def main() -> None:
@@ -98,13 +96,8 @@ def measure(
     if route is None:
         ours = seconds(lambda weight: F.linear(x_MK, unpack(weight)), weights)
     else:
-        ours = seconds(lambda weight: run(x_MK, weight, route), weights)
+        ours = seconds(lambda weight: multiply(x_MK, weight, None, route, ALONE), weights)
     return {"bf16_us": library * 1e6, "packed_us": ours * 1e6, "ratio": library / ours}
-
-
-def run(x_MK: Tensor, weight: PackedWeight, route: PackedRoute) -> Tensor:
-    kernel = packed_gemv if route.block_m == 1 else multiply
-    return kernel(x_MK, weight, None, route, ALONE)
 
 
 def inputs(weights: list[PackedWeight], tokens: int) -> Tensor:
@@ -133,14 +126,11 @@ def candidates(tokens: int) -> Iterator[PackedRoute]:
     for block_m in {padded, padded if tokens < 64 else padded // 2}:
         for (block_n, warps), stages, programs in itertools.product(*tiles.values()):
             yield PackedRoute(tokens, block_m, block_n, warps, stages, programs, pairs=True)
-    if tokens == 1:
-        for block_n, warps, tiles in itertools.product(*GEMV_TILES.values()):
-            yield PackedRoute(tokens, 1, block_n, warps, tiles=tiles)
 
 
 def with_tiles(weights: list[PackedWeight], tokens: int, route: PackedRoute) -> float:
     x_MK = inputs(weights, tokens)
-    return seconds(lambda weight: run(x_MK, weight, route), weights, 3)
+    return seconds(lambda weight: multiply(x_MK, weight, None, route, ALONE), weights, 3)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ from inferd.contracts.ops import Linear
 from inferd.contracts.weight_formats import GROUPED_BITS, GroupedWeight
 from inferd_ops_triton.kernels.chain import Chain
 from inferd_ops_triton.kernels.packed import multiply, unpack
-from inferd_ops_triton.kernels.packed_gemv import packed_gemv
 from inferd_ops_triton.packing import MAGIC, PLANE, PackedWeight
 from inferd_ops_triton.tables import packed_route
 
@@ -40,7 +39,6 @@ class MakePacked:
             route = packed_route(architecture, x_TK.shape[0])
             if route is None:
                 return library(x_TK, unpack(packed), bias_N)
-            run = packed_gemv if route.block_m == 1 else multiply
-            return run(x_TK, packed, bias_N, route, chain)
+            return multiply(x_TK, packed, bias_N, route, chain)
 
         return linear

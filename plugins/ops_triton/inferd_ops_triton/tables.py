@@ -34,19 +34,17 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class PackedRoute:
-    """A row of "packed": [tokens at most, block_m, block_n, warps, stages, least programs, tiles].
+    """A row of "packed": [tokens at most, block_m, block_n, warps, stages, least programs].
 
-    A block_m of 1 is `packed_gemv`, which needs neither stages nor programs. "pairs" says for all
-    rows whether codes become numbers by assembly for NVIDIA's.
+    "pairs" says for all rows whether codes become numbers by assembly for NVIDIA's.
     """
 
     most: int  # tokens
     block_m: int
     block_n: int
     warps: int
-    stages: int = 1
-    programs: int = 1  # K is cut until there are so many, down to 256 inputs for each
-    tiles: int = 1  # of 128 inputs, at once
+    stages: int
+    programs: int  # K is cut until there are so many, down to 256 inputs for each
     pairs: bool = False
 
     def parts(self, size: int, inner: int) -> int:
@@ -87,7 +85,7 @@ def interpreted() -> dict[str, Any]:
         "128": ["skinny", 128, 64, 32, 4, 1, 4],
     }
     rows = {"chained": False, "float32": True, "least": 0, "small": {}}
-    rows["packed"] = [[1, 1, 4, 4, 1, 1, 2], [16, 16, 64, 4, 1, 4], [64, 32, 128, 4, 1, 1]]
+    rows["packed"] = [[16, 16, 64, 4, 1, 4], [64, 32, 128, 4, 1, 1]]
     rows["scaled"] = [[16, 16, 64, 128, 4, 1, 4], [100, 32, 128, 64, 4, 1, 1]]
     rows |= {"scaled_gemv": ["gemv", 1, 16, 64, 4, 1, 1], "scaled_library": None}
     return {**rows, "default": default, "linear": {}}

@@ -13,7 +13,6 @@ from inferd_ops_triton.tables import PackedRoute, packed_routes, table
 
 KERNELS = "inferd_ops_triton.kernels.packed"
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
-ADDED = {kind: MAGIC[dtype][1] for kind, dtype in DTYPES.items()}
 KINDS = {kind: MAGIC[dtype][0] for kind, dtype in DTYPES.items()}
 SIZES = {"N": "i32", "K": "i32", "W": "i32"}
 
@@ -27,8 +26,7 @@ def variants(arch: str, kinds: tuple[str, ...] = tuple(KINDS)) -> Iterator[Varia
             for group in (32, 128):
                 form = {"BITS": bits, "MAGIC": added, "GROUP": group}
                 for route in packed_routes(arch):
-                    make = _gemv if route.block_m == 1 else _multiply
-                    yield make(kind, stored, form, route, rows["chained"])
+                    yield _multiply(kind, stored, form, route, rows["chained"])
                 yield _unpack(kind, stored, form)
 
 
@@ -51,26 +49,6 @@ def _multiply(
         num_stages=route.stages,
         name=f"packed {kind} {form} {route.block_m} tokens",
         aligned=(*SIZES, "x_stride"),
-    )
-
-
-def _gemv(
-    kind: str,
-    stored: Mapping[str, str],
-    form: Mapping[str, int],
-    route: PackedRoute,
-    chained: bool,
-) -> Variant:
-    added = ADDED[kind] if form["BITS"] == 4 else 0
-    constants: dict[str, int | float | str | None] = {"bias_ptr": None, "BITS": form["BITS"]}
-    constants |= {"ADDED": added, "GROUP": form["GROUP"], "BLOCK_N": route.block_n}
-    return Variant(
-        f"{KERNELS}_gemv:packed_gemv_kernel",
-        {"x_ptr": f"*{kind}", **stored, "out_ptr": f"*{kind}", **SIZES},
-        {**constants, "TILES": route.tiles, "CHAINED": int(chained)},
-        num_warps=route.warps,
-        name=f"packed {kind} {form} 1 token",
-        aligned=(*SIZES,),
     )
 
 
