@@ -138,5 +138,6 @@ def test_a_model_that_is_rounded_when_loaded(tmp_path) -> None:
         answers.append([next(iter(each.values())).logprob for output in found
                         for each in output.prompt_logprobs if each])  # fmt: skip
     dense, rounded = (torch.tensor(answer) for answer in answers)
-    assert float((dense - rounded).abs().mean()) < 0.2
+    # weights alone make 0.15 on a CPU, with inputs it was 0.27 on an H100; strangers are 2.4 apart
+    assert float((dense - rounded).abs().mean()) < 0.4
     assert not torch.equal(dense, rounded)
