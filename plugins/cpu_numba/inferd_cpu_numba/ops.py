@@ -35,7 +35,7 @@ class NumbaOps(OpProvider):
 
     def ops(self, request: OpRequest) -> Mapping[str, object]:
         """Compiles, the first time on a machine."""
-        from inferd_cpu_numba.kernels import activation, argmax, grouped, linear, norm, rope
+        from inferd_cpu_numba.kernels import activation, grouped, linear, norm, rope
         from inferd_cpu_numba.kernels.numbers import REASSOCIATED
 
         bits, compiler = runtime.BITS[request.dtype], self._compiler
@@ -51,14 +51,7 @@ class NumbaOps(OpProvider):
             "rms_norm": RmsNorm(call(norm.make_rms_norm(bits), norm.RMS_NORM)),
             "add_rms_norm": AddRmsNorm(call(norm.make_add_rms_norm(bits), norm.ADD_RMS_NORM)),
             "act_and_mul": {"silu": silu, "gelu_tanh": gelu_tanh},
-            "argmax": Argmax(
-                {
-                    dtype: compiler.call(argmax.make_argmax(size), argmax.ARGMAX)
-                    for dtype, size in runtime.BITS.items()
-                    if size in (bits, 32)
-                },
-                argmax.ROWS,
-            ),
+            "argmax": Argmax.of(bits, compiler),
         }
         if request.kv_dtype is None:
             write = RopeKvWrite(call(rope.make_rope_kv_write(bits), rope.ROPE_KV_WRITE))
@@ -131,6 +124,17 @@ class Argmax:
 
     def __init__(self, calls: Mapping[torch.dtype, runtime.Call], scratch: int) -> None:
         self._calls, self._scratch = calls, scratch  # float32 of a row
+
+    @classmethod
+    def of(cls, bits: int, compiler: runtime.Compiler) -> Argmax:
+        from inferd_cpu_numba.kernels import argmax
+
+        calls = {
+            dtype: compiler.call(argmax.make_argmax(size), argmax.ARGMAX)
+            for dtype, size in runtime.BITS.items()
+            if size in (bits, 32)
+        }
+        return cls(calls, argmax.ROWS)
 
     def __call__(self, logits_NV: Tensor) -> tuple[Tensor, Tensor]:
         rows, size = logits_NV.shape
