@@ -1,11 +1,11 @@
 """Attention kernels of attention_triton on this GPU: share of the copy rate, TFLOP/s, best tiles.
 
-    python bench/kernels/attention.py [--sweep] [--only decode|few|prefill] [--json FILE]
+    python bench/kernels/attention.py [--sweep] [--only decode|few|prefill] [--kv fp8] [--json FILE]
 
-Llama-3.1-8B's layer (32 query and 8 KV heads of 128, bf16). Times are of CUDA graphs in which every
-layer reads other pages of a cache much larger than the L2. Decode, of many rows and of few, is held
-to the rate of a device to device copy in the same run, prefill to torch's flash attention on
-gathered keys and values.
+Llama-3.1-8B's layer (32 query and 8 KV heads of 128, bf16), with --kv fp8 over a cache in FP8.
+Times are of CUDA graphs in which every layer reads other pages of a cache much larger than the L2.
+Decode, of many rows and of few, is held to the rate of a device to device copy in the same run,
+prefill to torch's flash attention on gathered keys and values.
 
 Shape suffixes: T tokens, H query heads, G KV heads, E head size, B blocks, L keys.
 """
@@ -19,7 +19,18 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
-from attention_cases import DECODES, FEW, GROUP, PREFILLS, Case, Row, flash, make_pool, prefill_call
+from attention_cases import (
+    DECODES,
+    FEW,
+    GROUP,
+    KEPT,
+    PREFILLS,
+    Case,
+    Row,
+    flash,
+    make_pool,
+    prefill_call,
+)
 from attention_found import Measured, attempts, overall, report
 from compiling import compile_all
 from timing import copy_rate, graph_time
@@ -59,6 +70,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--sweep", action="store_true", help="try other tiles and print the best")
     parser.add_argument("--only", choices=["decode", "few", "prefill"])
+    parser.add_argument("--kv", choices=KEPT, default="bf16", help="what the cache is in")
     parser.add_argument("--page", type=int, default=16)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
@@ -67,11 +79,11 @@ def main() -> None:
     found: list[Measured] = []
     for name, steps, waves in (("decode", DECODES, WAVES), ("few", FEW, FEW_WAVES)):
         if args.only in (None, name):
-            decode = Decode(args.page, copy, steps)
+            decode = Decode(args.page, copy, steps, KEPT[args.kv])
             found += decode.run()
             found += decode.sweep(waves) if args.sweep else []
     if args.only in (None, "prefill"):
-        found += Prefill(args.page).run(args.sweep)
+        found += Prefill(args.page, KEPT[args.kv]).run(args.sweep)
     if args.json:
         rows = [asdict(row) for row in found]
         args.json.write_text(json.dumps({"copy_tb_s": copy, "rows": rows}, indent=1))
@@ -80,12 +92,14 @@ def main() -> None:
 class Decode:
     """Of many rows or of few, each with the tiles that the table gives them."""
 
-    def __init__(self, page: int, copy: float, steps: dict[str, list[Row]]) -> None:
+    def __init__(
+        self, page: int, copy: float, steps: dict[str, list[Row]], kept: torch.dtype
+    ) -> None:
         self._page, self._copy = page, copy
-        pool = make_pool(page)
+        pool = make_pool(page, kept=kept)
         self._cases = {name: Case(pool, rows, page) for name, rows in steps.items()}
         architecture, self._processors = device_of(torch.device("cuda", 0))
-        shipped = select(architecture, 128, 2)
+        shipped = select(architecture, 128, kept.itemsize)
         rows = min(len(case.rows) for case in self._cases.values())
         self._tiles = select_decode(shipped, rows)
         self._chains = [ALONE, CHAINED] if chained(architecture) else [ALONE]
@@ -151,9 +165,9 @@ class Decode:
 
 
 class Prefill:
-    def __init__(self, page: int) -> None:
+    def __init__(self, page: int, kept: torch.dtype) -> None:
         self._page = page
-        self._pool = make_pool(page)
+        self._pool = make_pool(page, kept=kept)
         self._architecture, _ = device_of(torch.device("cuda", 0))
 
     def run(self, sweep: bool) -> list[Measured]:
@@ -162,7 +176,7 @@ class Prefill:
         for name, case in cases.items():
             rate = case.flops / self._flash[name] / 1e12
             print(f"flash {name:14} {self._flash[name] * 1e6:8.1f} us {rate:7.1f} TFLOP/s")
-        default = select(self._architecture, 128, 2).prefill
+        default = select(self._architecture, 128, self._pool[0].dtype.itemsize).prefill
         tried = [*default, *PREFILL_TILES] if sweep else list(default)
         tried = list(dict.fromkeys(tried))
         one = next(iter(cases.values()))

@@ -47,13 +47,21 @@ PREFILLS: dict[str, list[Row]] = {
 }
 
 
-def make_pool(page: int, size: int = POOL_BYTES) -> tuple[Tensor, Tensor]:
+KEPT = {"bf16": DTYPE, "fp8": torch.float8_e4m3fn}  # in the cache
+
+
+def make_pool(
+    page: int, size: int = POOL_BYTES, kept: torch.dtype = DTYPE
+) -> tuple[Tensor, Tensor]:
     """K and V caches full of noise."""
-    blocks = size // (2 * KV_HEADS * page * SIZE * DTYPE.itemsize)
-    spec = KVSpec(KV_HEADS, SIZE, DTYPE)
-    caches = TritonAttention().allocate(spec, blocks, page, DEVICE)
+    blocks = size // (2 * KV_HEADS * page * SIZE * kept.itemsize)
+    caches = TritonAttention().allocate(KVSpec(KV_HEADS, SIZE, kept), blocks, page, DEVICE)
     for cache in caches:
-        cache.normal_()
+        if kept == DTYPE:
+            cache.normal_()
+            continue
+        for block in cache.split(4096):  # FP8 is not drawn
+            block.copy_(torch.randn(block.shape, device=DEVICE))
     return caches
 
 
@@ -63,12 +71,13 @@ class Case:
     def __init__(self, pool: tuple[Tensor, Tensor], rows: list[Row], page: int) -> None:
         self.rows, self._pool, self._page = rows, pool, page
         counts = [queries for queries, _ in rows]
-        self.params = AttentionParams(HEADS, SIZE**-0.5, KVSpec(KV_HEADS, SIZE, DTYPE), 0)
+        kept = pool[0].dtype
+        self.params = AttentionParams(HEADS, SIZE**-0.5, KVSpec(KV_HEADS, SIZE, kept), 0)
         self.starts_R1 = _ints([0, *itertools.accumulate(counts)])
         self.contexts_R = _ints([context for _, context in rows])
         self.q_THE = torch.randn(sum(counts), HEADS, SIZE, device=DEVICE).to(DTYPE)
         self._out_THE = torch.zeros_like(self.q_THE)
-        self.bytes = sum(context for _, context in rows) * 2 * KV_HEADS * SIZE * DTYPE.itemsize
+        self.bytes = sum(context for _, context in rows) * 2 * KV_HEADS * SIZE * kept.itemsize
         self.flops = 4 * HEADS * SIZE * sum(q * c - q * (q - 1) // 2 for q, c in rows)
         widths = [-(-context // page) for _, context in rows]
         fitting = (len(pool[0]) - 1) // sum(widths)
@@ -86,7 +95,7 @@ class Case:
         """[L, G, E] of the last layer's pages."""
         context = self.rows[row][1]
         pages = self._tables[-1][row, : -(-context // self._page)].long()
-        k, v = (cache[pages].flatten(0, 1)[:context] for cache in self._pool)
+        k, v = (cache[pages].flatten(0, 1)[:context].to(DTYPE) for cache in self._pool)
         return k, v
 
     def deviation(self, out_THE: Tensor | None = None) -> float:

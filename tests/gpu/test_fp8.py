@@ -141,3 +141,22 @@ def test_a_model_that_is_rounded_when_loaded(tmp_path) -> None:
     # weights alone make 0.15 on a CPU, with inputs it was 0.27 on an H100; strangers are 2.4 apart
     assert float((dense - rounded).abs().mean()) < 0.4
     assert not torch.equal(dense, rounded)
+
+
+def test_a_cache_in_fp8(tmp_path) -> None:
+    """Recorded steps too; half the bytes, nearly the same log probabilities."""
+    sizes = {"hidden_size": 256, "num_attention_heads": 4, "num_key_value_heads": 2}
+    write_checkpoint(tmp_path, **sizes, head_dim=64)
+    prompts = [{"prompt_token_ids": [5 + i, 80, 200, 7, 31] * 20} for i in range(8)]
+    params = SamplingParams(temperature=0, max_tokens=16, ignore_eos=True, prompt_logprobs=0)
+    answers, sizes_found = [], []
+    for options in ({}, {"kv_cache_dtype": "fp8"}):
+        with LLM(str(tmp_path), dtype="bfloat16", num_blocks=256, **options) as llm:
+            found = llm.generate(prompts, params)
+            sizes_found.append(llm.info.summary["kv_bytes"])
+        assert all(len(output.outputs[0].token_ids) == 16 for output in found)
+        answers.append([next(iter(each.values())).logprob for output in found
+                        for each in output.prompt_logprobs if each])  # fmt: skip
+    wide, narrow = (torch.tensor(answer) for answer in answers)
+    assert sizes_found[0] == 2 * sizes_found[1]
+    assert 0 < float((wide - narrow).abs().mean()) < 0.15

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from inferd.contracts.attention import AttentionParams
 from inferd.contracts.quantization import ExpertsSpec
+from inferd.contracts.scaled_formats import RoundedInputs
 from inferd.layers import ActAndMul, Attention, Embedding, LinearLayer, LMHead, RMSNorm, Rotary
 from inferd.layers.moe import ExpertBank
 from inferd.runner.build import Built
@@ -134,8 +135,9 @@ def _watched(name: str, module: nn.Module) -> Iterator[tuple[str, str, int, Cost
 
 
 def linear_cost(args: tuple[Any, ...], out_TN: Tensor) -> tuple[int, int]:
-    """Of a dense weight in the type of its input."""
-    (x_TK,) = args
+    """Of a weight in the type of its input, which an op before may have rounded."""
+    (x,) = args
+    x_TK = x.codes_TK if isinstance(x, RoundedInputs) else x
     weights = x_TK.shape[-1] * out_TN.shape[-1]
     moved = weights * x_TK.element_size() + num_bytes(x_TK, out_TN)
     return moved, 2 * len(x_TK) * weights
@@ -161,4 +163,6 @@ def num_bytes(*values: Any) -> int:
             total += value.numel() * value.element_size()
         elif isinstance(value, tuple):
             total += num_bytes(*value)
+        elif isinstance(value, RoundedInputs):
+            total += num_bytes(value.codes_TK, value.scales_TG)
     return total
