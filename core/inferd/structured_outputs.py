@@ -11,17 +11,19 @@ from inferd.errors import RequestError
 
 MAX_GRAMMAR_CHARS = 1 << 17
 MAX_CHOICES = 1024
-WAYS = ("json", "regex", "choice", "grammar", "json_object")
+WAYS = ("json", "regex", "choice", "grammar", "json_object", "structural_tag")
 
 
 class StructuredOutputs(
     msgspec.Struct, omit_defaults=True, kw_only=True, frozen=True, forbid_unknown_fields=True
 ):
-    """One of five ways. Raises RequestError unless it is just one, and of a bearable size.
+    """One of six ways. Raises RequestError unless it is just one, and of a bearable size.
 
     `json` is a JSON schema as text; `grammar` is written in the back end's own language, which is
-    Lark for llguidance. `json_object` takes any object. `backend` names who enforces it; without,
-    that is the operator's choice.
+    Lark for llguidance. `json_object` takes any object. `structural_tag` leaves text free but for
+    what stands between tags, as JSON: {"triggers": [...], "structures": [{"begin", "schema",
+    "end"}]}; each begin starts with a trigger, and what starts with one must be one of the
+    structures. `backend` names who enforces it; without, that is the operator's choice.
     """
 
     json: str | None = None
@@ -29,6 +31,7 @@ class StructuredOutputs(
     choice: tuple[str, ...] | None = None
     grammar: str | None = None
     json_object: bool = False
+    structural_tag: str | None = None
     backend: str | None = None
 
     def __post_init__(self) -> None:

@@ -10,7 +10,7 @@ import msgspec
 
 from inferd.contracts.output_parser import Arguments, Call, Content, Piece, Reasoning
 from inferd.engine.answers import AnswerParser
-from inferd.engine.forced_calls import ForcedCalls, schema_of_calls
+from inferd.engine.forced_calls import ForcedCalls, schema_of_calls, tags_of_calls
 from inferd.engine.outputs import CompletionOutput
 from inferd.errors import RequestError
 from inferd.params import SamplingParams
@@ -29,7 +29,7 @@ class Reading:
     params: SamplingParams
     make_parser: MakeParser | None = None  # None: text is content
     parallel: bool = True
-    is_forced: bool = False
+    structures_calls: bool = False  # by a grammar
 
 
 def reading(
@@ -41,7 +41,14 @@ def reading(
         return _forced(conversation, prompt + answers.end_of_reasoning(prompt), params)
     if answers.keeps_special(conversation.tools):
         params = msgspec.structs.replace(params, skip_special_tokens=False)
-    return Reading(prompt, params, answers.maker(prompt, conversation.tools), use.parallel)
+    frame = answers.tools.call_frame if answers.tools and use.strict else None
+    is_bound = frame is not None and params.structured_outputs is None
+    if frame is not None and params.structured_outputs is None:
+        tag = tags_of_calls(frame, conversation.tools, use.strict)
+        structure = StructuredOutputs(structural_tag=tag)
+        params = msgspec.structs.replace(params, structured_outputs=structure)
+    make_parser = answers.maker(prompt, conversation.tools)
+    return Reading(prompt, params, make_parser, use.parallel, structures_calls=is_bound)
 
 
 def _forced(conversation: Conversation, prompt: str, params: SamplingParams) -> Reading:
@@ -56,7 +63,7 @@ def _forced(conversation: Conversation, prompt: str, params: SamplingParams) -> 
     structure = StructuredOutputs(json=schema)
     params = msgspec.structs.replace(params, structured_outputs=structure)
     return Reading(
-        prompt, params, lambda: AnswerParser([ForcedCalls(prompt, allowed)]), is_forced=True
+        prompt, params, lambda: AnswerParser([ForcedCalls(prompt, allowed)]), structures_calls=True
     )
 
 

@@ -13,7 +13,7 @@ class ToolUse:
     forced: bool = False  # it must
     only: str | None = None  # and just this one
     parallel: bool = True  # several at once
-    strict: bool = False  # some tool's arguments must fit its schema
+    strict: frozenset[str] = frozenset()  # tools whose arguments must fit their schemas
 
 
 @dataclass(frozen=True, slots=True)

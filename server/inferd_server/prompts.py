@@ -23,7 +23,10 @@ MOST_CHARS_PER_TOKEN = 64  # far above any tokenizer's mean; refuses a text befo
 TEMPLATE_S = 5.0  # a conversation of a megabyte takes a tenth of a second
 INLINE_CHARS = 8192  # about 4 ms of tokenizing; more goes to a thread, without the GIL
 
-LOOSE = "strict of tools, which is enforced where tool_choice forces a call"
+LOOSE = (
+    "strict of tools, which is enforced where tool_choice forces a call, and otherwise where the "
+    "model writes calls as Hermes does"
+)
 
 
 async def encode(
@@ -148,12 +151,12 @@ async def converse(
         prompts=[prompt],
         params=read.params,
         field=conversation.field,
-        structure_field="tools" if read.is_forced else structure_field,
+        structure_field="tools" if read.structures_calls else structure_field,
         priority=priority,
         cache_salt=cache_salt,
         make_parser=read.make_parser,
         parallel_calls=read.parallel,
-        notes=(LOOSE,) if conversation.use.strict and not read.is_forced else (),
+        notes=(LOOSE,) if conversation.use.strict and not read.structures_calls else (),
     )
 
 

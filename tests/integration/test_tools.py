@@ -96,32 +96,6 @@ async def test_chat_stream_is_the_whole_reply(qwen: Scripted) -> None:
     assert [c.index for d in deltas for c in d.tool_calls or []] == [0, 1]
 
 
-async def test_arguments_are_streamed(qwen: Scripted) -> None:
-    """More than one delta for each long text, in every dialect; together they are the arguments."""
-    city = "Llanfairpwllgwyngyllgogerychwyrndrobwllllantysiliogogogoch " * 8
-    arguments = json.dumps({"city": city, "days": 2})
-    call = f'<tool_call>\n{{"name": "get_weather", "arguments": {arguments}}}\n</tool_call>'
-    qwen.say(call)
-    chunks = [c async for c in await qwen.openai.chat.completions.create(**ASKED, stream=True)]
-    deltas = [d for c in chunks for d in c.choices[0].delta.tool_calls or []]
-    assert len(deltas) > 1
-    assert {d.index for d in deltas} == {0}
-    assert [d.function.name for d in deltas if d.function.name] == ["get_weather"]
-    assert "".join(d.function.arguments for d in deltas) == arguments
-    stream = await qwen.openai.responses.create(
-        model="tiny", input="Rain?", tools=FLAT, stream=True
-    )
-    events = [event async for event in stream]
-    kind = "response.function_call_arguments.delta"
-    assert len([event for event in events if event.type == kind]) > 1
-    assert _joined(events, kind) == arguments == events[-1].response.output[0].arguments
-    async with qwen.anthropic.messages.stream(**MESSAGE) as told:
-        parts = [e async for e in told if e.type == "input_json"]
-        final = await told.get_final_message()
-    assert len(parts) > 1
-    assert final.content[0].input == json.loads(arguments)
-
-
 async def test_arguments_that_are_cut_off(qwen: Scripted) -> None:
     qwen.say(CALLS)
     reply = await qwen.openai.chat.completions.create(**ASKED, max_tokens=60)
@@ -317,17 +291,65 @@ STRICT_ASKED: list[tuple[str, dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("path", "body"), STRICT_ASKED)
 async def test_strict_that_has_no_effect_is_told_of(
-    qwen: Scripted, path: str, body: dict[str, Any]
+    mistral: Scripted, path: str, body: dict[str, Any]
 ) -> None:
-    qwen.say("Hi.")
-    reply = await qwen.http.post(path, json={"model": "tiny", **body})
+    mistral.say("Hi.")
+    reply = await mistral.http.post(path, json={"model": "tiny", **body})
     assert reply.status_code == 200
     assert "strict of tools" in reply.headers["x-inferd-notes"]
-    qwen.say('[{"name":"ping","arguments":{}}]')
+    mistral.say('[{"name":"ping","arguments":{}}]')
     choice = {"type": "any"} if "max_tokens" in body else "required"
-    reply = await qwen.http.post(path, json={"model": "tiny", **body, "tool_choice": choice})
+    reply = await mistral.http.post(path, json={"model": "tiny", **body, "tool_choice": choice})
     assert reply.status_code == 200
     assert "x-inferd-notes" not in reply.headers
+
+
+@pytest.mark.parametrize(("path", "body"), STRICT_ASKED)
+async def test_strict_has_its_effect_where_it_can(
+    qwen: Scripted, path: str, body: dict[str, Any]
+) -> None:
+    for text in ("Hi.", '<tool_call>\n{"name": "ping", "arguments": {}}\n</tool_call>'):
+        qwen.say(text)
+        reply = await qwen.http.post(path, json={"model": "tiny", **body})
+        assert reply.status_code == 200, reply.text
+        assert "x-inferd-notes" not in reply.headers
+
+
+EXACT: list[dict[str, Any]] = [
+    {"type": "function", "function": {"name": "get_weather", "parameters": SCHEMA, "strict": True}},
+    PING,
+]
+OTHER = '<tool_call>\n{"name": "ping", "arguments": {"x": 1}}\n</tool_call>'
+
+
+@pytest.mark.parametrize("text", [f"I look.\n<tool_call>\n{CALL}\n</tool_call>", "No.", OTHER])
+async def test_strict_tools_beside_free_text(qwen: Scripted, text: str) -> None:
+    """What stands outside of calls is free, and so are arguments of tools that are not strict."""
+    qwen.say(text)
+    whole = await qwen.openai.chat.completions.create(**{**ASKED, "tools": EXACT})
+    qwen.say(text)
+    free = await qwen.openai.chat.completions.create(**ASKED)
+    for each in (whole, free):
+        for call in each.choices[0].message.tool_calls or []:
+            call.id = ""
+    assert whole.choices == free.choices
+
+
+@pytest.mark.parametrize(
+    "text", [CALL.replace("2}", '"2"}'), CALL.replace("city", "town"), CALL.replace("get_", "got_")]
+)
+async def test_the_grammar_of_strict_tools_allows_no_other_call(qwen: Scripted, text: str) -> None:
+    qwen.say(f"I look.\n<tool_call>\n{text}\n</tool_call>")
+    with pytest.raises(openai.InternalServerError, match="grammar does not allow"):
+        await qwen.openai.chat.completions.create(**{**ASKED, "tools": EXACT})
+
+
+async def test_a_strict_schema_that_cannot_be_enforced_names_tools(qwen: Scripted) -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "array", "uniqueItems": True}}}
+    tool = {"type": "function", "function": {"name": "f", "parameters": schema, "strict": True}}
+    with pytest.raises(openai.BadRequestError, match="uniqueItems") as caught:
+        await qwen.openai.chat.completions.create(**{**ASKED, "tools": [tool]})
+    assert caught.value.param == "tools"
 
 
 MESSAGE: dict[str, Any] = {

@@ -68,6 +68,15 @@ def joined(pieces: Iterable[Piece]) -> list[Piece]:
 
 
 @dataclass(frozen=True, slots=True)
+class CallFrame:
+    """How a call stands in text: arguments in JSON between `begin` and `end`."""
+
+    trigger: str  # where the text can only go on as a call
+    begin: str  # after the trigger; {name} stands for the tool's
+    end: str
+
+
+@dataclass(frozen=True, slots=True)
 class ChatFormat:
     """What a checkpoint says about how its model speaks."""
 
@@ -87,6 +96,8 @@ class OutputParser(ABC):
     """Whether it must see special tokens, which are left out of text otherwise."""
     frames_content: ClassVar[bool] = False
     """Whether content, too, stands in markup: a parser of tools then runs without tools as well."""
+    call_frame: ClassVar[CallFrame | None] = None
+    """Where a grammar can hold a model's calls to their tools' schemas, beside free text."""
     reasoning_end: ClassVar[str] = ""
     """What ends reasoning that a prompt has begun."""
 

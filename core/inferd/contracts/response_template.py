@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from inferd.contracts.call_stream import BARE, head
-from inferd.contracts.response_values import READERS, fill, read_content
+from inferd.contracts.response_values import check, fill, read_content
 from inferd.errors import CheckpointError
 
 KINDS = {
@@ -97,6 +97,8 @@ def _head(spec: Mapping[str, Any]) -> str | None:
     name, arguments = function.get("name", ""), function.get("arguments", "")
     if spec.get("transform_each"):
         return head(name.strip("{}"), arguments.strip("{}"))
+    if name.startswith("{content.") and arguments.startswith("{content."):
+        return head(name[9:-1], arguments[9:-1])
     return BARE if (name, arguments) == ("{name}", "{content}") else None
 
 
@@ -105,8 +107,7 @@ def _region(name: str, spec: Mapping[str, Any]) -> Region:
 
     content = spec.get("content", "text")
     begins = spec.get("head_pattern", _head(spec)) if KINDS.get(name) == "calls" else None
-    if content not in READERS:
-        raise ValueError(f"{name}: no content parser is called {content!r}")
+    check(content, spec.get("content_args", {}))
     return Region(
         kind=KINDS.get(name, ""),
         opens=_pattern(spec, "open"),

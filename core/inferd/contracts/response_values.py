@@ -66,6 +66,8 @@ def _xml_inline(text: str, args: Args) -> dict[str, Any]:
             values[key] = [*(before if isinstance(before, list) else [before]), value]
         else:
             values[key] = value
+    if not values and text.strip():
+        raise ValueError("text without a tag")
     return values
 
 
@@ -96,6 +98,20 @@ READERS: dict[str, Callable[[str, Args], Any]] = {
     "xml-inline": _xml_inline,
     "kv-lines": _kv_lines,
 }
+
+
+def check(parser: str, args: Args) -> None:
+    """Raises what compiling a template catches, for arguments that could not be read by later."""
+    import regex
+
+    if parser not in READERS:
+        raise ValueError(f"no content parser is called {parser!r}")
+    if parser == "xml-inline":
+        groups = regex.compile(args["tag_pattern"], regex.DOTALL).groupindex
+        if not {"key", "value"} <= groups.keys():
+            raise ValueError("tag_pattern has no groups key and value")
+    if (inner := args.get("value_parser")) is not None:
+        check(inner["name"], inner.get("args", {}))
 
 
 def fill(transform: Any, names: Mapping[str, Any]) -> Any:

@@ -1,12 +1,16 @@
-"""Forced calls: an answer that is a JSON list of calls, whatever the family's own format is."""
+"""Calls under a grammar: forced ones are a JSON list, whatever the family's own format is; strict
+ones stand in the family's format, in an answer that is free otherwise.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from typing import Any
 
 from inferd.contracts.call_stream import CallStream, head
 from inferd.contracts.output_parser import (
+    CallFrame,
     ChatFormat,
     Content,
     OutputParser,
@@ -44,6 +48,21 @@ def schema_of_calls(tools: Tools, *, most: int | None) -> str:
         for number, function in enumerate(functions)
     }
     return json.dumps(schema)
+
+
+def tags_of_calls(frame: CallFrame, tools: Tools, strict: Collection[str]) -> str:
+    """The structural tag of answers with any calls of `tools`, those of `strict` with arguments as
+    their schemas have them.
+    """
+    structures = [
+        {
+            "begin": frame.trigger + frame.begin.replace("{name}", function["name"]),
+            "schema": (function["name"] in strict and function.get("parameters")) or ANY_ARGUMENTS,
+            "end": frame.end,
+        }
+        for function in (tool["function"] for tool in tools)
+    ]
+    return json.dumps({"triggers": [frame.trigger], "structures": structures}, ensure_ascii=False)
 
 
 def _moved(schema: Any, place: str) -> Any:

@@ -27,6 +27,8 @@ from inferd.testing.tiny_tokenizer import write_tokenizer
 SIZE, EOS = 259, 257  # one token per byte, and three special ones
 SCHEMA = """{"type": "object", "properties": {"a": {"enum": [1, 22]}}, "required": ["a"],
 "additionalProperties": false}"""
+TAG = """{"triggers": ["<call>"], "structures": [
+{"begin": "<call>{", "schema": {"enum": [1, 22]}, "end": "}/"}]}"""
 Case = tuple[StructuredOutputs, Sequence[str], Sequence[str]]
 CASES: dict[str, Case] = {  # what is asked for, what fits, what does not
     "choice": (
@@ -36,12 +38,18 @@ CASES: dict[str, Case] = {  # what is asked for, what fits, what does not
     ),
     "regex": (StructuredOutputs(regex="[a-c]{2,3}|x"), ["ab", "abc", "x"], ["a", "abcd", "xx"]),
     "json": (StructuredOutputs(json=SCHEMA), ['{"a":1}', '{"a":22}'], ['{"a":2}', "{}", '{"b":1}']),
+    "structural_tag": (
+        StructuredOutputs(structural_tag=TAG),
+        ["a\n", "", "x<c", "<call>{1}/", "é<call>{22}/ b <call>{1}/"],
+        ["<call>", "<call>{2}/", "a <call>b", "<call>{1}", "<call>{1}/<call>{3}/"],
+    ),
     "json_object": (StructuredOutputs(json_object=True), ['{"q":[null]}', "{}"], ["[]", "1", "{"]),
 }
 BROKEN = {
     "regex": StructuredOutputs(regex="a("),
     "json": StructuredOutputs(json='{"type": "wizard"}'),
     "grammar": StructuredOutputs(grammar="%%% ((("),
+    "structural_tag": StructuredOutputs(structural_tag='{"triggers": ["<"], "structures": []}'),
 }
 
 
@@ -69,7 +77,7 @@ class GrammarContract(PluginContract):
     class TestContract(GrammarContract):
         plugin = "mine"
         backend = "mine"
-        cannot = {"grammar"}     # of choice, regex, json, json_object, grammar
+        cannot = {"grammar"}     # of choice, regex, json, json_object, grammar, structural_tag
         refuses = {"uniqueItems"}     # of inferd.testing.grammar_features.FEATURES
     """
 

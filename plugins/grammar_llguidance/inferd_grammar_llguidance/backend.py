@@ -16,6 +16,7 @@ from inferd.contracts.grammar import Grammar, GrammarBackend, Matcher, Vocabular
 from inferd.errors import RequestError
 from inferd.structured_outputs import StructuredOutputs
 from inferd_grammar_llguidance.pointer import pointers
+from inferd_grammar_llguidance.tags import lark_of
 
 if TYPE_CHECKING:
     from inferd.contracts.grammar import Words
@@ -96,6 +97,8 @@ def _source(wanted: StructuredOutputs) -> str:
         return matcher.grammar_from_lark(f"start: {' | '.join(texts)}")
     if wanted.grammar is not None:
         return matcher.grammar_from_lark(wanted.grammar)
+    if wanted.structural_tag is not None:
+        return matcher.grammar_from_lark(lark_of(wanted.structural_tag))
     schema = '{"type": "object"}' if wanted.json is None else wanted.json
     try:
         return matcher.grammar_from_json_schema(schema, overrides=STRICT)  # type: ignore[arg-type]

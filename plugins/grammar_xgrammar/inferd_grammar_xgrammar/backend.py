@@ -28,6 +28,12 @@ be there, as the standard has it."""
 CONTROL = re.compile(rb"[\x00-\x1f]")
 
 
+SHAPE = (
+    'structural_tag must be {"triggers": [...], "structures": [{"begin", "schema", "end"}]}, and '
+    "each trigger the beginning of a structure"
+)
+
+
 class XgrammarMatcher(Matcher):
     """After a token that does not fit it allows nothing any more. `among_W` bounds what may fit."""
 
@@ -95,6 +101,8 @@ class XgrammarBackend(GrammarBackend):
         if wanted.grammar is not None:
             _refuse(fault_of_lark(wanted.grammar))
             return self._compiler.compile_lark(wanted.grammar)
+        if wanted.structural_tag is not None:
+            return self._compiler.compile_structural_tag(_format(wanted.structural_tag))
         if wanted.json is None:
             return self._compiler.compile_json_schema('{"type": "object"}', **FORM)
         refuse_unenforced(wanted.json)
@@ -104,6 +112,34 @@ class XgrammarBackend(GrammarBackend):
         for place, matcher in enumerate(matchers):
             assert isinstance(matcher, XgrammarMatcher)
             matcher.fill(words_NW, place)
+
+
+def _format(tag: str) -> dict[str, Any]:
+    """As the library has it. Raises RequestError for a tag of another shape, and for a schema."""
+    try:
+        content = json.loads(tag)
+        triggers = [str(trigger) for trigger in content["triggers"]]
+        tags = [(str(s["begin"]), s["schema"], str(s["end"])) for s in content["structures"]]
+    except (ValueError, KeyError, TypeError):
+        raise _refusal(SHAPE) from None
+    for trigger in triggers:
+        if not trigger or not any(begin.startswith(trigger) for begin, _, _ in tags):
+            raise _refusal(SHAPE)
+    for _, schema, _ in tags:
+        refuse_unenforced(json.dumps(schema))
+    made = [
+        {
+            "type": "tag",
+            "begin": begin,
+            "content": {"type": "json_schema", "json_schema": schema},
+            "end": end,
+        }
+        for begin, schema, end in tags
+    ]
+    return {
+        "type": "structural_tag",
+        "format": {"type": "triggered_tags", "triggers": triggers, "tags": made},
+    }
 
 
 def _refusal(text: str) -> RequestError:

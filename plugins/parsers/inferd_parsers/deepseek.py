@@ -1,6 +1,10 @@
-"""DeepSeek's calls, between tokens of their own."""
+"""DeepSeek's calls: JSON between tokens of their own, since V3.2 tags."""
 
 from __future__ import annotations
+
+import json
+import re
+from typing import Any
 
 from inferd_parsers.family import NAMED, NOWHERE, Family
 
@@ -43,3 +47,33 @@ class DeepSeekV31(Family):
             "content": {"close": FRAME},
         },
     }
+
+
+PARAMETER = re.compile(
+    r'<｜DSML｜parameter name="([^"\n]+)" string="(true|false)">(.*?)</｜DSML｜parameter>',
+    re.DOTALL,
+)
+
+
+class DeepSeekV32(Family):
+    """Tags that say whether their value is text or JSON."""
+
+    has = ("<｜DSML｜",)
+    keeps_special = True
+    template = {
+        "start_anchor_pattern": NOWHERE,
+        "fields": {
+            "tool_calls": {"open": '<｜DSML｜invoke name="', "close": "</｜DSML｜invoke>"},
+            "content": {"close": ["<｜DSML｜function_calls>", "</｜DSML｜function_calls>"]},
+        },
+    }
+
+    def read(self, body: str) -> list[Any]:
+        name, _, rest = body.partition('">')
+        if PARAMETER.sub("", rest).strip():
+            raise ValueError("text that is no parameter")
+        arguments = {
+            key: value if is_text == "true" else json.loads(value)
+            for key, is_text, value in PARAMETER.findall(rest)
+        }
+        return [{"name": name, "arguments": arguments}]

@@ -1,11 +1,13 @@
-"""Gemma 4: channels, and calls whose strings have delimiters of their own."""
+"""Gemma 4 and FunctionGemma: calls whose strings have delimiters of their own."""
 
 from __future__ import annotations
 
-from inferd_parsers.family import NAMED, Family
+from inferd_parsers.family import NAMED, NOWHERE, Family
 
 
 class Gemma4(Family):
+    """Thinks in a channel."""
+
     has = ("<|tool_call>", "<|channel>")
     keeps_special = True
     reasoning_end = "<channel|>"
@@ -21,5 +23,26 @@ class Gemma4(Family):
                 "transform": NAMED,
             },
             "content": {"close": ["<turn|>", "<|tool_response>"]},
+        },
+    }
+
+
+class FunctionGemma(Family):
+    has = ("<start_function_call>",)
+    keeps_special = True
+    template = {
+        "start_anchor_pattern": NOWHERE,
+        "fields": {
+            "tool_calls": {
+                "open_pattern": r"<start_function_call>call:(?P<name>[\w.-]+)",
+                "close": "<end_function_call>",
+                "content": "json",
+                "content_args": {
+                    "string_delims": [["<escape>", "<escape>"]],
+                    "unquoted_keys": True,
+                },
+                "transform": NAMED,
+            },
+            "content": {"close": ["<start_function_response>", "<end_of_turn>"]},
         },
     }

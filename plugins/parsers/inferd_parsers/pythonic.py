@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from typing import Any
+from typing import Any, ClassVar
 
 from inferd_parsers.family import NOWHERE, Family
 
@@ -14,7 +14,7 @@ WORDS = {"true": True, "false": False, "null": None}
 class Pythonic(Family):
     """As the whole answer."""
 
-    has = ("<|header_start|>",)
+    has: ClassVar[tuple[str, ...]] = ("<|header_start|>",)
     keeps_special = True
     template = {
         "start_anchor_pattern": NOWHERE,
@@ -31,12 +31,13 @@ class Pythonic(Family):
         if len(body) > MOST_CHARS:
             raise ValueError("too long")
         try:
-            tree = ast.parse(body.strip(), mode="eval").body
+            tree = ast.parse(body.strip())
         except (SyntaxError, MemoryError) as error:
             raise ValueError(str(error)) from None
-        if not isinstance(tree, ast.List) or not tree.elts:
-            raise ValueError("expected a list of calls")
-        return [_function(node) for node in tree.elts]
+        nodes = [node for statement in tree.body for node in _elements(statement)]
+        if not nodes:
+            raise ValueError("expected calls")
+        return [_function(node) for node in nodes]
 
 
 class Lfm2(Pythonic):
@@ -50,6 +51,46 @@ class Lfm2(Pythonic):
             "content": {},
         },
     }
+
+
+class Olmo3(Pythonic):
+    """A call a line."""
+
+    has = ("<function_calls>",)
+    keeps_special = False
+    template = {
+        "start_anchor_pattern": NOWHERE,
+        "fields": {
+            "tool_calls": {"open": "<function_calls>", "close": "</function_calls>"},
+            "content": {},
+        },
+    }
+
+
+class Gemma3(Pythonic):
+    """As a block of code, or as a list that is the whole answer."""
+
+    has = ("<start_of_turn>", "tools")
+    lacks = ("<start_function_call>",)
+    keeps_special = False
+    template = {
+        "start_anchor_pattern": NOWHERE,
+        "fields": {
+            "tool_calls": {
+                "open_pattern": r"```tool_code\s|\A\s*(?=\[\s*[A-Za-z_][\w.]*\()",
+                "close": "```",
+            },
+            "content": {},
+        },
+    }
+
+
+def _elements(statement: ast.stmt) -> list[ast.expr]:
+    """Calls of one line, which is a list of them or a call by itself."""
+    if not isinstance(statement, ast.Expr):
+        raise ValueError("expected a call")
+    value = statement.value
+    return value.elts if isinstance(value, ast.List) else [value]
 
 
 def _function(node: ast.expr) -> dict[str, Any]:

@@ -14,7 +14,7 @@ class QwenCoder(Family):
         "fields": {
             "tool_calls": {
                 "open_pattern": r"<tool_call>\s*<function=(?P<name>[^>\n]+)>",
-                "close": "</tool_call>",
+                "close_pattern": r"(?:</function>\s*)?</tool_call>",
                 "content": "xml-inline",
                 "content_args": {
                     "tag_pattern": r"<parameter=(?P<key>[^>\n]+)>\n?(?P<value>.*?)\n?</parameter>"

@@ -72,6 +72,17 @@ DEEPSEEK_31 = (
     f"I look.<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>get_weather<｜tool▁sep｜>{ARGUMENTS}"
     "<｜tool▁call▁end｜><｜tool▁call▁begin｜>ping<｜tool▁sep｜>{}<｜tool▁call▁end｜><｜tool▁calls▁end｜>"
 )
+DEEPSEEK_32 = (
+    'I look.\n\n<｜DSML｜function_calls>\n<｜DSML｜invoke name="get_weather">\n'
+    '<｜DSML｜parameter name="city" string="true">Zürich</｜DSML｜parameter>\n'
+    '<｜DSML｜parameter name="days" string="false">2</｜DSML｜parameter>\n</｜DSML｜invoke>\n'
+    '<｜DSML｜invoke name="ping">\n</｜DSML｜invoke>\n</｜DSML｜function_calls>'
+)
+FUNCTION_GEMMA = (
+    "<start_function_call>call:get_weather{city:<escape>Zürich<escape>,days:2}<end_function_call>"
+    "<start_function_call>call:ping{}<end_function_call><start_function_response>"
+)
+INTERNLM = f'<|action_start|><|plugin|>\n{{"name": "get_weather", "parameters": {ARGUMENTS}}}\n'
 KIMI = (
     "I look.<|tool_calls_section_begin|><|tool_call_begin|>functions.get_weather:0"
     f"<|tool_call_argument_begin|>{ARGUMENTS}<|tool_call_end|><|tool_call_begin|>functions.ping:1"
@@ -148,6 +159,42 @@ CASES = {
         "<｜Assistant｜><think>\n",
     ),
     "deepseek v3.1": Case(DEEPSEEK_31, (LOOK, *BOTH), "deepseek_v31", "think"),
+    "deepseek v3.2": Case(DEEPSEEK_32, (LOOK, *BOTH), "deepseek_v32", "think"),
+    "deepseek v3.2, no parameter": Case(
+        DEEPSEEK_32.replace("</｜DSML｜parameter>", "").removeprefix("I look.\n\n"),
+        (
+            Content(
+                '\n<｜DSML｜invoke name="get_weather">\n'
+                '<｜DSML｜parameter name="city" string="true">Zürich\n'
+                '<｜DSML｜parameter name="days" string="false">2\n</｜DSML｜invoke>'
+            ),
+            PING,
+        ),
+        "deepseek_v32",
+    ),
+    "internlm": Case(f"I look.\n{INTERNLM}<|action_end|>", (LOOK, WEATHER), "internlm"),
+    "olmo3": Case(
+        "I look.<function_calls>get_weather(city='Zürich', days=2)\nping()</function_calls>",
+        (LOOK, *BOTH),
+        "olmo3",
+        "think",
+    ),
+    "gemma3": Case(f"I look.\n```tool_code\n{PYTHON}\n```", (LOOK, *BOTH), "gemma3"),
+    "gemma3, list": Case(PYTHON, BOTH, "gemma3"),
+    "gemma3, other code": Case(
+        "```tool_code\nx = 1\n```", (Content("```tool_code\nx = 1\n```"),), "gemma3"
+    ),
+    "functiongemma": Case(FUNCTION_GEMMA, BOTH, "functiongemma"),
+    "qwen3-coder, no tag": Case(
+        "<tool_call>\n<function=ping>\n{}\n</function>\n</tool_call>",
+        (Content("<tool_call>\n<function=ping>\n{}\n</function>\n</tool_call>"),),
+        "qwen3_coder",
+    ),
+    "glm, no tag": Case(
+        "<tool_call>ping\n{}</tool_call>",
+        (Content("<tool_call>ping\n{}</tool_call>"),),
+        "glm4_moe",
+    ),
     "kimi": Case(KIMI, (LOOK, *BOTH), "kimi_k2"),
     "gpt-oss": Case(HARMONY, (THOUGHT, LOOK, *BOTH), "gpt_oss", "gpt_oss"),
     "gpt-oss, final": Case(

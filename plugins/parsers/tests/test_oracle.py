@@ -20,7 +20,12 @@ from inferd.host.selection import Selection
 from inferd_parsers.checkpoint import CheckpointParser
 
 CATALOG = Host(Selection.parse("none,parsers")).catalog
-OURS_ALONE = {"call that is none", "hermes, arguments as text"}  # transformers leaves or raises
+OURS_ALONE = {
+    "call that is none",
+    "hermes, arguments as text",
+    "qwen3-coder, no tag",
+    "glm, no tag",
+}  # transformers leaves or raises
 
 
 def template(case: Case) -> dict[str, Any] | None:
@@ -100,7 +105,21 @@ def test_a_checkpoint_s_own_template() -> None:
 
 @pytest.mark.parametrize(
     "spec",
-    [{}, {"version": 2}, {"fields": {}}, {"start_anchor": "x", "fields": {"a": {"open": ""}}}],
+    [
+        {},
+        {"version": 2},
+        {"fields": {}},
+        {"start_anchor": "x", "fields": {"a": {"open": ""}}},
+        *[
+            {"start_anchor": "x", "fields": {"tool_calls": {"open": "y", **how}}}
+            for how in (
+                {"content": "yaml"},
+                {"content": "xml-inline"},
+                {"content": "xml-inline", "content_args": {"tag_pattern": "("}},
+                {"content": "xml-inline", "content_args": {"tag_pattern": "(?P<key>a)"}},
+            )
+        ],
+    ],
 )
 def test_a_template_that_is_none_is_refused_with_a_reason(spec: dict[str, Any]) -> None:
     verdict = CheckpointParser.supports(ChatFormat("", spec))

@@ -108,13 +108,23 @@ class AnthropicTool(Body):
     name: ToolName
     description: Text | None = None
     input_schema: dict[str, Any]
-    strict: bool | None = None  # enforced where a call is forced
+    strict: bool | None = None  # enforced for forced calls, and where the family has a call_frame
 
     def plain(self) -> dict[str, Any]:
         function = {"name": self.name, "parameters": self.input_schema}
         if self.description is not None:
             function["description"] = self.description
         return {"type": "function", "function": function}
+
+
+def _own_tool(tool: Any) -> Any:
+    kind = tool.get("type") if isinstance(tool, dict) else None
+    if kind not in (None, "custom"):
+        raise ValueError(
+            f"a tool of type {str(kind)[:64]!r} is run or known by Anthropic's own servers only; "
+            "here are tools of type custom, with a name and an input_schema"
+        )
+    return tool
 
 
 class ToolChoice(Body):
@@ -151,7 +161,13 @@ class CountBody(Body):
         list[AnthropicMessage], Field(fail_fast=True, min_length=1, max_length=10_000)
     ]
     system: Text | TextBlocks | None = None
-    tools: Annotated[list[AnthropicTool], Field(fail_fast=True, max_length=MAX_TOOLS)] | None = None
+    tools: (
+        Annotated[
+            list[Annotated[AnthropicTool, BeforeValidator(_own_tool)]],
+            Field(fail_fast=True, max_length=MAX_TOOLS),
+        ]
+        | None
+    ) = None
     tool_choice: ToolChoice | None = None
     thinking: Thinking | None = None
 

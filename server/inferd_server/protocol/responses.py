@@ -27,7 +27,7 @@ class ResponsesTool(Body):
     name: ToolName | None = None
     description: Text | None = None
     parameters: dict[str, Any] | None = None
-    strict: bool | None = None  # enforced where a call is forced
+    strict: bool | None = None  # enforced for forced calls, and where the family has a call_frame
 
     def plain(self) -> dict[str, Any]:
         """As chat templates read it. Raises RequestError for a function without a name."""
@@ -89,8 +89,12 @@ class ResponsesBody(Body):
     @property
     def functions(self) -> list[dict[str, Any]]:
         """The tools that the model is shown."""
+        return [tool.plain() for tool in self._shown]
+
+    @property
+    def _shown(self) -> list[ResponsesTool]:
         tools = [] if self.tool_choice == "none" else self.tools or []
-        return [tool.plain() for tool in tools if tool.type == "function"]
+        return [tool for tool in tools if tool.type == "function"]
 
     @property
     def vendor_tools(self) -> set[str]:
@@ -116,7 +120,7 @@ class ResponsesBody(Body):
                 self.tool_choice,
                 self.functions,
                 self.parallel_tool_calls,
-                [tool.strict for tool in self.tools or []],
+                [tool.strict for tool in self._shown],
             ),
             options={"reasoning_effort": effort} if effort else {},
             field="input",

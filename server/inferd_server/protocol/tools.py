@@ -22,7 +22,7 @@ class Function(Body):
     name: ToolName
     description: Text | None = None
     parameters: dict[str, Any] | None = None
-    strict: bool | None = None  # enforced where a call is forced
+    strict: bool | None = None  # enforced for forced calls, and where the family has a call_frame
 
     def plain(self) -> dict[str, Any]:
         """As chat templates read it."""
@@ -94,11 +94,11 @@ def tool_use(
     strict: Iterable[bool | None],
 ) -> ToolUse:
     """`strict` is each tool's. Raises RequestError for a tool that is not there."""
-    several, exact = parallel is not False, any(strict)
+    several, names = parallel is not False, [tool["function"]["name"] for tool in tools]
+    exact = frozenset(name for name, wanted in zip(names, strict, strict=True) if wanted)
     if choice in (None, "auto", "none"):
-        return ToolUse(parallel=several, strict=exact and choice != "none")
+        return ToolUse(parallel=several, strict=exact)
     only = named(choice) if isinstance(choice, dict) else None
-    names = [tool["function"]["name"] for tool in tools]
     if not names or only not in (None, *names):
         wanted = f"the tool {only[:64]!r}" if only else "a call"
         raise RequestError(

@@ -197,6 +197,20 @@ async def test_blocks_that_are_not_there_yet(client: httpx.AsyncClient, content:
     assert reply.json()["error"]["message"].startswith("messages[0].content")
 
 
+@pytest.mark.parametrize("kind", ["web_search_20250305", "bash_20250124", 7])
+async def test_tools_of_anthropics_servers_are_refused(
+    client: httpx.AsyncClient, kind: Any
+) -> None:
+    body = {"model": "tiny", "max_tokens": 4, "messages": [{"role": "user", "content": "hi"}]}
+    for path in ("/v1/messages", "/v1/messages/count_tokens"):
+        tools = [{"name": "f", "input_schema": {}}, {"type": kind, "name": "g"}]
+        reply = await client.post(path, json=body | {"tools": tools})
+        assert reply.status_code == 400
+        error = reply.json()["error"]
+        assert error["type"] == "invalid_request_error"
+        assert error["message"].startswith("tools[1]: a tool of type")
+
+
 async def test_an_engine_that_dies_in_a_stream_is_an_error_event(sdk: Any, engine: Any) -> None:
     engine.broken_after = (3, EngineDead("the engine process died"))
     stream = await sdk.messages.create(**ASKED, stream=True)
