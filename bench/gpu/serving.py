@@ -54,10 +54,17 @@ def vllm_server(model: Path, options: dict[str, Any], peer: Peer, log: IO[str]) 
     command = [peer.python, "-m", "vllm.entrypoints.cli.main", "serve", str(model), "--port"]
     command += [str(port), "--host", "127.0.0.1", "--served-model-name", "m", *flags_of(options)]
     command += ["--uvicorn-log-level", "warning"]  # a line per request would cost it time
+    with peer_server(command, peer_environment(peer.path), port, log) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def peer_server(
+    command: list[str], environment: dict[str, str], port: int, log: IO[str]
+) -> Iterator[Server]:
+    """It serves the model as m. Raises EnvironmentProblem when it does not answer in time."""
     started = time.perf_counter()
-    process = subprocess.Popen(
-        command, cwd=ROOT, env=peer_environment(peer.path), stdout=log, stderr=log
-    )
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
     try:
         url = f"http://127.0.0.1:{port}"
         _wait(Client(url, "m"), process)

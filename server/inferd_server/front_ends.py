@@ -107,7 +107,7 @@ class FrontEnds:
                 raise _failure(said, number, code)
             self._banner.front_end_died(number, code)
             self._shared.clear(number)
-            await self._engine.send(m.Bye(name))
+            self._engine.send(m.Bye(name))
 
     async def _spawn(self, number: int, name: str) -> asyncio.subprocess.Process:
         listener = self._listeners[number].fileno()

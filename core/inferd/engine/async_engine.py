@@ -142,9 +142,7 @@ class AsyncEngine:
             self._heard = time.monotonic()
         stream = self._streams.open(request, text, self.tokenizer)
         try:
-            await self._client.send(
-                m.Add(msgspec.structs.replace(request, request_id=stream.engine_id))
-            )
+            self._client.send(m.Add(msgspec.structs.replace(request, request_id=stream.engine_id)))
             while True:
                 news = await stream.unread.get()
                 yield news
@@ -171,10 +169,10 @@ class AsyncEngine:
         """Forget a stream, and have the engine forget what still runs of it."""
         self._streams.close(stream)
         if not stream.state.finished and self.error is None:
-            await self._client.send(m.Abort(stream.engine_id))
+            self._client.send(m.Abort(stream.engine_id))
 
     async def reset_prefix_cache(self) -> None:
-        await self._client.send(m.ResetPrefixCache())
+        self._client.send(m.ResetPrefixCache())
 
     async def stop(self, timeout: float = 5.0) -> None:
         """End the engine process; open streams raise EngineDead."""
@@ -203,7 +201,7 @@ class AsyncEngine:
             self.stats = message.stats
             for output in message.outputs:
                 if self._streams.deliver(output):
-                    await self._client.send(m.Abort(output.request_id, output.index))
+                    self._client.send(m.Abort(output.request_id, output.index))
         elif isinstance(message, m.Refused):
             refusal = RequestError(message.message, message.param, message.code)
             self._streams.refuse(message.request_id, refusal)

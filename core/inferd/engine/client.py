@@ -50,6 +50,7 @@ class EngineClient:
         self._socket.setsockopt(zmq.IDENTITY, self.name.encode())
         self._socket.setsockopt(zmq.SNDHWM, 0)
         self._monitor = self._socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+        self._leaving: list[bytes] = []
         self._process: asyncio.subprocess.Process | None = None
         self._beat: asyncio.Task[None] | None = None
 
@@ -58,7 +59,7 @@ class EngineClient:
         if self._folder is not None:
             await self._spawn()
         self._socket.connect(self.address)
-        await self.send(m.Hello())
+        self.send(m.Hello())
         reply = await self._first_reply()
         if isinstance(reply, m.Failed):
             await self.stop(2.0)
@@ -102,10 +103,20 @@ class EngineClient:
     async def _keep_beating(self) -> None:
         while True:
             await asyncio.sleep(BEAT_S)
-            await self.send(m.Beat())
+            self.send(m.Beat())
 
-    async def send(self, message: m.ToEngine) -> None:
-        await self._socket.send(m.encode(message))
+    def send(self, message: m.ToEngine) -> None:
+        """It leaves with what else is sent in this turn of the loop: waking ZMQ's thread costs as
+        much as a fifth of a request, and a crowd's requests begin together.
+        """
+        if not self._leaving:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._leaving.append(m.encode(message))
+
+    def _flush(self) -> None:
+        if self._leaving and not self._socket.closed:
+            self._socket.send_multipart(self._leaving)
+        self._leaving = []
 
     async def receive(self) -> AsyncIterator[m.ToFrontEnd]:
         """Messages as they come, until the caller stops listening."""
@@ -133,7 +144,8 @@ class EngineClient:
             self._beat.cancel()
             self._beat = None
         if self._folder is None and not self._socket.closed:
-            await self.send(m.Bye())
+            self.send(m.Bye())
+            self._flush()
         if self._process is not None and self._process.returncode is None:
             await self._end_process(self._process, timeout)
         self._context.destroy(linger=LINGER_MS if self._folder is None else 0)
@@ -141,7 +153,7 @@ class EngineClient:
             shutil.rmtree(self._folder, ignore_errors=True)
 
     async def _end_process(self, process: asyncio.subprocess.Process, timeout: float) -> None:
-        await self.send(m.Stop())
+        self.send(m.Stop())
         try:
             await asyncio.wait_for(process.wait(), timeout)
         except TimeoutError:

@@ -71,8 +71,7 @@ class EngineLoop:
     def _receive(self, timeout_ms: int) -> None:
         while self._running and self._socket.poll(timeout_ms):
             identity, *frames = self._socket.recv_multipart()
-            message = _decode(frames)
-            if message is not None:
+            for message in filter(None, map(_decode, frames)):
                 self._last_seen[identity] = time.monotonic()
                 self._handlers[type(message)](identity, message)
             timeout_ms = 0
@@ -161,11 +160,10 @@ class EngineLoop:
             self._socket.send_multipart([identity, m.encode(lost)])
 
 
-def _decode(frames: list[bytes]) -> m.ToEngine | None:
+def _decode(frame: bytes) -> m.ToEngine | None:
     """None, and a line on standard error, for what is not a message."""
     try:
-        (payload,) = frames
-        message: m.ToEngine = m.decode_to_engine(payload)
+        message: m.ToEngine = m.decode_to_engine(frame)
     except (ValueError, RecursionError, msgspec.MsgspecError, InferdError) as error:
         print(f"inferd engine: dropped a malformed message: {error}", file=sys.stderr)
         return None

@@ -1,4 +1,7 @@
-"""What front ends and the engine process say to each other: msgpack over ZMQ, never pickle."""
+"""What front ends and the engine process say to each other: msgpack over ZMQ, never pickle.
+
+A front end sends several messages at once, a frame each.
+"""
 
 from __future__ import annotations
 

@@ -176,7 +176,7 @@ def test_a_request_that_cannot_run_is_refused(running: Running) -> None:
     [
         [b""],
         [b"\xc1"],
-        [b"\x91\xa5Hello", b"\x91\xa5Hello"],
+        [b"\x91\xa5Hello", b"\x91"],
         [b"\x91\xa7Unknown"],
         [b"\x92\xa5Abort\x01"],
         [b"\x92\xa5Abort\xa2\xff\xff"],
