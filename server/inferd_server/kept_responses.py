@@ -1,25 +1,29 @@
 """KeptResponses: responses by their ids, whichever front end keeps them.
 
-An id says whose it is. What is kept elsewhere is asked for over that one's socket: a connection for
-each question, (what, id) in msgpack, answered by JSON or by a Problem.
+An id says which front end it is of, and has a mark of the key that it was made with: with another
+key there is no such response. What is kept elsewhere is asked for over that one's socket: a
+connection for each question, (what, id) in msgpack, answered by JSON or by a Problem.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import uuid
+import hmac
+import secrets
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Literal
 
 import msgspec
 
+from inferd_server.caller import CALLER
 from inferd_server.errors import ApiError, Problem, problem_of
 from inferd_server.response_store import ResponseStore
 from inferd_server.seat import Seat
 
 ANSWER_S = 5.0
 PREFIX = "resp_"
+MARK_CHARS = 8
 Verb = Literal["get", "conversation", "turns", "delete", "cancel"]
 _encode = msgspec.msgpack.Encoder().encode
 _decode_question = msgspec.msgpack.Decoder(tuple[Verb, str]).decode
@@ -34,8 +38,9 @@ class KeptResponses:
         self._seat = seat
 
     def new_id(self) -> str:
-        """120 random bits, and which front end it is of."""
-        return f"{PREFIX}{self._seat.number:02x}{uuid.uuid4().hex[2:]}"
+        """Which front end it is of, 88 random bits, and the mark of the caller's key."""
+        name = f"{PREFIX}{self._seat.number:02x}{secrets.token_hex(11)}"
+        return name + _mark(name)
 
     async def get(self, response_id: str) -> bytes:
         """The response as JSON. As all below, raises ApiError (404) for one that is not kept."""
@@ -62,6 +67,9 @@ class KeptResponses:
         return await self._ask("cancel", response_id)
 
     async def _ask(self, verb: Verb, response_id: str) -> bytes:
+        name, mark = response_id[:-MARK_CHARS], response_id[-MARK_CHARS:]
+        if not hmac.compare_digest(mark.encode(), _mark(name).encode()):
+            return self._own(verb, name)  # which is nobody's
         owner = self._owner(response_id)
         if owner != self._seat.number:
             with contextlib.suppress(OSError):  # it is gone, and what it kept
@@ -117,3 +125,10 @@ class KeptResponses:
         writer.write(_encode(answer))
         await writer.drain()
         writer.close()
+
+
+def _mark(name: str) -> str:
+    """Of the caller's key, whose digest no client knows, and different for every response."""
+    key = CALLER.get().key
+    digest = key.digest if key else b"without a key"
+    return hmac.digest(digest, name.encode(), "sha256").hex()[:MARK_CHARS]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
+from inferd.errors import RequestError
 from inferd_server import notes
 from inferd_server.body import read_body
 from inferd_server.dialects import input_items, responses
@@ -43,8 +44,14 @@ def build(service: Service) -> APIRouter:
         return Reply(responses.whole(service, answer))
 
     @router.get("/v1/responses/{response_id}")
-    async def get_response(response_id: str) -> Response:
+    async def get_response(request: Request, response_id: str) -> Response:
         """One that is kept, or that is being made."""
+        if request.query_params.get("stream", "false") != "false":
+            raise RequestError(
+                "events of a response are not kept in this version of inferd: ask without stream",
+                "stream",
+                "unsupported_parameter",
+            )
         return Response(await service.kept_responses.get(response_id), media_type=JSON)
 
     @router.get("/v1/responses/{response_id}/input_items", openapi_extra={"parameters": PAGES})

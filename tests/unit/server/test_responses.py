@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import openai
 import pytest
-from asgi import Exchange
+from asgi import Exchange, client_of
 from test_openai_sdk import sdk_of
 
 from inferd.errors import EngineDead, RequestError
@@ -325,6 +325,35 @@ async def test_input_items(sdk: Any) -> None:
     assert (found[2].arguments, found[3].output) == ('{"a":1}', "2")
     latest = await sdk.responses.input_items.list(second.id, limit=1)
     assert (latest.data[0].content[0].text, latest.has_more) == ("so?", True)
+
+
+async def test_another_key_has_no_such_response(make_app: Any) -> None:
+    app = make_app(api_keys=("a", "b"))
+    mine, other = ({"Authorization": f"Bearer {key}"} for key in "ab")
+    async with client_of(app) as client:
+        made = await client.post("/v1/responses", json=ASKED, headers=mine)
+        path = f"/v1/responses/{made.json()['id']}"
+        for method, url in (
+            ("GET", path),
+            ("GET", f"{path}/input_items"),
+            ("POST", f"{path}/cancel"),
+            ("DELETE", path),
+        ):
+            reply = await client.request(method, url, headers=other)
+            assert (reply.status_code, reply.json()["error"]["code"]) == (404, "response_not_found")
+        next_one = ASKED | {"previous_response_id": made.json()["id"]}
+        reply = await client.post("/v1/responses", json=next_one, headers=other)
+        assert reply.json()["error"]["code"] == "previous_response_not_found"
+        assert (await client.post("/v1/responses", json=next_one, headers=mine)).status_code == 200
+        assert (await client.delete(path, headers=mine)).status_code == 200
+
+
+async def test_events_are_not_told_again(client: httpx.AsyncClient) -> None:
+    made = await client.post("/v1/responses", json=ASKED)
+    path = f"/v1/responses/{made.json()['id']}"
+    reply = await client.get(f"{path}?stream=true&starting_after=3")
+    assert (reply.status_code, reply.json()["error"]["param"]) == (400, "stream")
+    assert (await client.get(f"{path}?stream=false")).json() == made.json()
 
 
 @pytest.mark.parametrize(
