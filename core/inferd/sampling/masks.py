@@ -36,11 +36,17 @@ class TokenMasks:
         if not places or self._bytes_MB is None:
             return
         lines = [self._lines[int(rows[place])] for place in places]
-        bytes_MB = self._bytes_MB[upload_ints(lines, self._device)]
-        hidden_MV = ((bytes_MB.unsqueeze(-1) & self._bits) == 0).flatten(1)
+        hidden_MV = self._hidden(self._bytes_MB[upload_ints(lines, self._device)])
         hidden_MV = hidden_MV[:, : logits_NV.shape[1]]
         if len(places) == len(rows):
             logits_NV.masked_fill_(hidden_MV, -torch.inf)
             return
         places_M = upload_ints(places, self._device)
         logits_NV[places_M] = logits_NV[places_M].masked_fill_(hidden_MV, -torch.inf)
+
+    def _hidden(self, bytes_MB: Tensor) -> Tensor:
+        """bool [M, 8 B]: a bit that is not set. On a CPU numpy unpacks four times as fast."""
+        if bytes_MB.is_cpu:
+            bits_MV = np.unpackbits(~bytes_MB.numpy(), axis=1, bitorder="little")
+            return torch.from_numpy(bits_MV.view(np.bool_))
+        return ((bytes_MB.unsqueeze(-1) & self._bits) == 0).flatten(1)
