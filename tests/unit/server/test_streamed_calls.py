@@ -8,19 +8,35 @@ from typing import Any
 import httpx
 import pytest
 
+from inferd.contracts.output_parser import ChatFormat
+from inferd.contracts.template_parser import TemplateParser
+from inferd.contracts.verdict import YES, Verdict
 from inferd.engine.answers import Answers
-from inferd_parsers.hermes import Hermes
 
 pytestmark = pytest.mark.anyio
 ARGUMENTS = '{"city": "Zürich", "days": [1, 2]}'
-CALL = f'<tool_call>\n{{"name": "f", "arguments": {ARGUMENTS}}}\n</tool_call>'
+CALL = f'<call>{{"name": "f", "arguments": {ARGUMENTS}}}</call>'
 USER = {"role": "user", "content": "hi"}
 FUNCTION = {"name": "f", "parameters": {"type": "object"}}
 
 
+class Calls(TemplateParser):
+    template = {
+        "start_anchor_pattern": r"\Z",
+        "fields": {
+            "tool_calls": {"open": "<call>", "close": "</call>", "content": "json"},
+            "content": {},
+        },
+    }
+
+    @classmethod
+    def supports(cls, chat: ChatFormat) -> Verdict:
+        return YES
+
+
 @pytest.fixture(autouse=True)
 def calls(engine: Any) -> None:
-    engine.reply, engine.answers = CALL, Answers(tools=Hermes)
+    engine.reply, engine.answers = CALL, Answers(tools=Calls)
 
 
 async def events(client: httpx.AsyncClient, path: str, body: dict[str, Any]) -> list[Any]:
