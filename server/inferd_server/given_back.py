@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Callable
 
 EVERY_S = 1.0
 CROWD = 256  # connections; what fewer of them took is not worth looking for
+KEPT = 256  # objects of a kind that asyncio and uvloop keep for their next use, and a few
 
 
 @contextlib.asynccontextmanager
@@ -35,7 +36,35 @@ async def _watch(num_connections: Callable[[], int]) -> None:
         most = max(most, now)
         if most - now > CROWD and now < most / 2:
             most = now
+            await _renew_kept()
             await asyncio.to_thread(_give_back)
+
+
+async def _renew_kept() -> None:
+    """What asyncio and uvloop keep is the crowd's: it is taken from them, and as many new objects,
+    which lie together, are left in its place.
+    """
+    loop = asyncio.get_running_loop()
+    future = loop.create_future()
+    kinds: list[Callable[[], object]] = [
+        lambda: iter(future),
+        lambda: loop.call_soon(_nothing),
+        lambda: _cancelled(loop.call_later(EVERY_S, _nothing)),
+    ]
+    for make in kinds:
+        theirs = [make() for _ in range(KEPT)]
+        new = [make() for _ in range(KEPT)]
+        await asyncio.sleep(0)  # until the loop has no more of them
+        new.clear()
+        theirs.clear()
+
+
+def _nothing() -> None: ...
+
+
+def _cancelled(handle: asyncio.TimerHandle) -> asyncio.TimerHandle:
+    handle.cancel()
+    return handle
 
 
 def _give_back() -> None:
