@@ -38,6 +38,7 @@ PLUGINS = {
     "quant_compressed_tensors": "compressed_tensors",
     "quant_gguf": "gguf",
     "quant_fp8": "fp8",
+    "quant_mxfp4": "mxfp4",
     "quant_squeezellm": "squeezellm",
     "cpu_numba": "cpu_numba",
     "routes_sagemaker": "routes_sagemaker",

@@ -10,10 +10,10 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from inferd.contracts.loader import RawTensor
 from inferd.contracts.model import BuildContext
+from inferd.errors import CheckpointError
 from inferd.layers import (
     LAYER_TYPES,
     QKV,
@@ -63,41 +63,48 @@ class SinkAttention(SelfAttention):
 
 
 class TransposedExperts(ExpertBank):
-    """All in one tensor for gate and up [M, D, 2 I], row by row, and one for down [M, I, D]."""
+    """All in one tensor for gate and up, row by row, and one for down.
+
+    In floats they are [M, D, 2 I] and [M, I, D]; what a quantization stores has rows first.
+    """
 
     def _add_modules(self) -> int:
         self._missing = {suffix for suffix, _ in self.expected()}
         return 1
 
     def expected(self) -> dict[tuple[str, int], tuple[int, ...]]:
-        num, hidden, inner = (
-            self.spec.num_experts,
-            self.spec.hidden_size,
-            self.spec.intermediate_size,
-        )
+        return {(suffix, 0): self._shape(*place) for suffix, place in self._places().items()}
+
+    def _places(self) -> dict[str, tuple[str, tuple[int, ...]]]:
+        """By suffix: what the method calls it, and the parts of an expert that it holds."""
+        both = {"gate_up_proj": (0, 1), "down_proj": (2,)}
         return {
-            ("gate_up_proj", 0): (num, hidden, 2 * inner),
-            ("gate_up_proj_bias", 0): (num, 2 * inner),
-            ("down_proj", 0): (num, inner, hidden),
-            ("down_proj_bias", 0): (num, hidden),
+            name if kind == "weight" else f"{name}_{kind}": (kind, parts)
+            for name, parts in both.items()
+            for kind in self.method.expected(parts[0])
         }
 
-    def load_weight(self, suffix: str, part: int, tensor: RawTensor) -> None:  # noqa: ARG002
-        shapes = {name: shape for (name, _), shape in self.expected().items()}
-        check_suffix(suffix, tensor, tuple(shapes))
-        value = unpack_checked(tensor, shapes[suffix], self.spec.dtype)
-        kind = "bias" if suffix.endswith("_bias") else "weight"
-        for expert, rows in enumerate(value if kind == "bias" else value.transpose(1, 2)):
-            if suffix.startswith("down"):
-                self._give(tensor, kind, expert, 2, rows)
-            else:
-                self._give(tensor, kind, expert, 0, rows[::2])
-                self._give(tensor, kind, expert, 1, rows[1::2])
-        self._missing.discard(suffix)
+    def _shape(self, kind: str, parts: tuple[int, ...]) -> tuple[int, ...]:
+        rows, *rest = self.method.expected(parts[0])[kind]
+        whole = (rows * len(parts), *rest)
+        return (self.spec.num_experts, *(reversed(whole) if kind == "weight" else whole))
 
-    def _give(self, tensor: RawTensor, kind: str, expert: int, part: int, rows: Tensor) -> None:
-        piece = RawTensor(tensor.name, tuple(rows.shape), tensor.storage, rows)
-        self.method.load(kind, expert, part, piece)
+    def load_weight(self, suffix: str, part: int, tensor: RawTensor) -> None:  # noqa: ARG002
+        places = self._places()
+        check_suffix(suffix, tensor, tuple(places))
+        kind, parts = places[suffix]
+        shape, floats = self._shape(kind, parts), kind in ("weight", "bias")
+        if not floats and tuple(tensor.shape) != shape:
+            raise CheckpointError(
+                f"{tensor.name}: expected {list(shape)}, found {list(tensor.shape)}"
+            )
+        value = unpack_checked(tensor, shape, self.spec.dtype) if floats else tensor.data
+        for expert, rows in enumerate(value.transpose(1, 2) if kind == "weight" else value):
+            for place, of in enumerate(parts):
+                piece = rows[place :: len(parts)]
+                raw = RawTensor(tensor.name, tuple(piece.shape), tensor.storage, piece)
+                self.method.load(kind, expert, of, raw)
+        self._missing.discard(suffix)
 
     def missing(self) -> list[str]:
         return sorted(self._missing)

@@ -1,0 +1,1 @@
+"""gpt-oss checkpoints in MXFP4 for inferd."""
