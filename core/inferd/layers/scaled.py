@@ -5,6 +5,7 @@ Shape suffixes as in inferd.contracts.scaled_formats.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -42,6 +43,8 @@ class ScaledMatrix(MatrixFormat):
         if not bool((scales.isfinite() & (scales >= 0)).all()):
             raise CheckpointError(f"{name}.{self._suffix} has numbers that are no scale")
         scale = float(stored["input_scale"]) if self._static else None
+        if scale is not None and not 0 < scale < math.inf:
+            raise CheckpointError(f"{name}.input_scale is {scale}, which is no scale")
         if self._blocks:
             return ScaledWeight(values_NK, scales, InputFormat(self._dtype, BLOCK), BLOCK)
         scales_N1 = scales.reshape(-1, 1).expand(len(values_NK), 1).contiguous()

@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from inferd.errors import UnsupportedModel
+from inferd_quant_compressed_tensors.eight_bits import FORMATS, EightBits
+from inferd_quant_compressed_tensors.keys import check, unusable
 
-FORMAT = "pack-quantized"
+PACKED = "pack-quantized"
 BITS = (4, 8)
 ORDERS = (None, "weight", "static", "group", "dynamic")
 LINEAR = "Linear"  # as a target: every linear
+KV_SCHEME = {"num_bits": 8, "type": "float", "strategy": "tensor"}  # of k_scale and v_scale
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +27,14 @@ class Scheme:
     ordered: bool  # inputs have groups of their own: act-order
     targets: tuple[str, ...]
 
+    @property
+    def format(self) -> str:
+        return f"w{self.bits}_g"
+
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    schemes: tuple[Scheme, ...]
+    schemes: tuple[Scheme | EightBits, ...]
     ignore: tuple[str, ...]
 
     @classmethod
@@ -36,15 +42,16 @@ class Config:
         """Raises UnsupportedModel for what is not read."""
         groups = config.get("config_groups")
         if not isinstance(groups, Mapping) or not groups:
-            raise _unusable("config_groups", groups, "a group at least")
-        if config.get("kv_cache_scheme"):
-            raise _unusable("kv_cache_scheme", config["kv_cache_scheme"], "none")
+            raise unusable("config_groups", groups, "a group at least")
+        kept = config.get("kv_cache_scheme") or KV_SCHEME
+        if any(kept.get(key) != value for key, value in KV_SCHEME.items()):
+            raise unusable("kv_cache_scheme", kept, f"none or {KV_SCHEME}")
         schemes = tuple(
             _scheme(name, group, config.get("format")) for name, group in groups.items()
         )
         return cls(schemes, tuple(config.get("ignore") or ()))
 
-    def scheme(self, name: str) -> Scheme | None:
+    def scheme(self, name: str) -> Scheme | EightBits | None:
         """Of the matrix called `name`; None: it is stored dense."""
         if any(_targets(entry, name) for entry in self.ignore):
             return None
@@ -54,10 +61,15 @@ class Config:
         return next((scheme for scheme in self.schemes if LINEAR in scheme.targets), None)
 
 
-def _scheme(name: str, group: Mapping[str, Any], usual: str | None) -> Scheme:
+def _scheme(name: str, group: Mapping[str, Any], usual: str | None) -> Scheme | EightBits:
+    written = group.get("format") or usual
+    check(name, (("format", written, (PACKED, *FORMATS)),))
+    return _packed(name, group) if written == PACKED else EightBits.read(name, group)
+
+
+def _packed(name: str, group: Mapping[str, Any]) -> Scheme:
     weights = group.get("weights") or {}
     checked = (
-        ("format", group.get("format") or usual, (FORMAT,)),
         ("weights.type", weights.get("type", "int"), ("int",)),
         ("weights.num_bits", weights.get("num_bits"), BITS),
         ("weights.strategy", weights.get("strategy"), ("group", "channel")),
@@ -65,12 +77,10 @@ def _scheme(name: str, group: Mapping[str, Any], usual: str | None) -> Scheme:
         ("input_activations", group.get("input_activations"), (None,)),
         ("output_activations", group.get("output_activations"), (None,)),
     )
-    for key, found, known in checked:
-        if found not in known:
-            raise _unusable(f"{name}.{key}", found, f"one of {', '.join(map(str, known))}")
+    check(name, checked)
     size = weights.get("group_size") if weights["strategy"] == "group" else -1
     if type(size) is not int or (size != -1 and size < 1):
-        raise _unusable(f"{name}.weights.group_size", size, "a number of inputs")
+        raise unusable(f"{name}.weights.group_size", size, "a number of inputs")
     return Scheme(
         weights["num_bits"],
         size,
@@ -85,9 +95,3 @@ def _targets(entry: str, name: str) -> bool:
     if entry.startswith("re:"):
         return re.match(entry.removeprefix("re:"), name) is not None
     return name == entry or name.endswith(f".{entry}")
-
-
-def _unusable(key: str, value: Any, wanted: str) -> UnsupportedModel:
-    return UnsupportedModel(
-        f"quantization_config of compressed-tensors: {key} is {value!r}, expected {wanted}"
-    )

@@ -15,5 +15,10 @@ def inferd_register_quantization(registry: Registry[QuantizationMethod]) -> None
     registry.add(
         "compressed-tensors",
         "inferd_quant_compressed_tensors.method:CompressedTensorsMethod",
-        summary="wNa16 of llmcompressor: packed integers of 4 and 8 bits",
+        summary="llmcompressor's: packed integers of 4 and 8 bits, FP8 and int8 W8A8",
+    )
+    registry.add(
+        "int8",
+        "inferd_quant_compressed_tensors.method:Int8Method",
+        summary="dense weights rounded to int8 when loaded, inputs by token",
     )
