@@ -10,6 +10,7 @@ import argparse
 import json
 import subprocess
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from inferd.config.paths import cache_dir
@@ -62,8 +63,8 @@ class QuantizeCommand(Command):
         output = args.output or Path(f"{model.name}-{args.to}")
         _check_output(output)
         job = {
-            "model": str(model),
-            "output": str(output),
+            "model": str(model.resolve()),
+            "output": str(output.resolve()),
             "to": args.to,
             "texts": _texts(args.calibration),
             "bits": args.bits,
@@ -77,7 +78,7 @@ class QuantizeCommand(Command):
 
 def environment(library: str) -> Path:
     """The interpreter of the library's environment; raises EnvironmentProblem where none is."""
-    folder = cache_dir() / "oracles" / library
+    folder = cache_dir().absolute() / "oracles" / library
     python = folder / "bin" / "python"
     if python.exists():
         return python
@@ -133,8 +134,9 @@ def _check_output(output: Path) -> None:
 
 
 def _run(python: Path, library: str, job: dict[str, Any]) -> None:
-    """Its progress goes to the terminal."""
-    script = SCRIPTS / f"with_{library}.py"
-    done = subprocess.run([python, script], input=json.dumps(job), text=True, check=False)
+    """Its progress goes to the terminal, what it leaves where it runs is thrown away."""
+    command, text = [python, SCRIPTS / f"with_{library}.py"], json.dumps(job)
+    with TemporaryDirectory() as folder:
+        done = subprocess.run(command, input=text, text=True, cwd=folder, check=False)
     if done.returncode:
         raise EnvironmentProblem(f"{library} ended with status {done.returncode}; see above")

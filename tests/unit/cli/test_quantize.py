@@ -10,6 +10,7 @@ from inferd.cli import main
 
 ECHO = """#!/bin/sh
 echo "$1" > "{folder}/script"
+touch log
 cat > "{folder}/job"
 exit {status}
 """
@@ -40,14 +41,15 @@ def test_the_library_gets_the_job(place, capsys):
     assert main(["quantize", "model", *words, "--calibration", "texts"]) == 0
     assert (place / "script").read_text().strip().endswith("/quantizers/with_gptqmodel.py")
     assert json.loads((place / "job").read_text()) == {
-        "model": "model",
-        "output": "model-gptq",
+        "model": str(place / "model"),
+        "output": str(place / "model-gptq"),
         "to": "gptq",
         "texts": ["one", " two"],
         "bits": 8,
         "group_size": 32,
         "act_order": True,
     }
+    assert not (place / "log").exists()
     assert "inferd serve model-gptq" in capsys.readouterr().out
 
 
