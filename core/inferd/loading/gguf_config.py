@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from inferd.errors import CheckpointError
-from inferd.layers.gguf_blocks import FORMATS
 from inferd.loading.gguf_header import GgufHeader, TensorInfo, read_header
 from inferd.loading.gguf_names import hf_config
 from inferd.loading.mapped import open_mapped
 
 FLOAT32, FLOAT16, BFLOAT16 = 0, 1, 30  # ggml types
 PLAIN = (FLOAT32, FLOAT16, BFLOAT16)
+STORAGE = {  # of `gguf_blocks.FORMATS`, which needs torch
+    **{2: "gguf_q4_0", 3: "gguf_q4_1", 6: "gguf_q5_0", 7: "gguf_q5_1", 8: "gguf_q8_0"},
+    **{10: "gguf_q2_k", 11: "gguf_q3_k", 12: "gguf_q4_k", 13: "gguf_q5_k", 14: "gguf_q6_k"},
+}
 
 
 def open_config(path: Path) -> dict[str, Any]:
@@ -43,8 +46,7 @@ def read_config(header: GgufHeader, data: mmap.mmap, path: Path) -> dict[str, An
         config["mlp_bias"] = "blk.0.ffn_gate.bias" in tensors
     kinds = Counter(info.kind for info in tensors.values() if info.kind not in PLAIN)
     if kinds:
-        form = FORMATS.get(kinds.most_common(1)[0][0])
-        storage = form and f"gguf_{form.name.lower()}"
+        storage = STORAGE.get(kinds.most_common(1)[0][0])
         config["quantization_config"] = {"quant_method": "gguf", "storage": storage}
     factors = tensors.get("rope_freqs.weight")
     if factors is not None:

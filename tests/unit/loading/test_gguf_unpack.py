@@ -12,7 +12,9 @@ from gguf import GGMLQuantizationType as Kind
 from gguf_files import write_blocks
 
 from inferd.errors import CheckpointError
+from inferd.layers.gguf_blocks import FORMATS
 from inferd.loading.gguf import CHUNK_VALUES, GgufLoader
+from inferd.loading.gguf_config import STORAGE
 
 PLAIN = ["F32", "F16", "BF16"]
 LEGACY = ["Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0"]
@@ -82,3 +84,8 @@ def test_rows_are_multiples_of_a_block(tmp_path: Path) -> None:
     path.write_bytes(raw)
     with pytest.raises(CheckpointError, match="rows of 63 values, not a multiple of the 32"):
         GgufLoader(path)
+
+
+def test_files_are_said_to_store_what_can_be_unpacked() -> None:
+    names = {kind: f"gguf_{form.name.lower()}" for kind, form in FORMATS.items()}
+    assert names == STORAGE
