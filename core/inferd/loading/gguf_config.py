@@ -17,8 +17,16 @@ from inferd.loading.mapped import open_mapped
 FLOAT32, FLOAT16, BFLOAT16 = 0, 1, 30  # ggml types
 PLAIN = (FLOAT32, FLOAT16, BFLOAT16)
 STORAGE = {  # of `gguf_blocks.FORMATS`, which needs torch
-    **{2: "gguf_q4_0", 3: "gguf_q4_1", 6: "gguf_q5_0", 7: "gguf_q5_1", 8: "gguf_q8_0"},
-    **{10: "gguf_q2_k", 11: "gguf_q3_k", 12: "gguf_q4_k", 13: "gguf_q5_k", 14: "gguf_q6_k"},
+    2: "gguf_q4_0",
+    3: "gguf_q4_1",
+    6: "gguf_q5_0",
+    7: "gguf_q5_1",
+    8: "gguf_q8_0",
+    10: "gguf_q2_k",
+    11: "gguf_q3_k",
+    12: "gguf_q4_k",
+    13: "gguf_q5_k",
+    14: "gguf_q6_k",
 }
 
 
