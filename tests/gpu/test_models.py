@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 import torch
-from architectures import FALLBACK, KNOWN, NATIVE, oracle_of
 from hardware import PLATFORM
+from tested_models import FALLBACK, KNOWN, NATIVE, oracle_of
 from torch import Tensor
 
 from inferd import LLM, SamplingParams
