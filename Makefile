@@ -6,7 +6,7 @@ PYTEST := HF_HUB_OFFLINE=1 OMP_NUM_THREADS=2 GOMP_SPINCOUNT=10000 $(BIN)/python 
 BESIDE := $(patsubst %/pyproject.toml,-e ./%,$(wildcard plugins/models_*/pyproject.toml plugins/quant_*/pyproject.toml))
 INTERPRET := TRITON_INTERPRET=1 $(PYTEST) tests/interpreter plugins/attention_triton plugins/ops_triton
 
-.PHONY: help install fixtures browser clients harnesses oracles serve test test-all conformance interpret aot-all gpu-test soak lint type docs bench parity
+.PHONY: help install fixtures browser clients harnesses oracles serve test test-all conformance interpret aot-all gpu-test test-oracles soak lint type docs bench parity
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -41,7 +41,7 @@ harnesses: .clients/lm_eval/.installed .clients/aiperf/.installed ## lm-eval and
 	touch $@
 
 ORACLES := $(or $(INFERD_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/inferd)/oracles
-oracles: $(ORACLES)/gptqmodel/.installed $(ORACLES)/llmcompressor/.installed ## what `inferd quantize` calls (5 GB)
+oracles: $(ORACLES)/gptqmodel/.installed $(ORACLES)/llmcompressor/.installed ## what `inferd quantize` calls (3 GB)
 
 $(ORACLES)/%/.installed: core/inferd/cli/quantizers/%.txt
 	test -x $(ORACLES)/$*/bin/python || $(PYTHON) -m venv $(ORACLES)/$*
@@ -55,11 +55,11 @@ serve: fixtures ## SmolLM2 on http://127.0.0.1:8000
 	$(BIN)/inferd serve smollm2
 
 test: fixtures browser clients ## every test that fits in some minutes
-	$(PYTEST) -m "not slow and not soak and not gpu" $(TESTARGS)
+	$(PYTEST) -m "not slow and not soak and not gpu and not oracles" $(TESTARGS)
 	$(INTERPRET) $(TESTARGS)
 
 test-all: fixtures browser clients harnesses ## the slow ones too
-	$(PYTEST) -m "not soak and not gpu" $(TESTARGS)
+	$(PYTEST) -m "not soak and not gpu and not oracles" $(TESTARGS)
 	$(INTERPRET) $(TESTARGS)
 
 interpret: install ## the kernels in Triton's interpreter, on the CPU
@@ -70,6 +70,9 @@ aot-all: install ## every kernel compiled for NVIDIA and AMD, without either
 
 gpu-test: install ## the kernels and the engine on this machine's GPU
 	$(PYTEST) -m gpu tests/gpu $(TESTARGS)
+
+test-oracles: fixtures oracles ## against checkpoints that gptqmodel makes of SmolLM2, which are kept in the cache
+	$(PYTEST) -m oracles tests/oracles --timeout 3600 $(TESTARGS)
 
 soak: fixtures ## the property tests at length
 	$(PYTEST) -m soak --timeout 7200 $(TESTARGS)
