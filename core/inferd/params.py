@@ -21,6 +21,7 @@ MAX_TOKEN_LIST = 1024
 MAX_LOGPROBS = 20
 MAX_SEED = 2**63 - 1
 MIN_TEMPERATURE = 1e-5  # below it, logits over temperature leave float32
+MIN_REPETITION_PENALTY = 1e-5  # likewise
 
 
 class SamplingParams(msgspec.Struct, omit_defaults=True, kw_only=True, forbid_unknown_fields=True):
@@ -159,7 +160,7 @@ _RULES: tuple[Rule, ...] = (
     ("top_k", _whole(-1, 2**31 - 1), "-1, 0 (both: off) or a whole number above 0"),
     ("top_p", _real(0, 1, open_low=True), "a number above 0 and up to 1"),
     ("min_p", _real(0, 1), "a number from 0 to 1"),
-    ("repetition_penalty", _real(0, 10, open_low=True), "a number above 0 and up to 10"),
+    ("repetition_penalty", _real(MIN_REPETITION_PENALTY, 10), "a number from 1e-5 to 10"),
     ("presence_penalty", _real(-2, 2), "a number from -2 to 2"),
     ("frequency_penalty", _real(-2, 2), "a number from -2 to 2"),
     ("seed", _whole(-MAX_SEED - 1, MAX_SEED, optional=True), "a whole number of 64 bits"),

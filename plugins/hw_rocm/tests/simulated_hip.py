@@ -44,6 +44,10 @@ class SimulatedGraph:
 
     def __init__(self) -> None:
         self._launches: list[tuple[Any, Any, Any, Tensor]] = []
+        self.own_pool: object = None
+
+    def pool(self) -> object:
+        return self.own_pool
 
     def replay(self) -> None:
         assert self._launches, "an empty graph: nothing was launched while it was captured"
@@ -123,10 +127,9 @@ class SimulatedHip:
         self._on(device)
         self._peak = self._held
 
-    def graph_pool_handle(self) -> object:
-        self._pools.append(object())
-        return self._pools[-1]
-
-    def graph(self, cuda_graph: SimulatedGraph, pool: object) -> _Capture:
-        assert pool in self._pools, "a pool is a handle from graph_pool_handle()"
+    def graph(self, cuda_graph: SimulatedGraph, pool: object | None) -> _Capture:
+        """Without a pool, one of the graph's own."""
+        assert pool is None or pool in self._pools, "no graph that is alive has this pool"
+        cuda_graph.own_pool = pool or object()
+        self._pools.append(cuda_graph.own_pool)
         return _Capture(cuda_graph)

@@ -63,7 +63,7 @@ class SamplingBody(Body):
     top_p: Annotated[float | None, Field(gt=0, le=1, allow_inf_nan=False)] = None
     top_k: Annotated[int | None, Field(ge=-1, le=2**31 - 1)] = None
     min_p: Share | None = None
-    repetition_penalty: Annotated[float | None, Field(gt=0, le=10, allow_inf_nan=False)] = None
+    repetition_penalty: Annotated[float | None, Field(ge=1e-5, le=10, allow_inf_nan=False)] = None
     presence_penalty: Penalty | None = None
     frequency_penalty: Penalty | None = None
     seed: Annotated[int | None, Field(ge=-(2**63), le=2**63 - 1)] = None
