@@ -81,6 +81,7 @@ class NumbaAttention(AttentionBackend):
         spec: KVSpec,
         block_size: int,  # noqa: ARG002
     ) -> Plan:
+        self._pages.wait()
         return self._compiled.plan(batch, batch.block_tables_RB[group], spec.window or 0)
 
     def forward(

@@ -64,6 +64,14 @@ def test_a_layer_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     assert pages.Pages().fetch(untouched(8 << 20)).result(timeout=30) == 64 << 10
 
 
+def test_waiting_leaves_nothing_to_fetch() -> None:
+    made, memory = pages.Pages(), untouched(64 << 20)
+    made.fetch(memory)
+    made.wait()
+    assert sum(resident(memory)) >= (8 << 20) // pages.PAGE
+    made.wait()  # and again costs nothing
+
+
 def test_a_system_without_the_call_is_left_alone() -> None:
     made = pages.Pages()
     made._madvise = None
