@@ -6,7 +6,7 @@ virtual machine, where a page took 9 us beside other work, 2026-11-26).
 Large pages, which numpy asks for, made it 209 and 225 ms beside 161 and 171, decoding no faster:
 to find one the system moves others, and a request waits for 2 MiB to be cleared (2026-11-27).
 The blocks that are handed out first are fetched at once, in a thread, while the server starts; the
-first step waits for what is left. Beside it first prompts took 320 ms, and a token 11 ms, not 9.
+first step waits for what is left. Beside it the first prompts took 320 ms.
 """
 
 from __future__ import annotations
