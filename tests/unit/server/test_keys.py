@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import hmac
 import json
 import logging
-import statistics
-import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -19,8 +19,7 @@ from asgi import client_of
 from inferd.errors import UsageError
 from inferd_server import logs
 from inferd_server.keys import Key, hash_key
-from inferd_server.middleware import key_limits
-from inferd_server.middleware.auth import Auth
+from inferd_server.middleware import auth, key_limits
 from inferd_server.options import ServeOptions
 from inferd_server.settings import Settings
 
@@ -235,26 +234,22 @@ def test_a_client_cannot_forge_a_line(capsys: Any, restored: None) -> None:
     assert capsys.readouterr().err == "inferd: warning: a client sent x\\n\\x1b[31minferd: error\n"
 
 
-def test_a34_the_time_of_a_refusal_tells_nothing_of_the_key() -> None:
-    """A comparison that stops at the first difference has a Welch's t of some hundreds, each time;
-    a machine that does something else meanwhile has its 9 now and then.
-    """
-    auth = Auth(None, (Key.parse("k" * 4096),))  # type: ignore[arg-type]
-    assert min(abs(welch(auth)) for _ in range(3)) < 4.5
+@pytest.mark.parametrize("given", [b"", b"x" + b"k" * 4095, b"k" * 4095 + b"x", b"k" * 4096])
+def test_a34_every_key_is_compared_as_a_digest_whatever_is_given(
+    given: bytes, monkeypatch: Any
+) -> None:
+    """`python -m bench.front.refusal` measures what follows: the time tells nothing of a key."""
+    keys = tuple(map(Key.parse, ("k" * 4096, "b", "c")))
+    compared: list[tuple[bytes, bytes]] = []
 
+    def compare_digest(one: bytes, other: bytes) -> bool:
+        compared.append((one, other))
+        return hmac.compare_digest(one, other)
 
-def welch(auth: Auth) -> float:
-    """t of wrong keys that differ in the first and in the last of 4,096 bytes, 20,000 of each."""
-    wrong = [b"x" + b"k" * 4095, b"k" * 4095 + b"x"]
-    times: list[list[int]] = [[], []]
-    for turn in range(40_000):
-        which = (turn ^ turn >> 1) & 1  # each as often the first of two as the other
-        began = time.perf_counter_ns()
-        assert auth._find([wrong[which]]) is None
-        times[which].append(time.perf_counter_ns() - began)
-    first, last = (sorted(found)[:18_000] for found in times)  # the rest had to wait
-    spread = (statistics.variance(first) + statistics.variance(last)) / len(first)
-    return (statistics.mean(first) - statistics.mean(last)) / spread**0.5
+    monkeypatch.setattr(auth, "hmac", SimpleNamespace(compare_digest=compare_digest))
+    found = auth.Auth(None, keys)._find([given])  # type: ignore[arg-type]
+    assert found is (keys[0] if given == b"k" * 4096 else None)
+    assert compared == [(hashlib.sha256(given).digest(), key.digest) for key in keys]
 
 
 def test_keys_are_parsed_without_being_shown() -> None:
