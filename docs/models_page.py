@@ -27,7 +27,10 @@ from inferd.testing.tiny import BASE
 PLUGINS = Path(__file__).parents[1] / "plugins"
 PARITY = Path(__file__).parent / "reference" / "parity.json"
 FALLBACK = "models_transformers"
-PUBLISHED = {"LlamaForCausalLM": "SmolLM2 135M"}  # compared by `make parity`
+PUBLISHED = {  # compared by `make parity` and bench/parity_gguf.py
+    "LlamaForCausalLM": "SmolLM2 135M",
+    "Gemma3ForCausalLM": "Gemma 3 270M",
+}
 HEAD = ("architecture", "for example", "plugin", "attention", "published", "parity")
 
 Variants = dict[str, list[dict[str, Any]]]  # by architecture, the config.json of each variant
