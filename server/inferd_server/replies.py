@@ -108,19 +108,24 @@ class EventStream(Response):
             if not self._started:
                 raise
             await self._send(send, self._error_event(problem_of(error)))
+        await self._begin(send)  # there may have been no event
         await send(LAST)
 
     async def _send(self, send: Send, event: bytes) -> None:
         self._last = time.monotonic()
         self._sending = True
-        if not self._started:
-            self._started = True
-            await send(
-                {
-                    "type": "http.response.start",
-                    "status": self.status_code,
-                    "headers": self.raw_headers,
-                }
-            )
+        await self._begin(send)
         await send({"type": "http.response.body", "body": event, "more_body": True})
         self._sending = False
+
+    async def _begin(self, send: Send) -> None:
+        if self._started:
+            return
+        self._started = True
+        await send(
+            {
+                "type": "http.response.start",
+                "status": self.status_code,
+                "headers": self.raw_headers,
+            }
+        )

@@ -11,6 +11,7 @@ import msgspec
 
 from inferd.errors import RequestError
 from inferd_server.errors import ApiError
+from inferd_server.event_log import EventLog
 
 MAX_RESPONSES = 1000
 MAX_BYTES = 64 << 20
@@ -22,10 +23,12 @@ class Stored:
 
     response: bytes
     messages: bytes
+    log: EventLog | None
 
     @property
     def size(self) -> int:
-        return len(self.response) + len(self.messages)
+        events = self.log.num_bytes if self.log else 0
+        return len(self.response) + len(self.messages) + events
 
 
 @dataclass(slots=True)
@@ -34,6 +37,7 @@ class Running:
 
     response: dict[str, Any]
     cancel: Callable[[], object]
+    log: EventLog
 
 
 class ResponseStore:
@@ -46,20 +50,24 @@ class ResponseStore:
         self._max_bytes = max_bytes
         self._num_bytes = 0
 
-    def begin(self, response: dict[str, Any], cancel: Callable[[], object]) -> None:
-        self._running[response["id"]] = Running(response, cancel)
+    def begin(self, response: dict[str, Any], cancel: Callable[[], object], log: EventLog) -> None:
+        self._running[response["id"]] = Running(response, cancel, log)
 
-    def abandon(self, response_id: str) -> None:
-        """It ends without being kept."""
-        self._running.pop(response_id, None)
+    def abandon(self, response_id: str) -> EventLog | None:
+        """It ends without being kept, and so do its events, which are returned."""
+        running = self._running.pop(response_id, None)
+        if running is None:
+            return None
+        running.log.close()
+        return running.log
 
     def is_running(self, response_id: str) -> bool:
         return response_id in self._running
 
     def keep(self, response: dict[str, Any], messages: list[dict[str, Any]]) -> None:
         """Ended; older ones make room, and one that is larger than all room is not kept."""
-        self.abandon(response["id"])
-        stored = Stored(msgspec.json.encode(response), msgspec.json.encode(messages))
+        log = self.abandon(response["id"])
+        stored = Stored(msgspec.json.encode(response), msgspec.json.encode(messages), log)
         self._ended[response["id"]] = stored
         self._num_bytes += stored.size
         while len(self._ended) > self._max_responses or self._num_bytes > self._max_bytes:
@@ -70,6 +78,15 @@ class ResponseStore:
         if response_id in self._running:
             return msgspec.json.encode(self._running[response_id].response)
         return self._find(response_id).response
+
+    def log(self, response_id: str) -> EventLog:
+        """Its events. Raises ApiError (404), RequestError for one that was made without."""
+        running = self._running.get(response_id)
+        log = running.log if running else self._find(response_id).log
+        if log is None:
+            text = "this response was neither streamed nor made in the background: it has no events"
+            raise RequestError(text, "stream")
+        return log
 
     def conversation(self, response_id: str) -> bytes:
         """As `turns`, for a next response. Raises RequestError while it runs, or without it."""
@@ -88,7 +105,9 @@ class ResponseStore:
     def delete(self, response_id: str) -> bytes:
         """One that still runs ends; nothing is left to tell. Raises ApiError (404)."""
         if response_id in self._running:
-            self._running.pop(response_id).cancel()
+            cancel = self._running[response_id].cancel
+            self.abandon(response_id)
+            cancel()
         else:
             self._num_bytes -= self._find(response_id).size
             del self._ended[response_id]

@@ -113,10 +113,15 @@ async def test_a_response_is_found_by_whichever_is_asked(clients: list[httpx.Asy
     running = (await one.post("/v1/responses", json=body)).json()
     path = f"/v1/responses/{running['id']}"
     assert (await other.get(path)).json()["status"] == "in_progress"
+    followed = asyncio.create_task(other.get(path + "?stream=true&starting_after=0"))
     assert (await other.post(path + "/cancel")).json()["status"] == "cancelled"
     while (await other.get(path)).json()["status"] == "in_progress":
         await asyncio.sleep(0.02)
     assert (await one.get(path)).json()["status"] == "cancelled"
+    again = await one.get(path + "?stream=true&starting_after=0")
+    assert (await followed).text == again.text
+    assert again.text.startswith("event: response.in_progress")
+    assert "event: response.incomplete" in again.text
 
 
 async def test_metrics_are_of_all(clients: list[httpx.AsyncClient]) -> None:

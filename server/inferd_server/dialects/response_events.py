@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Any
 
@@ -12,6 +12,7 @@ from inferd_server.collected import Sample
 from inferd_server.dialects.response_object import Answer
 from inferd_server.dialects.response_output import Item
 from inferd_server.errors import Problem
+from inferd_server.event_log import EventLog
 from inferd_server.events import event
 from inferd_server.generation import run
 from inferd_server.service import Service
@@ -21,7 +22,8 @@ from inferd_server.usage import Usage
 class ResponseStream:
     """One response: it opens, its items come in deltas one after the other, it closes.
 
-    `events` ends early after `cancel`; `failed` is what an error at any time becomes.
+    `events` ends early after `cancel`; `failed` is what an error at any time becomes. A response
+    that is kept has a log of its events.
     """
 
     def __init__(self, service: Service, answer: Answer) -> None:
@@ -33,6 +35,7 @@ class ResponseStream:
         self._untold: list[LogprobDict] = []  # log-probabilities for the next delta of text
         self._usage = Usage(answer.generation)
         self._number = 0  # of the next event
+        self._log = EventLog() if answer.body.keeps else None
         self._cancelled = False
 
     def cancel(self) -> None:
@@ -40,31 +43,33 @@ class ResponseStream:
         self._cancelled = True
 
     async def events(self) -> AsyncGenerator[bytes, None]:
+        """What is not made in the background is forgotten unless it ends by itself."""
         store, answer = self._service.responses, self._answer
         try:
             async with aclosing(run(self._service, answer.generation)) as outputs:
                 async for item in outputs:
                     self._usage.count(item)
                     (news,) = item[1].outputs
-                    found = b"" if self._number else self._start()
+                    found = b"" if self._number else self.start(self.cancel)
                     found += self._news(news)
                     if self._cancelled or news.finish_reason is not None:
-                        yield found + self._close()
+                        yield found + self.close()
                         return
                     if found:
                         yield found
         finally:
-            store.abandon(answer.id)
+            if not answer.body.background:
+                store.abandon(answer.id)
 
     def failed(self, problem: Problem) -> bytes:
         """The last event of a stream that breaks."""
-        response = self._answer.failed(problem, self._sample, self._usage)
-        return self._event("response.failed", {"response": response})
+        return self._end("failed", self._answer.failed(problem, self._sample, self._usage))
 
-    def _start(self) -> bytes:
+    def start(self, cancel: Callable[[], object]) -> bytes:
+        """The first events; `events` begins with them, unless they have been made before."""
         response = self._answer.opened()
-        if self._answer.body.keeps:
-            self._service.responses.begin(response, self.cancel)
+        if self._log is not None:
+            self._service.responses.begin(response, cancel, self._log)
         return self._event("response.created", {"response": response}) + self._event(
             "response.in_progress", {"response": response}
         )
@@ -124,21 +129,21 @@ class ResponseStream:
         shape = item.shape(status, logprobs)
         return found + self._event("response.output_item.done", {**_at(item), "item": shape})
 
-    def _close(self) -> bytes:
-        answer, sample = self._answer, self._sample
-        close = answer.cancelled if self._cancelled else answer.closed
+    def close(self) -> bytes:
+        """The last events of one that has ended, or was cancelled."""
+        answer = self._answer
         empty = b"" if answer.output.items else self._add(Content(""))
-        response = close(sample, self._usage)
-        if answer.body.keeps and not self._is_deleted:
-            self._service.responses.keep(response, answer.after())
-        is_complete = response["status"] == "completed"
-        return (
-            empty
-            + self._end_item("completed" if is_complete else "incomplete")
-            + self._event(
-                f"response.{'completed' if is_complete else 'incomplete'}", {"response": response}
-            )
+        response = (answer.cancelled if self._cancelled else answer.closed)(
+            self._sample, self._usage
         )
+        status = "completed" if response["status"] == "completed" else "incomplete"
+        return empty + self._end_item(status) + self._end(status, response)
+
+    def _end(self, status: str, response: dict[str, Any]) -> bytes:
+        last = self._event(f"response.{status}", {"response": response})
+        if self._answer.body.keeps and not self._is_deleted:
+            self._service.responses.keep(response, self._answer.after())
+        return last
 
     @property
     def _is_deleted(self) -> bool:
@@ -146,7 +151,15 @@ class ResponseStream:
 
     def _event(self, name: str, content: dict[str, Any]) -> bytes:
         number, self._number = self._number, self._number + 1
-        return event(name, content | {"sequence_number": number})
+        made = event(name, content | {"sequence_number": number})
+        if self._log is not None:
+            self._log.add(made)
+        return made
+
+
+def broken(problem: Problem) -> bytes:
+    """The last event for a client to whom the rest cannot be told."""
+    return event("error", {"code": problem.code, "message": problem.message, "param": None})
 
 
 def _at(item: Item) -> dict[str, Any]:

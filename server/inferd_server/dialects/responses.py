@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 from typing import Any
 
 import msgspec
 
 from inferd_server.caller import CALLER
-from inferd_server.collected import Sample, collect
+from inferd_server.collected import collect
+from inferd_server.dialects.response_events import ResponseStream
 from inferd_server.dialects.response_object import Answer
 from inferd_server.errors import problem_of
 from inferd_server.prompts import converse
 from inferd_server.protocol.responses import ResponsesBody
 from inferd_server.service import Service
-from inferd_server.usage import Usage
 
 
 async def answer_of(service: Service, body: ResponsesBody) -> Answer:
@@ -38,10 +39,6 @@ async def answer_of(service: Service, body: ResponsesBody) -> Answer:
 
 async def whole(service: Service, answer: Answer) -> bytes:
     """The reply as JSON."""
-    return msgspec.json.encode(await _finish(service, answer))
-
-
-async def _finish(service: Service, answer: Answer) -> dict[str, Any]:
     found = await collect(service, answer.generation)
     (sample,) = found.samples
     for piece in sample.pieces:
@@ -49,30 +46,30 @@ async def _finish(service: Service, answer: Answer) -> dict[str, Any]:
     response = answer.closed(sample, found.usage)
     if answer.body.keeps:
         service.responses.keep(response, answer.after())
-    return response
+    return msgspec.json.encode(response)
 
 
-def start(service: Service, answer: Answer) -> bytes:
-    """Make it in the background; the reply says that it has begun. A drain waits for it."""
-    response = answer.opened()
-    task = asyncio.create_task(_work(service, answer))
+def start(service: Service, answer: Answer) -> None:
+    """Make it in the background: from now on it is kept. A drain waits for it."""
+    stream = ResponseStream(service, answer)
+    task = asyncio.create_task(_work(stream))
 
     def ended(task: asyncio.Task[None]) -> None:
         service.count_open(-1)
         if task.cancelled() and service.responses.is_running(answer.id):  # and not deleted
-            cancelled = answer.cancelled(Sample(), Usage(answer.generation))
-            service.responses.keep(cancelled, answer.after())
+            stream.cancel()
+            stream.close()
 
     service.count_open(1)
     task.add_done_callback(ended)
     CALLER.get().background = task
-    service.responses.begin(response, task.cancel)
-    return msgspec.json.encode(response)
+    stream.start(task.cancel)
 
 
-async def _work(service: Service, answer: Answer) -> None:
+async def _work(stream: ResponseStream) -> None:
     try:
-        await _finish(service, answer)
+        async with aclosing(stream.events()) as events:
+            async for _ in events:
+                pass
     except Exception as error:
-        failed = answer.failed(problem_of(error), Sample(), Usage(answer.generation))
-        service.responses.keep(failed, answer.after())
+        stream.failed(problem_of(error))

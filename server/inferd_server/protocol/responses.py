@@ -78,8 +78,8 @@ class ResponsesBody(Body):
 
     def check(self) -> None:
         """Rules over several fields. Raises RequestError, naming the field."""
-        if self.background and (self.stream or not self.keeps):
-            raise RequestError("background needs stream: false and store: true", "background")
+        if self.background and not self.keeps:
+            raise RequestError("background needs store: true", "background")
 
     @property
     def keeps(self) -> bool:

@@ -14,6 +14,7 @@ from test_openai_sdk import sdk_of
 
 from inferd.errors import EngineDead, RequestError
 from inferd_server.errors import ApiError
+from inferd_server.event_log import EventLog, Told
 from inferd_server.response_store import ResponseStore
 
 pytestmark = pytest.mark.anyio
@@ -265,7 +266,6 @@ async def test_what_is_refused_before_it_begins(client: httpx.AsyncClient, engin
         ({"tool_choice": "required"}, "tool_choice"),
         ({"truncation": "auto"}, "truncation"),
         ({"conversation": "c"}, "conversation"),
-        ({"background": True, "stream": True}, "background"),
         ({"background": True, "store": False}, "background"),
     ]
     for extra, param in wrong:
@@ -348,12 +348,89 @@ async def test_another_key_has_no_such_response(make_app: Any) -> None:
         assert (await client.delete(path, headers=mine)).status_code == 200
 
 
-async def test_events_are_not_told_again(client: httpx.AsyncClient) -> None:
+async def test_events_are_told_again(client: httpx.AsyncClient, sdk: Any) -> None:
+    made = await client.post("/v1/responses", json={**ASKED, "stream": True})
+    told = events(made.text)
+    path = f"/v1/responses/{told[0]['response']['id']}"
+    assert (await client.get(f"{path}?stream=true")).text == made.text
+    later = await client.get(f"{path}?stream=true&starting_after=3")
+    assert later.headers["content-type"].startswith("text/event-stream")
+    assert events(later.text) == told[4:]
+    assert [event["sequence_number"] for event in told] == list(range(len(told)))
+    assert (await client.get(f"{path}?stream=true&starting_after={len(told) - 1}")).text == ""
+    stream = await sdk.responses.retrieve(told[0]["response"]["id"], stream=True, starting_after=3)
+    assert [event.type async for event in stream] == [event["type"] for event in told[4:]]
+
+
+async def test_following_one_that_is_being_made(app: Any, engine: Any) -> None:
+    engine.gate = asyncio.Event()
+    async with client_of(app) as client:
+        asked = {**ASKED, "background": True, "stream": True}
+        exchange = Exchange(app, "/v1/responses", asked)
+        await exchange.until(1)
+        (first, second) = events(exchange.chunks[0].decode())
+        path = f"/v1/responses/{first['response']['id']}"
+        follower = asyncio.create_task(client.get(f"{path}?stream=true&starting_after=0"))
+        await exchange.leave()  # which does not end it
+        engine.gate.set()
+        followed = events((await follower).text)
+        assert (followed[0], followed[-1]["type"]) == (second, "response.completed")
+        assert followed[-1]["response"] == (await client.get(path)).json()
+        assert followed == events((await client.get(f"{path}?stream=true")).text)[1:]
+        assert not engine.aborted
+
+
+@pytest.mark.parametrize("how", ["cancel", "delete", "break"])
+async def test_how_one_that_is_followed_ends(app: Any, engine: Any, how: str) -> None:
+    engine.gate = asyncio.Event()
+    if how == "break":
+        engine.broken_after = (2, EngineDead("the engine process died"))
+    async with client_of(app) as client:
+        asked = {**ASKED, "background": True, "stream": True}
+        exchange = Exchange(app, "/v1/responses", asked)
+        await exchange.until(1)
+        path = f"/v1/responses/{events(exchange.chunks[0].decode())[0]['response']['id']}"
+        if how == "cancel":
+            await client.post(f"{path}/cancel")
+        elif how == "delete":
+            await client.delete(path)
+        engine.gate.set()
+        await exchange.task
+        last = events(b"".join(exchange.chunks).decode())[-1]
+        kinds = {"cancel": "incomplete", "delete": "in_progress", "break": "failed"}
+        assert last["type"] == f"response.{kinds[how]}"
+        assert (await client.get(path)).status_code == (404 if how == "delete" else 200)
+
+
+async def test_events_that_are_not_there(client: httpx.AsyncClient) -> None:
     made = await client.post("/v1/responses", json=ASKED)
     path = f"/v1/responses/{made.json()['id']}"
-    reply = await client.get(f"{path}?stream=true&starting_after=3")
-    assert (reply.status_code, reply.json()["error"]["param"]) == (400, "stream")
+    for query, param in (
+        ("stream=true", "stream"),  # it was made in one piece
+        ("stream=1", "stream"),
+        ("starting_after=3", "starting_after"),
+        ("stream=true&starting_after=x", "starting_after"),
+        ("stream=true&starting_after=-1", "starting_after"),
+    ):
+        reply = await client.get(f"{path}?{query}")
+        assert (reply.status_code, reply.json()["error"]["param"]) == (400, param), query
+    assert (await client.get("/v1/responses/resp_x?stream=true")).status_code == 404
     assert (await client.get(f"{path}?stream=false")).json() == made.json()
+
+
+async def test_a_log_keeps_the_latest_events() -> None:
+    log = EventLog(max_bytes=10)
+    for number in range(7):
+        log.add(b"%03d" % number)
+    with pytest.raises(RequestError, match="first 4 events"):
+        await log.since(3)
+    assert await log.since(4) == Told(b"004005006", 7, is_last=False)
+    waiting = [asyncio.create_task(log.since(7)) for _ in range(2)]
+    await asyncio.sleep(0)
+    log.add(b"7")
+    assert [(await task).events for task in waiting] == [b"7", b"7"]
+    log.close()
+    assert await log.since(8) == await log.since(8) == Told(b"", 8, is_last=True)
 
 
 @pytest.mark.parametrize(
