@@ -188,3 +188,14 @@ CONFIGS: dict[str, dict[str, Any]] = {
 }
 FEW = ("ApertusForCausalLM", "BertLMHeadModel", "MiniCPM3ForCausalLM", "Dots1ForCausalLM")
 """One of each kind, for every run of the tests: dense, post-norm, latent, experts and windows."""
+CLOSE = {
+    "AXK1ForCausalLM": "DeepSeek-V3",
+    "CwmForCausalLM": "Llama",
+    "Ernie4_5ForCausalLM": "Llama",
+    "GPTBigCodeForCausalLM": "GPT-2",
+    "HyperCLOVAXForCausalLM": "Granite",
+    "SeedOssForCausalLM": "Llama",
+    "SolarOpenForCausalLM": "GLM-4.5",
+    "YoutuForCausalLM": "DeepSeek-V3",
+}
+"""Those that differ from a family with a plugin of its own by a field or two."""
