@@ -82,6 +82,10 @@ class Banner:
     def front_end_ready(self, number: int, pid: int) -> None:
         self._line("front_end_ready", number=number, pid=pid)
 
+    def front_end_hangs(self, number: int, pid: int) -> None:
+        text = f" [red]front end {number} hangs[/red]; its process {pid} is killed"
+        self._say("front_end_hangs", text, number=number, pid=pid)
+
     def front_end_died(self, number: int, code: int) -> None:
         text = f" [red]front end {number} died[/red], exit code {code}; another takes its place"
         self._say("front_end_died", text, number=number, code=code)

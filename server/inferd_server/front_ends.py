@@ -17,14 +17,15 @@ from inferd.errors import EnvironmentProblem, InferdError
 from inferd_server.banner import Banner
 from inferd_server.front import FLUSH_S, TELL_S
 from inferd_server.front_process import DRAIN, READY, STOP, Start
+from inferd_server.pulse import wait_hung
 from inferd_server.shared import Shared
-from inferd_server.signals import first
+from inferd_server.signals import cancelled_at_the_end, first
 
 END_S = TELL_S + FLUSH_S + 1.0  # how long they get to tell their clients and to end
 
 
 class FrontEnds:
-    """Context manager: one for each listener, and another in the place of one that dies.
+    """Context manager: one for each listener, and another in the place of one that dies or hangs.
 
     A listener outlives its front end: who connects meanwhile waits, and is answered by the next.
     """
@@ -100,7 +101,9 @@ class FrontEnds:
             if said == READY:
                 self._ready[number].set()
                 self._banner.front_end_ready(number, process.pid)
-            code = await process.wait()
+            hang = asyncio.create_task(self._end_hung(number, process))
+            async with cancelled_at_the_end(hang):
+                code = await process.wait()
             if self._stopping:
                 return
             if said != READY:
@@ -108,6 +111,11 @@ class FrontEnds:
             self._banner.front_end_died(number, code)
             self._shared.clear(number)
             self._engine.send(m.Bye(name))
+
+    async def _end_hung(self, number: int, process: asyncio.subprocess.Process) -> None:
+        await wait_hung(self._shared, number)
+        self._banner.front_end_hangs(number, process.pid)
+        process.kill()
 
     async def _spawn(self, number: int, name: str) -> asyncio.subprocess.Process:
         listener = self._listeners[number].fileno()

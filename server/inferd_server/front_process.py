@@ -25,10 +25,11 @@ from inferd.engine.surface import Surface
 from inferd.errors import InferdError
 from inferd_server import logs
 from inferd_server.front import answering, end, freeze
+from inferd_server.pulse import beat
 from inferd_server.seat import METRICS, Seat
 from inferd_server.settings import Settings
 from inferd_server.shared import Shared
-from inferd_server.signals import first
+from inferd_server.signals import cancelled_at_the_end, first
 
 if TYPE_CHECKING:
     from inferd_server.service import Service
@@ -88,10 +89,11 @@ async def _serve(start: Start, answer: int) -> None:
         freeze()
         if service.phase == "loading":
             service.phase = "ready"
-        os.write(answer, READY)
-        await first(asyncio.wait([obeying]), _watch(service))
-        await obeying
-        await end(service, 0)
+        async with cancelled_at_the_end(asyncio.create_task(beat(service.seat.shared))):
+            os.write(answer, READY)
+            await first(asyncio.wait([obeying]), _watch(service))
+            await obeying
+            await end(service, 0)
 
 
 async def _obey(orders: asyncio.StreamReader, service: Service) -> None:

@@ -10,11 +10,9 @@ With several it is the same, told by supervisor.py.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
 import time
-from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from inferd.config.engine import EngineConfig
 from inferd.engine.async_engine import AsyncEngine
@@ -24,7 +22,7 @@ from inferd_server.front import TELL_S, answering, end, freeze, until_idle
 from inferd_server.listener import url_of
 from inferd_server.recording import recording
 from inferd_server.settings import Settings
-from inferd_server.signals import Signals, first
+from inferd_server.signals import Signals, cancelled_at_the_end, first
 
 if TYPE_CHECKING:
     from inferd_server.service import Service
@@ -70,15 +68,6 @@ async def _until_the_end(service: Service, signals: Signals, banner: Banner) -> 
     banner.dead()
     await until_idle(lambda: service.num_open, TELL_S)
     return 3
-
-
-@contextlib.asynccontextmanager
-async def cancelled_at_the_end(task: asyncio.Task[Any]) -> AsyncIterator[None]:
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 async def _drain(service: Service, signals: Signals, banner: Banner) -> int:

@@ -16,6 +16,7 @@ class Row(enum.IntEnum):
 
     REPLIES = 0  # being produced: what a drain waits for
     REQUESTS = 1  # that the engine has
+    BEATS = 2  # since it is ready
 
 
 class Shared:
@@ -39,7 +40,11 @@ class Shared:
         self._cells[row * self._count + self._number] += change
 
     def mine(self, row: int) -> int:
-        return self._cells[row * self._count + self._number]
+        return self.of(row, self._number)
+
+    def of(self, row: int, number: int) -> int:
+        """What that front end counts."""
+        return self._cells[row * self._count + number]
 
     def total(self, row: int) -> int:
         return sum(self._cells[row * self._count : (row + 1) * self._count])

@@ -23,13 +23,13 @@ from inferd_server.banner import Banner
 from inferd_server.front import until_idle
 from inferd_server.front_ends import FrontEnds
 from inferd_server.front_process import Start
-from inferd_server.lifecycle import STOP_S, cancelled_at_the_end
+from inferd_server.lifecycle import STOP_S
 from inferd_server.listener import url_of
 from inferd_server.recording import recording
 from inferd_server.seat import METRICS
 from inferd_server.settings import Settings
 from inferd_server.shared import Row, Shared, size_of
-from inferd_server.signals import Signals, first
+from inferd_server.signals import Signals, cancelled_at_the_end, first
 
 TOLD_S = 1.0  # how long the engine's own word on a failed start is waited for
 

@@ -109,19 +109,29 @@ async def test_a_response_is_found_by_whichever_is_asked(clients: list[httpx.Asy
         assert (await client.get(path)).json()["error"]["code"] == "response_not_found"
     lost = (await other.post("/v1/responses", json=follow)).json()["error"]
     assert (lost["code"], lost["param"]) == ("previous_response_not_found", "previous_response_id")
-    body = {"model": "tiny", "input": "a", "background": True}
+    body = {"model": "tiny", "input": "a", "background": True, "temperature": 0}
     running = (await one.post("/v1/responses", json=body)).json()
     path = f"/v1/responses/{running['id']}"
     assert (await other.get(path)).json()["status"] == "in_progress"
-    followed = asyncio.create_task(other.get(path + "?stream=true&starting_after=0"))
     assert (await other.post(path + "/cancel")).json()["status"] == "cancelled"
     while (await other.get(path)).json()["status"] == "in_progress":
         await asyncio.sleep(0.02)
     assert (await one.get(path)).json()["status"] == "cancelled"
-    again = await one.get(path + "?stream=true&starting_after=0")
-    assert (await followed).text == again.text
-    assert again.text.startswith("event: response.in_progress")
-    assert "event: response.incomplete" in again.text
+
+
+async def test_events_are_told_by_whichever_is_asked(clients: list[httpx.AsyncClient]) -> None:
+    one, other = clients
+    body = {"model": "tiny", "input": "a", "background": True, "temperature": 0}
+    path = f"/v1/responses/{(await one.post('/v1/responses', json=body)).json()['id']}"
+    async with other.stream("GET", path + "?stream=true&starting_after=0") as reply:
+        chunks = reply.aiter_bytes()
+        text = await anext(chunks)
+        assert text.startswith(b"event: response.in_progress")
+        assert (await one.post(path + "/cancel")).json()["status"] == "cancelled"
+        text += b"".join([chunk async for chunk in chunks])
+    assert b"event: response.incomplete" in text
+    for client in clients:
+        assert (await client.get(path + "?stream=true&starting_after=0")).content == text
 
 
 async def test_metrics_are_of_all(clients: list[httpx.AsyncClient]) -> None:
@@ -177,6 +187,21 @@ async def test_the_death_of_one_takes_its_own_streams_alone(
     async with pair.clients() as (again, _):
         assert (await again.get("/load")).json()["server_load"] == 0
         assert await sum_of(again, "inferd_request_success_total") > kept
+
+
+@pytest.mark.slow  # 15 s of silence
+async def test_one_that_hangs_is_replaced(start: Any) -> None:
+    """A stopped process is one whose event loop does not turn."""
+    with start("--front-ends", "2") as served:
+        pair = Pair(served)
+        os.kill(pair.pids[1], signal.SIGSTOP)
+        assert served.event("front_end_hangs", 60)["number"] == 1
+        died = served.event("front_end_died", 10)
+        assert (died["number"], died["code"]) == (1, -signal.SIGKILL)
+        served.event("front_end_ready", 60)
+        async with pair.clients() as clients:
+            for client in clients:
+                assert (await client.get("/ready")).status_code == 200
 
 
 async def test_all_drain_on_sigterm(start: Any) -> None:
