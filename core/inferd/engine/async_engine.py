@@ -17,21 +17,19 @@ from inferd.engine import messages as m
 from inferd.engine.answers import Answers
 from inferd.engine.client import EngineClient
 from inferd.engine.front import Front, load_front
-from inferd.engine.grammar_compiler import Backends, GrammarCompiler, as_request_error
+from inferd.engine.grammar_gate import GrammarGate
 from inferd.engine.inputs import InputProcessor
 from inferd.engine.outputs import RequestOutput
 from inferd.engine.streams import Stream, Streams
 from inferd.errors import EngineDead, InferdError, RequestError
 from inferd.host.host import Host
 from inferd.params import SamplingParams
-from inferd.structured_outputs import StructuredOutputs
 from inferd.types import StepStats
 
 if TYPE_CHECKING:
     from inferd.loading.tokenizer import Tokenizer
 
 TURN_S = 0.01  # of taking outputs, before those who wait for them run
-COMPILE_S = 5.0  # for one grammar, the wait for others in front of it included
 
 
 class AsyncEngine:
@@ -53,7 +51,7 @@ class AsyncEngine:
         self.info: WorkerInfo
         self._client = EngineClient(config, address, name)
         self._inputs: InputProcessor
-        self._compiler: GrammarCompiler | None = None
+        self._gate: GrammarGate | None = None
         self._streams = Streams(self._client.name)
         self._tasks: list[asyncio.Task[None]] = []
         self._dead = asyncio.Event()
@@ -78,8 +76,7 @@ class AsyncEngine:
         self._inputs = InputProcessor(
             self.info, front.tokenizer, front.eos_ids, random.SystemRandom()
         )
-        backends = Backends(host, self.config, self.info.vocab_size)
-        self._compiler = GrammarCompiler(backends.get, host.catalog.grammars.names)
+        self._gate = GrammarGate(self.config, self.info.vocab_size, host.catalog.grammars.names)
         self._tasks = [
             asyncio.create_task(self._receive()),
             asyncio.create_task(self._watch()),
@@ -128,7 +125,8 @@ class AsyncEngine:
         if self.error is not None:
             raise self.error
         if params.structured_outputs is not None:
-            await self._check_grammar(params.structured_outputs)
+            assert self._gate is not None, "generate before start"
+            await self._gate.check(params.structured_outputs)
         request = self._inputs.request(
             request_id,
             prompt,
@@ -151,20 +149,6 @@ class AsyncEngine:
         finally:
             await self._close(stream)
 
-    async def _check_grammar(self, wanted: StructuredOutputs) -> None:
-        """The engine gets only what compiles in time. Raises RequestError."""
-        assert self._compiler is not None, "generate before start"
-        compiling = asyncio.wrap_future(self._compiler.submit(wanted))
-        try:
-            await asyncio.wait_for(compiling, COMPILE_S)
-        except TimeoutError:
-            raise RequestError(
-                f"the grammar did not compile within {COMPILE_S:g} s; ask for less",
-                "structured_outputs",
-            ) from None
-        except Exception as error:
-            raise as_request_error(error) from None
-
     async def _close(self, stream: Stream) -> None:
         """Forget a stream, and have the engine forget what still runs of it."""
         self._streams.close(stream)
@@ -180,8 +164,8 @@ class AsyncEngine:
         for task in self._tasks:
             task.cancel()
         self._fail(EngineDead("the engine was stopped"))
-        if self._compiler is not None:
-            self._compiler.stop()
+        if self._gate is not None:
+            await self._gate.stop()
         await self._client.stop(timeout)
 
     async def _receive(self) -> None:

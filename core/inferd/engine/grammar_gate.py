@@ -1,0 +1,120 @@
+"""GrammarGate: grammars of clients are compiled in processes that may die of them.
+
+A library cannot be interrupted while it compiles, which may take minutes or all of the memory. What
+compiles within the limits is let through to the engine, which compiles it again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from inferd.config.engine import EngineConfig
+from inferd.engine.grammar_process import COMPILE_S, Refusal, Start
+from inferd.errors import RequestError
+from inferd.structured_outputs import StructuredOutputs
+
+WAIT_S = 10.0  # for the grammars of others
+MOST_PASSED = 256  # remembered of each process, the least recently used goes first
+COMMAND = (sys.executable, "-m", "inferd.engine.grammar_process")
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Refusal | None).decode
+
+
+class GrammarGate:
+    """A process for the back end of each of `names`, so that a slow one holds up nobody else's, and
+    one for requests that name none of them. Each starts with the first grammar that it compiles.
+    """
+
+    def __init__(
+        self,
+        config: EngineConfig,
+        vocab_size: int,
+        names: Iterable[str],
+        command: Sequence[str] = COMMAND,
+    ) -> None:
+        start = _encode(Start(config.model_dump_json(exclude_unset=True), vocab_size))
+        self._doors = {name: _Door(command, start) for name in (None, *names)}
+
+    async def check(self, wanted: StructuredOutputs) -> None:
+        """Raises RequestError for what cannot be enforced, or not be compiled within the limits."""
+        await self._doors.get(wanted.backend, self._doors[None]).check(wanted)
+
+    async def stop(self) -> None:
+        for door in self._doors.values():
+            await door.stop()
+
+
+class _Door:
+    """One process at a time, which compiles one grammar at a time."""
+
+    def __init__(self, command: Sequence[str], start: bytes) -> None:
+        self._command = command
+        self._start = start
+        self._process: asyncio.subprocess.Process | None = None
+        self._passed: OrderedDict[StructuredOutputs, None] = OrderedDict()
+        self._lock = asyncio.Lock()
+
+    async def check(self, wanted: StructuredOutputs) -> None:
+        if wanted not in self._passed:
+            await self._wait()
+            try:
+                if wanted not in self._passed:
+                    await self._compile(wanted)
+            finally:
+                self._lock.release()
+        self._passed[wanted] = None
+        self._passed.move_to_end(wanted)
+        if len(self._passed) > MOST_PASSED:
+            self._passed.popitem(last=False)
+
+    async def _wait(self) -> None:
+        try:
+            await asyncio.wait_for(self._lock.acquire(), WAIT_S)
+        except TimeoutError:
+            text = "grammars of others are being compiled; try again in a moment"
+            raise RequestError(text, "structured_outputs", "queue_full") from None
+
+    async def _compile(self, wanted: StructuredOutputs) -> None:
+        try:
+            process = await self._running()
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.write(_encode(wanted) + b"\n")
+            answer = await process.stdout.readline()
+        except BaseException:  # an answer that nobody waited for would be taken for the next one's
+            await self.stop()
+            raise
+        if not answer:
+            raise _refusal(await process.wait())
+        refusal = _decode(answer)
+        if refusal is not None:
+            raise RequestError(refusal.message, "structured_outputs", refusal.code)
+
+    async def _running(self) -> asyncio.subprocess.Process:
+        if self._process is None or self._process.returncode is not None:
+            self._process = await asyncio.create_subprocess_exec(
+                *self._command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+            )
+            assert self._process.stdin is not None
+            self._process.stdin.write(self._start + b"\n")
+        return self._process
+
+    async def stop(self) -> None:
+        process, self._process = self._process, None
+        if process is not None and process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+def _refusal(code: int) -> RequestError:
+    """What the end of the process says of the grammar."""
+    why = "takes too much to compile"
+    if code == -signal.SIGALRM:
+        why = f"did not compile within {COMPILE_S:g} s"
+    return RequestError(f"the grammar {why}; ask for less", "structured_outputs")
