@@ -2,7 +2,7 @@
 
 The cache of a layer lies as [B, G, 2]: keys [E, S], then values [S, E]. Sixteen keys of a page are
 one vector of a product, and so are sixteen numbers of a value; with pages of 16, heads of 64 and
-bfloat16 what a head needs of a block is one page of memory.
+bfloat16 what a head needs of a block is one page of memory. Latents are there once, as [B, S, E].
 
 Shape suffixes: T tokens, H query heads, G KV heads, E head size, B blocks, S slots per block.
 """
@@ -24,14 +24,15 @@ from inferd_cpu_numba.compiled import Compiled, Plan
 from inferd_cpu_numba.pages import Pages
 
 LANES = 16
-MOST_PER_HEAD = 16  # query heads of a KV head
 LOG2_E = math.log2(math.e)
 
 
 class NumbaAttention(AttentionBackend):
-    """Head and block sizes in sixteens, any window; no soft cap."""
+    """Head and block sizes in sixteens; windows, soft caps, ALiBi, latents."""
 
     name = "numba"
+    alibi = True
+    latent = True
 
     def __init__(self) -> None:
         self._compiled: Compiled
@@ -42,13 +43,13 @@ class NumbaAttention(AttentionBackend):
         verdict = runtime.supports(request.platform, request.dtype)
         if not verdict:
             return verdict
-        if request.soft_cap is not None:
-            return no("has no soft cap")
-        for what, size in (("heads", request.head_dim), ("blocks", request.block_size)):
+        for what, size in (
+            ("heads", request.head_dim),
+            ("values", request.value_dim or request.head_dim),
+            ("blocks", request.block_size),
+        ):
             if size % LANES:
                 return no(f"wants sizes of {what} in sixteens, not {size}")
-        if request.num_heads > MOST_PER_HEAD * request.num_kv_heads:
-            return no(f"takes up to {MOST_PER_HEAD} query heads of a KV head")
         return YES
 
     def prepare(self, request: AttentionRequest) -> None:
@@ -68,6 +69,10 @@ class NumbaAttention(AttentionBackend):
                 "the attention backend 'numba' wants KV heads of one number and size in all "
                 "layers; choose another with --attention-backend cpu"
             )
+        if spec.value_dim is not None:
+            latents = _lazy_zeros((num_blocks, block_size, heads, size), spec.dtype)
+            self._pages.fetch(latents)
+            return latents, latents[..., : spec.value_dim]
         pages = _lazy_zeros((num_blocks, heads, 2, size * block_size), spec.dtype)
         self._pages.fetch(pages)
         keys = pages[:, :, 0].view(num_blocks, heads, size, block_size)
@@ -92,15 +97,24 @@ class NumbaAttention(AttentionBackend):
         plan: Plan,
         params: AttentionParams,
     ) -> Tensor:
-        out_THE = torch.empty(q_THE.shape, dtype=q_THE.dtype)
+        out_THE = torch.empty((*q_THE.shape[:2], v_cache_BSGE.shape[-1]), dtype=q_THE.dtype)
         q, out, stride = q_THE.data_ptr(), out_THE.data_ptr(), q_THE.stride(0)
-        k, v, scale = k_cache_BSGE.data_ptr(), v_cache_BSGE.data_ptr(), params.scale * LOG2_E
+        k, v = k_cache_BSGE.data_ptr(), v_cache_BSGE.data_ptr()
+        given = q, k, v, out, stride, *_of_scores(params)
         for attend, items, count in plan.work:
-            attend(plan.threads, q, k, v, out, stride, scale, items, count, *plan.places)
+            attend(plan.threads, *given, items, count, *plan.places)
         if plan.parts is not None:
             _, items, count = plan.work[-1]
             self._compiled.merge(1, out, items, count, plan.parts.data_ptr())
         return out_THE
+
+
+def _of_scores(params: AttentionParams) -> tuple[float, float, int]:
+    """Scale and cap, so that scores are in base 2 (with a cap as `bent` wants them), and slopes."""
+    slopes = 0 if params.alibi_slopes_H is None else params.alibi_slopes_H.data_ptr()
+    if params.soft_cap is None:
+        return params.scale * LOG2_E, 0.0, slopes
+    return 2 * params.scale / params.soft_cap * LOG2_E, params.soft_cap * LOG2_E, slopes
 
 
 def _lazy_zeros(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:

@@ -15,6 +15,7 @@ from inferd.contracts.attention import AttentionRequest
 from inferd.types import Batch
 from inferd_cpu_numba import runtime
 
+UNBOUNDED = 1 << 30  # a window that hides nothing
 ALONE = 1 << 18  # products of two numbers that take one thread 10 us: no others are woken for less
 
 
@@ -38,13 +39,11 @@ class Compiled:
         from inferd_cpu_numba.kernels.shape import ROWS, Shape
 
         self.request, self._item, self._shares = request, 8 * ITEM_FIELDS, deal.SHARES
-        self._heads = request.num_kv_heads
         bits = runtime.BITS[request.dtype]
         pairs = bits == 16 and runtime.multiplies_pairs()
-        self._queries = max(1, ROWS * self._heads // request.num_heads)
-        self._decodes, self._blocks = (
-            Shape.of(request, bits, queries, pairs) for queries in (1, self._queries)
-        )
+        self._decodes = Shape.of(request, bits, 1, pairs)
+        self._heads, self._queries = self._decodes.heads, max(1, ROWS // self._decodes.per_head)
+        self._blocks = Shape.of(request, bits, self._queries, pairs)
         self._compiler = compiler = runtime.Compiler()
         self._decode = self._several = compiler.call(
             attend.make_attend(self._decodes), attend.ATTEND
@@ -57,6 +56,8 @@ class Compiled:
 
     def plan(self, batch: Batch, table_RB: Tensor, window: int) -> Plan:
         """`window` is 0 where there is none."""
+        if self.request.alibi:  # distances are those of one row: none attend together
+            window = window or UNBOUNDED
         threads = torch.get_num_threads()
         most = batch.num_tokens + 2 * batch.num_rows + self._shares * threads
         items_I = torch.empty(most * self._item, dtype=torch.uint8)

@@ -9,7 +9,8 @@ import pytest
 import torch
 from numba import njit
 
-from inferd_cpu_numba.kernels import numbers, tile
+from inferd_cpu_numba.kernels import fields, numbers, tile
+from inferd_cpu_numba.kernels.shape import Shape
 
 SPECIAL = [0.0, -0.0, 1.0, 1.00390625, 1.01171875, 3.3895314e38, math.inf, -math.inf, 1e-40]
 
@@ -77,3 +78,7 @@ def test_exponentials_are_exact_to_float32_and_bounded():
     error = np.abs(exponentials(values) - expected) / expected
     assert error.max() < 1e-5  # the exponent is rounded to float32 first
     assert np.isfinite(exponentials(np.array([-1e4, 1e4], dtype=np.float32))).all()
+
+
+def test_fields_are_in_the_order_of_a_shape():
+    assert [getattr(fields, name.upper()) for name in Shape._fields] == [*range(len(Shape._fields))]

@@ -91,10 +91,9 @@ def test_numbas_own_cache_directory_is_left_alone(tmp_path, monkeypatch):
     [
         ({"platform": "cuda"}, "made for CPUs, this is cuda"),
         ({"dtype": torch.float16}, "not torch.float16"),
-        ({"soft_cap": 30.0}, "no soft cap"),
         ({"head_dim": 72}, "sizes of heads in sixteens, not 72"),
         ({"block_size": 8}, "sizes of blocks in sixteens, not 8"),
-        ({"num_heads": 17, "num_kv_heads": 1}, "up to 16 query heads"),
+        ({"value_dim": 40}, "sizes of values in sixteens, not 40"),
     ],
 )
 def test_attention_says_why_not(change, reason):

@@ -14,6 +14,8 @@ from inferd.testing.numbers import check_close
 from inferd_cpu_numba.attention import NumbaAttention
 
 ONE_LONG = AttentionCase(heads=9, kv_heads=3, rows="one long")
+BENT = replace(ONE_LONG, alibi=True, soft_cap=20.0)
+LATENT = AttentionCase(dtype="bfloat16", heads=32, kv_heads=1, head_dim=80, value_dim=64)
 CASES = [
     ONE_LONG,
     replace(ONE_LONG, dtype="bfloat16"),
@@ -21,6 +23,8 @@ CASES = [
     replace(ONE_LONG, heads=2, kv_heads=2, rows="long among short"),
     replace(ONE_LONG, rows="long"),
     replace(ONE_LONG, rows="many"),
+    *(replace(BENT, rows=rows) for rows in ("one long", "family", "mixed")),
+    *(replace(LATENT, rows=rows) for rows in ("one long", "family", "mixed")),
 ]
 
 

@@ -1,7 +1,7 @@
 """Keys of one chunk for one tile of queries: scores, softmax, weighted sums.
 
 `shape` is a shape.Shape as a tuple. Scores are [M, CHUNK] and become weights in place, sums are
-[M, E], each statistic is one vector of M numbers; M rows of a tile, E head size.
+[M, V], each statistic is one vector of M numbers; M rows of a tile, V size of a value.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from inferd_cpu_numba.kernels import tile
+from inferd_cpu_numba.kernels import fields, tile
 from inferd_cpu_numba.kernels.items import END, POSITION
 from inferd_cpu_numba.kernels.memory import get_i32, get_i64, set_f32
 from inferd_cpu_numba.kernels.pairs import add_woven
@@ -21,9 +21,18 @@ NARROW = 2 * CHUNK  # from a row of weights to the next, where they are bfloat16
 
 
 @njit(inline="always")
+def page_at(page, head, shape):
+    """Where a page of a head begins, in bytes from the start of the cache."""
+    split, copies = shape[fields.SPLIT], 2 - shape[fields.LATENT]
+    heads, size = shape[fields.HEADS] // split, shape[fields.SIZE] * (shape[fields.BITS] // 8)
+    return (page * heads + head // split) * copies * shape[fields.BLOCK] * size
+
+
+@njit(inline="always")
 def score_page(scores, queries, scale, keys, later, values, shape):
     """Of one page; its values are fetched meanwhile, and the keys of a later one."""
-    bits, _, _, size, block, rows, _, pairs = shape
+    bits, size, block = shape[fields.BITS], shape[fields.SIZE], shape[fields.BLOCK]
+    rows, pairs = shape[fields.ROWS], shape[fields.PAIRS]
     step, sizes = block * (bits // 8), 1 + pairs  # of a head that a product takes at a time
     for group in range(0, block, LANES):
         at = group * (bits // 8)
@@ -46,7 +55,7 @@ def score_page(scores, queries, scale, keys, later, values, shape):
 @njit(inline="always")
 def hide(scores, item, first, end, window, shape):
     """Scores of keys first to end that a query may not see: later ones, or before its window."""
-    _, _, per_head, _, _, rows, _, _ = shape
+    per_head, rows = shape[fields.PER_HEAD], shape[fields.ROWS]
     for row in range(rows):
         seen_end = get_i64(item, POSITION) + row // per_head + 1
         seen_first = seen_end - window if window > 0 else first
@@ -62,7 +71,7 @@ def soften(scores, num, largest, weights, factors, shape):
 
     Weights that are multiplied in pairs are bfloat16: a row of them begins where its scores did.
     """
-    _, _, _, _, _, rows, _, pairs = shape
+    rows, pairs = shape[fields.ROWS], shape[fields.PAIRS]
     top = tile.load(rows, 1, scores, CHUNK, 32)
     for at in range(LANES, num, LANES):
         top = tile.largest(top, tile.load(rows, 1, scores + at * 4, CHUNK, 32))
@@ -87,23 +96,26 @@ def soften(scores, num, largest, weights, factors, shape):
 
 @njit(inline="always")
 def sum_values(sums, scores, factors, v, table, head, first, end, shape):
-    """sums * factors + weights * values of keys first to end, some vectors of a head at a time."""
-    bits, heads, _, size, block, rows, width, pairs = shape
-    for column in range(0, size, width * LANES):
-        total = tile.load(rows, width, sums + column * 4, size, 32)
+    """sums * factors + weights * values of keys first to end, some vectors of a value at a time.
+
+    A slot's value begins `size` elements after that of the slot before.
+    """
+    bits, size, block = shape[fields.BITS], shape[fields.SIZE], shape[fields.BLOCK]
+    value, rows, width = shape[fields.VALUE], shape[fields.ROWS], shape[fields.WIDTH]
+    for column in range(0, value, width * LANES):
+        total = tile.load(rows, width, sums + column * 4, value, 32)
         total = tile.scale_rows(total, factors)
         for page in range(first // block, (end + block - 1) // block):
-            at = (get_i32(table, page) * heads + head) * 2 * block
-            at = v + (at * size + column) * (bits // 8)
+            at = v + page_at(get_i32(table, page), head, shape) + column * (bits // 8)
             place, num = page * block - first, min(block, end - page * block)
-            if pairs:
+            if shape[fields.PAIRS]:
                 total = _sum_pairs(total, scores + place * 2, at, num, size * 2)
             else:
                 for slot in range(num):
                     weight = scores + (place + slot) * 4
                     row = at + slot * size * (bits // 8)
                     total = tile.add_product(total, weight, CHUNK, row, bits)
-        tile.store(total, sums + column * 4, size, 32)
+        tile.store(total, sums + column * 4, value, 32)
 
 
 @njit(inline="always")

@@ -1,15 +1,15 @@
 """Decoding rows whose keys were dealt to several items, into one result each.
 
-What an item left for a head: largest scores, weights, sums [M, E]; M query heads of a KV head, E
-head size. Items of a token follow each other, and so do their parts; before them comes the one that
-an item of several rows left, where there is one.
+What an item left for a head: largest scores, weights, sums [M, V]; M query heads of an item, V size
+of a value. Items of a token follow each other, and so do their parts; before them comes the one
+that an item of several rows left, where there is one.
 """
 
 from __future__ import annotations
 
 from numba import njit
 
-from inferd_cpu_numba.kernels import tile
+from inferd_cpu_numba.kernels import fields, tile
 from inferd_cpu_numba.kernels.chunk import HIDDEN
 from inferd_cpu_numba.kernels.items import ITEM_FIELDS, LEAD, PART, TOKEN
 from inferd_cpu_numba.kernels.memory import get_i64
@@ -45,23 +45,23 @@ def weigh(first, num, parts, step, lead):
 
 @njit(inline="always")
 def sum_parts(out, first, num, parts, step, lead, shape):
-    bits, _, per_head, size, _, _, _, _ = shape
-    for e in range(0, size, LANES):
+    bits, per_head, value = shape[fields.BITS], shape[fields.PER_HEAD], shape[fields.VALUE]
+    for e in range(0, value, LANES):
         total = tile.zeros(per_head, 1)
         for place in range(first, num):
             part = at_place(place, parts, step, lead)
-            sums = tile.load(per_head, 1, part + (2 * LANES + e) * 4, size, 32)
+            sums = tile.load(per_head, 1, part + (2 * LANES + e) * 4, value, 32)
             total = tile.add(total, tile.scale_rows(sums, part))
-        tile.store(total, out + e * (bits // 8), size, bits)
+        tile.store(total, out + e * (bits // 8), value, bits)
 
 
 def make_merge(shape: Shape) -> Body:
-    """For the Shape of decodes, on one thread: COUNT is items times KV heads, as for attend."""
-    bits, heads, per_head, size, block, rows, width, pairs = shape
+    """For the Shape of decodes, on one thread: COUNT is items times heads, as for attend."""
+    bits, heads, per_head, split, size, value = shape[:6]
     floats = shape.part_floats
 
     def merge(a):
-        constants = (bits, heads, per_head, size, block, rows, width, pairs)
+        constants = (bits, heads, per_head, split, size, value)
         at, count, step = 0, get_i64(a, COUNT) // heads, heads * floats * 4
         while at < count:
             item = get_i64(a, ITEMS) + at * ITEM_FIELDS * 8
@@ -73,7 +73,7 @@ def make_merge(shape: Shape) -> Body:
                 parts, led = of_head + get_i64(item, PART) * step, of_head + lead * step
                 first = -1 if lead >= 0 else 0
                 weigh(first, num, parts, step, led)
-                out = (token * heads + head) * per_head * size * (bits // 8)
+                out = (token * heads + head) * per_head * value * (bits // 8)
                 sum_parts(get_i64(a, OUT) + out, first, num, parts, step, led, constants)
             at += num
 

@@ -17,32 +17,59 @@ REGISTERS = 24  # sums that stay in registers
 
 
 class Shape(NamedTuple):
+    """In the order of `fields`. A head of items is some query heads of one KV head."""
+
     bits: int  # of an element: 32 or 16
-    heads: int  # KV heads
-    per_head: int  # query heads of a KV head
-    size: int  # of a head
+    heads: int  # of items
+    per_head: int  # query heads of one, at most 16
+    split: int  # heads of items that share a KV head
+    size: int  # of a key
+    value: int  # of a value
     block: int  # slots of a page
     rows: int  # of a tile: queries times `per_head`, at most 16
-    width: int  # vectors of a head that are summed at a time
+    width: int  # vectors of a value that are summed at a time
     pairs: int  # 1 where bfloat16 is multiplied in pairs, else 0
+    capped: int  # 1 where scores have a soft cap
+    sloped: int  # 1 where they have slopes (ALiBi)
+    latent: int  # 1 where values are the first elements of keys
 
     @classmethod
     def of(cls, request: AttentionRequest, bits: int, queries: int, pairs: bool) -> Shape:
         """For items of so many queries."""
-        heads, size = request.num_kv_heads, request.head_dim
-        per_head = request.num_heads // heads
-        rows, vectors = per_head * queries, size // LANES
+        shared = request.num_heads // request.num_kv_heads
+        per_head = max(n for n in range(1, min(shared, LANES) + 1) if not shared % n)
+        value = request.value_dim or request.head_dim
+        rows, vectors = per_head * queries, value // LANES
         fitting = [n for n in range(1, vectors + 1) if not vectors % n and n * rows <= REGISTERS]
-        width = max(fitting, default=1)
-        return cls(bits, heads, per_head, size, request.block_size, rows, width, int(pairs))
+        return cls(
+            bits=bits,
+            heads=request.num_heads // per_head,
+            per_head=per_head,
+            split=shared // per_head,
+            size=request.head_dim,
+            value=value,
+            block=request.block_size,
+            rows=rows,
+            width=max(fitting, default=1),
+            pairs=int(pairs),
+            capped=int(request.soft_cap is not None),
+            sloped=int(request.alibi),
+            latent=int(request.value_dim is not None),
+        )
+
+    @property
+    def turned_floats(self) -> int:
+        """A page of keys as [E, S], where the cache has them as [S, E]."""
+        return self.latent * self.size * self.block
 
     @property
     def scratch_floats(self) -> int:
-        """Of a thread: queries, scores, three statistics, sums; no two share a page of memory."""
-        used = self.rows * (2 * self.size + CHUNK) + 3 * LANES
+        """Of a thread: keys of a page, queries, scores, four statistics, sums; no two share a page
+        of memory."""
+        used = self.turned_floats + self.rows * (self.size + self.value + CHUNK) + 4 * LANES
         return -(-used // 1024) * 1024
 
     @property
     def part_floats(self) -> int:
         """What a part of a row leaves: largest scores, weights, sums."""
-        return 2 * LANES + self.rows * self.size
+        return 2 * LANES + self.rows * self.value

@@ -37,7 +37,7 @@ class TileModel(models.PrimitiveModel):
         super().__init__(manager, kind, kind.value)
 
 
-def _mapped(b, kind, tile, compute):
+def mapped(b, kind, tile, compute):
     """Every cell by `compute(place, row, column)`."""
     for place, row, column in kind.cells:
         tile = b.insert_value(tile, compute(place, row, column), place)
@@ -74,7 +74,7 @@ def load(_, rows, columns, address, stride, bits):
         def cell(_, row, column):
             return vectors.load(b, args[2], width, row * step + column * LANES)
 
-        return _mapped(b, kind, ir.Constant(kind.value, ir.Undefined), cell)
+        return mapped(b, kind, ir.Constant(kind.value, ir.Undefined), cell)
 
     return kind(rows, columns, types.int64, stride, bits), build
 
@@ -112,7 +112,7 @@ def add_product(_, tile, factors, stride, address, bits):
         def cell(place, row, column):
             return vectors.fma(b, factor_of[row], row_of[column], b.extract_value(args[0], place))
 
-        return _mapped(b, tile, args[0], cell)
+        return mapped(b, tile, args[0], cell)
 
     return tile(tile, types.int64, stride, types.int64, bits), build
 
@@ -130,7 +130,7 @@ def _by_row(combine):
             def cell(place, row, _):
                 return combine(b, b.extract_value(args[0], place), scalars[row])
 
-            return _mapped(b, tile, args[0], cell)
+            return mapped(b, tile, args[0], cell)
 
         return tile(tile, types.int64), build
 
@@ -151,7 +151,7 @@ def scale(_, tile, factor):
         def cell(place, *_):
             return b.fmul(b.extract_value(args[0], place), factors)
 
-        return _mapped(b, tile, args[0], cell)
+        return mapped(b, tile, args[0], cell)
 
     return tile(tile, types.float32), build
 
@@ -161,7 +161,7 @@ def _of_cells(tile, combine):
         def cell(place, *_):
             return combine(b, *(b.extract_value(arg, place) for arg in args))
 
-        return _mapped(b, tile, args[0], cell)
+        return mapped(b, tile, args[0], cell)
 
     return build
 

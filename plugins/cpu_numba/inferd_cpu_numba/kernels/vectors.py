@@ -82,6 +82,10 @@ def largest(b, x, y):
     return b.select(b.fcmp_ordered(">", x, y), x, y)
 
 
+def smallest(b, x, y):
+    return b.select(b.fcmp_ordered("<", x, y), x, y)
+
+
 def exp2(b, x):
     """2 ** x; 2 ** -126 below that."""
     x = largest(b, x, constant(VEC, LEAST))
