@@ -315,6 +315,14 @@ async def test_strict_has_its_effect_where_it_can(
         assert "x-inferd-notes" not in reply.headers
 
 
+@pytest.fixture(scope="module")
+async def ministral(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scripted]:
+    """Its calls stand between special tokens."""
+    folder, marks = tmp_path_factory.mktemp("ministral"), ("[TOOL_CALLS]", "[ARGS]")
+    async with scripted(folder, " ".join(marks), special=marks) as server:
+        yield server
+
+
 EXACT: list[dict[str, Any]] = [
     {"type": "function", "function": {"name": "get_weather", "parameters": SCHEMA, "strict": True}},
     PING,
@@ -342,6 +350,19 @@ async def test_the_grammar_of_strict_tools_allows_no_other_call(qwen: Scripted, 
     qwen.say(f"I look.\n<tool_call>\n{text}\n</tool_call>")
     with pytest.raises(openai.InternalServerError, match="grammar does not allow"):
         await qwen.openai.chat.completions.create(**{**ASKED, "tools": EXACT})
+
+
+async def test_strict_tools_between_special_tokens(ministral: Scripted) -> None:
+    asked = {**ASKED, "tools": EXACT}
+    arguments = json.dumps(ARGUMENTS, ensure_ascii=False)
+    ministral.say(f"I look.[TOOL_CALLS]get_weather[ARGS]{arguments}[TOOL_CALLS]ping[ARGS]{{}}")
+    reply = await ministral.openai.chat.completions.create(**asked)
+    message = reply.choices[0].message
+    assert message.content == "I look."
+    assert called(message.tool_calls) == [("get_weather", ARGUMENTS), ("ping", {})]
+    ministral.say("[TOOL_CALLS]get_weather[ARGS]{}")
+    with pytest.raises(openai.InternalServerError, match="grammar does not allow"):
+        await ministral.openai.chat.completions.create(**asked)
 
 
 async def test_a_strict_schema_that_cannot_be_enforced_names_tools(qwen: Scripted) -> None:

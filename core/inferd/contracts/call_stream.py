@@ -35,18 +35,26 @@ class CallStream:
     """
 
     def __init__(
-        self, pattern: Any, names: Mapping[str, str] | None = None, new_id: Callable[[], str] = str
+        self,
+        pattern: Any,
+        names: Mapping[str, str] | None = None,
+        new_id: Callable[[], str] = str,
+        may_call: Callable[[str], bool] = bool,
     ) -> None:
-        """`pattern` is the regex library's; `names` has the groups that it lacks."""
+        """`pattern` is the regex library's; `names` has the groups that it lacks; `may_call` says
+        of a name whether it is one.
+        """
         self._pattern = pattern
         self._names = names or {}
         self._new_id = new_id
+        self._may_call = may_call
         self._rest = ""  # what has not been read
         self._nested: list[bool] = []  # open objects from the inside out: is it told?
         self._depth = 0
         self._quoted = self._escaped = False
         self._lost = False
         self.begun = False  # whether a call was told
+        self.refused = False  # whether the first was none, by its name
 
     def feed(self, text: str) -> list[Piece]:
         self._rest += text
@@ -77,8 +85,11 @@ class CallStream:
             self._lost = True
             return None
         names = {**self._names, **{k: v for k, v in found.groupdict().items() if v is not None}}
-        self._rest, self.begun = self._rest[found.end() :], True
         name, call_id = names["name"].strip(), names.get("id") or self._new_id()
+        if not self._may_call(name):
+            self._lost, self.refused = True, not self.begun
+            return None
+        self._rest, self.begun = self._rest[found.end() :], True
         if "bare" in names:
             return Call(name, "{}", call_id)
         self._nested = [True, False] if "object" in names else [True]

@@ -22,6 +22,8 @@ class TemplateParser(OutputParser):
     """A family is a subclass with its template, and a `supports`."""
 
     template: ClassVar[Mapping[str, Any]]
+    only_given: ClassVar[bool] = False
+    """Whether text is a call only if it names a tool that was given: where no marker says so."""
 
     @classmethod
     @cache
@@ -74,8 +76,13 @@ class TemplateParser(OutputParser):
             arguments = json.loads(arguments)
         if not isinstance(arguments, dict) or not name:
             raise ValueError("the arguments of a call are an object")
+        if not self._may_call(name):
+            raise ValueError("no such tool was given")
         arguments = typed(arguments, self._schemas.get(name))
         return Call.of(name, arguments, str(value.get("id") or ""))
+
+    def _may_call(self, name: str) -> bool:
+        return name in self._schemas or not self.only_given
 
     def _advance(self, *, ends: bool) -> list[Piece]:
         pieces: list[Piece] = []
@@ -95,7 +102,7 @@ class TemplateParser(OutputParser):
     def _enter(self, region: Region, opening: Any) -> None:
         self._inside, self._opening, self._calls = region, opening, None
         if region.head is not None:
-            self._calls = CallStream(region.head, opening.groupdict(), self.new_id)
+            self._calls = CallStream(region.head, opening.groupdict(), self.new_id, self._may_call)
 
     def _next(self, ends: bool) -> tuple[Any, Any, int]:
         """(the next marker, whose it is, where text begins that may become one)."""
@@ -138,8 +145,15 @@ class TemplateParser(OutputParser):
             return []
         if region.kind == "calls":
             self._body.append(text)
-            return [] if self._calls is None else self._calls.feed(text)
+            pieces = [] if self._calls is None else self._calls.feed(text)
+            return self._give_up() if self._calls and self._calls.refused else pieces
         return _said(region, text)
+
+    def _give_up(self) -> list[Piece]:
+        """What looked like a call is text, and so is all that follows."""
+        text = self._opening[0] + "".join(self._body)
+        self._inside, self._opening, self._body, self._calls = None, None, [], None
+        return [Content(text)]
 
     def _close(self, marker: str) -> list[Piece]:
         """Leave the region; a call that cannot be read is shown as it stands, unless begun."""

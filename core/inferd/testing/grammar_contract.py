@@ -22,9 +22,10 @@ from inferd.errors import RequestError
 from inferd.structured_outputs import StructuredOutputs
 from inferd.testing.grammar_features import FEATURES, as_text
 from inferd.testing.plugin_contract import PluginContract, implementation, registry
+from inferd.testing.special_tags import SPECIALS, TAG_CASES
 from inferd.testing.tiny_tokenizer import write_tokenizer
 
-SIZE, EOS = 259, 257  # one token per byte, and three special ones
+SIZE, EOS = 259 + len(SPECIALS), 257  # one token per byte, and special ones
 SCHEMA = """{"type": "object", "properties": {"a": {"enum": [1, 22]}}, "required": ["a"],
 "additionalProperties": false}"""
 TAG = """{"triggers": ["<call>"], "structures": [
@@ -55,11 +56,14 @@ BROKEN = {
 
 @cache
 def vocabulary() -> Vocabulary:
-    """A token per byte."""
+    """A token per byte, and special ones."""
+    from tokenizers import AddedToken, Tokenizer
+
     with tempfile.TemporaryDirectory() as folder:
         write_tokenizer(Path(folder))
-        text = (Path(folder) / "tokenizer.json").read_text(encoding="utf-8")
-    return Vocabulary(text, SIZE, (EOS,))
+        tokenizer = Tokenizer.from_file(str(Path(folder) / "tokenizer.json"))
+    tokenizer.add_special_tokens([AddedToken(text, special=True) for text in SPECIALS])
+    return Vocabulary(tokenizer.to_str(), SIZE, (EOS,))
 
 
 @cache
@@ -122,6 +126,16 @@ class GrammarContract(PluginContract):
             mask = allowed(made, _after(grammar, known))
             taken = [_after(grammar, known).accept(token) for token in range(256)]
             assert mask[:256].tolist() == taken
+
+    @pytest.mark.parametrize("name", TAG_CASES)
+    def test_tags_of_special_tokens(self, name: str) -> None:
+        if "structural_tag" in self.cannot:
+            pytest.skip("structural_tag: cannot")
+        made, case = self.made(), TAG_CASES[name]
+        grammar = made.compile(StructuredOutputs(structural_tag=case.tag))
+        lost = [text for text in case.fitting if not passes(made, grammar, text)]
+        wrong = [text for text in case.others if passes(made, grammar, text)]
+        assert (lost, wrong) == ([], [])
 
     @pytest.mark.parametrize("keyword", FEATURES)
     def test_a_keyword_is_enforced_or_refused_with_its_pointer(self, keyword: str) -> None:

@@ -16,7 +16,7 @@ from inferd.contracts.grammar import Grammar, GrammarBackend, Matcher, Vocabular
 from inferd.errors import RequestError
 from inferd.structured_outputs import StructuredOutputs
 from inferd_grammar_llguidance.pointer import pointers
-from inferd_grammar_llguidance.tags import lark_of
+from inferd_grammar_llguidance.tags import Specials, lark_of, specials_of
 
 if TYPE_CHECKING:
     from inferd.contracts.grammar import Words
@@ -62,10 +62,12 @@ class LlguidanceBackend(GrammarBackend):
             n_vocab=vocabulary.size,
             eos_token=list(vocabulary.eos_ids) or None,
         )
+        self._specials = specials_of(vocabulary.tokenizer_json, vocabulary.eos_ids)
         self._threads = llguidance.LLExecutor()
 
     def compile(self, wanted: StructuredOutputs) -> Grammar:
-        matcher = llguidance.LLMatcher(self._tokenizer, _source(wanted), log_level=0, limits=LIMITS)
+        source = _source(wanted, self._specials)
+        matcher = llguidance.LLMatcher(self._tokenizer, source, log_level=0, limits=LIMITS)
         first = matcher.deep_copy()
         if not first.is_error():
             first.compute_bitmask()  # which shows most of what would be too much for a step
@@ -87,7 +89,7 @@ class LlguidanceBackend(GrammarBackend):
                 words_NW[place] = 0
 
 
-def _source(wanted: StructuredOutputs) -> str:
+def _source(wanted: StructuredOutputs, specials: Specials) -> str:
     """The grammar in the library's notation. Raises RequestError for a schema that is no JSON."""
     matcher = llguidance.LLMatcher
     if wanted.regex is not None:
@@ -98,7 +100,7 @@ def _source(wanted: StructuredOutputs) -> str:
     if wanted.grammar is not None:
         return matcher.grammar_from_lark(wanted.grammar)
     if wanted.structural_tag is not None:
-        return matcher.grammar_from_lark(lark_of(wanted.structural_tag))
+        return matcher.grammar_from_lark(lark_of(wanted.structural_tag, specials))
     schema = '{"type": "object"}' if wanted.json is None else wanted.json
     try:
         return matcher.grammar_from_json_schema(schema, overrides=STRICT)  # type: ignore[arg-type]

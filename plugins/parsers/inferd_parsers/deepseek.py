@@ -6,6 +6,7 @@ import json
 import re
 from typing import Any
 
+from inferd.contracts.output_parser import CallFrame
 from inferd_parsers.family import NAMED, NOWHERE, Family
 
 BEGIN, SEPARATOR, END = "<｜tool▁call▁begin｜>", "<｜tool▁sep｜>", "<｜tool▁call▁end｜>"
@@ -17,6 +18,7 @@ class DeepSeekV3(Family):
 
     has = (BEGIN, "```json")
     keeps_special = True
+    call_frame = CallFrame(BEGIN, f"function{SEPARATOR}{{name}}\n```json\n", f"\n```{END}")
     template = {
         "start_anchor_pattern": NOWHERE,
         "fields": {
@@ -35,6 +37,7 @@ class DeepSeekV31(Family):
     has = (BEGIN,)
     lacks = ("```json",)
     keeps_special = True
+    call_frame = CallFrame(BEGIN, f"{{name}}{SEPARATOR}", END)
     template = {
         "start_anchor_pattern": NOWHERE,
         "fields": {

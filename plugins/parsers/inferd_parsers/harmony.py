@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inferd.contracts.output_parser import CallFrame
 from inferd_parsers.family import NAMED, Family
 
 START = r"(?:<\|start\|>assistant)?"
@@ -15,6 +16,9 @@ class Harmony(Family):
     has = ("<|channel|>",)
     keeps_special = True
     frames_content = True
+    call_frame = CallFrame(  # what ends a call ends the answer
+        "<|channel|>commentary to=functions.", "{name} <|constrain|>json<|message|>", ""
+    )
     template = {
         "start_anchor": "<|start|>assistant",
         "fields": {

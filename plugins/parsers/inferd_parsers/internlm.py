@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from inferd.contracts.output_parser import CallFrame
 from inferd_parsers.family import NOWHERE, Family
 
 
 class InternLM(Family):
     has = ("<|action_start|>",)
     keeps_special = True
+    call_frame = CallFrame(
+        "<|action_start|>",
+        '<|plugin|>\n{"name": "{name}", "parameters": ',
+        "}<|action_end|>",
+    )
     template = {
         "start_anchor_pattern": NOWHERE,
         "fields": {

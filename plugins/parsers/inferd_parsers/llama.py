@@ -16,6 +16,7 @@ class Llama3(Family):
 
     has = ("<|start_header_id|>", '"parameters"')
     keeps_special = True
+    only_given = True
     template = {
         "start_anchor_pattern": NOWHERE,
         "fields": {

@@ -8,6 +8,7 @@ import string
 from typing import Any
 
 from inferd.contracts.call_stream import head
+from inferd.contracts.output_parser import CallFrame, ChatFormat, OutputParser
 from inferd_parsers.family import NOWHERE, Family
 
 CALLS, CALL_ID, ARGS = "[TOOL_CALLS]", "[CALL_ID]", "[ARGS]"
@@ -28,12 +29,22 @@ class Mistral(Family):
         "fields": {"tool_calls": {"open": CALLS, "head_pattern": HEAD}, "content": {}},
     }
 
+    @classmethod
+    def of(cls, chat: ChatFormat) -> type[OutputParser]:
+        return MistralNamed if ARGS in chat.chat_template else cls
+
     def read(self, body: str) -> list[Any]:
         values = [value for part in body.split(CALLS) for value in _values(part.strip())]
         return [{"id": self.new_id(), "function": value} for value in values]
 
     def new_id(self) -> str:
         return "".join(secrets.choice(ID_CHARS) for _ in range(9))
+
+
+class MistralNamed(Mistral):
+    """Models since 2025: a marker for each call."""
+
+    call_frame = CallFrame(CALLS, f"{{name}}{ARGS}", "")
 
 
 def _values(part: str) -> list[Any]:

@@ -16,6 +16,7 @@ class Pythonic(Family):
 
     has: ClassVar[tuple[str, ...]] = ("<|header_start|>",)
     keeps_special = True
+    only_given = True
     template = {
         "start_anchor_pattern": NOWHERE,
         "fields": {
@@ -44,6 +45,7 @@ class Lfm2(Pythonic):
     """Between markers, at any place."""
 
     has = ("<|tool_call_start|>",)
+    only_given = False
     template = {
         "start_anchor_pattern": NOWHERE,
         "fields": {
@@ -57,6 +59,7 @@ class Olmo3(Pythonic):
     """A call a line."""
 
     has = ("<function_calls>",)
+    only_given = False
     keeps_special = False
     template = {
         "start_anchor_pattern": NOWHERE,

@@ -139,6 +139,17 @@ CASES = {
     "llama3": Case(LLAMA, (WEATHER,), "llama3_json"),
     "llama3, tagged": Case(f"<|python_tag|>{LLAMA}", (WEATHER,), "llama3_json"),
     "llama3, several": Case(f"{LLAMA}; {LLAMA}", (WEATHER, WEATHER), "llama3_json"),
+    "llama3, JSON": Case(
+        '{"name": "Zürich", "parameters": {"days": 2}} is',
+        (Content('{"name": "Zürich", "parameters": {"days": 2}} is'),),
+        "llama3_json",
+    ),
+    "llama3, JSON after a call": Case(
+        f'{LLAMA}; {{"name": "Zürich"}}', (WEATHER, Content('; {"name": "Zürich"}')), "llama3_json"
+    ),
+    "llama4, other functions": Case(
+        "[get_time(city='Zürich')]", (Content("[get_time(city='Zürich')]"),), "pythonic"
+    ),
     "llama4": Case(PYTHON, BOTH, "pythonic"),
     "llama4, tagged": Case(f"<|python_start|>{PYTHON}<|python_end|>", BOTH, "pythonic"),
     "lfm2": Case(f"I look.<|tool_call_start|>{PYTHON}<|tool_call_end|>", (LOOK, *BOTH), "lfm2"),

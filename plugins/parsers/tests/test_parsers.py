@@ -20,7 +20,7 @@ from inferd_parsers.checkpoint import CheckpointParser
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from formats import CASES, PING, TOOLS, Case
+from formats import ARGUMENTS, CASES, PING, TOOLS, WEATHER, Case
 
 CATALOG = Host(Selection.parse("none,parsers")).catalog
 
@@ -92,6 +92,23 @@ def test_scraps_of_markup_are_the_same_however_they_are_cut(
     assert parsed(parser(case), cut(case.text, places)) == whole
 
 
+NAMED = "[ARGS]"  # in the chat template: which of Mistral's formats it is
+FRAMED = {
+    name: kind
+    for name in CATALOG.tool_parsers.names
+    if (kind := CATALOG.tool_parsers.load(name).of(ChatFormat(NAMED))).call_frame is not None
+}
+
+
+@pytest.mark.parametrize("name", FRAMED)
+def test_a_call_in_its_frame_is_read(name: str) -> None:
+    """What a grammar holds models to is what their parser reads."""
+    frame = FRAMED[name].call_frame
+    text = frame.trigger + frame.begin.replace("{name}", WEATHER.name) + ARGUMENTS + frame.end
+    found = AnswerParser([FRAMED[name]("", TOOLS)])
+    assert parsed(found, list(text)) == (WEATHER,)
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_without_tools_nothing_is_a_call(name: str) -> None:
     case = CASES[name]
@@ -134,13 +151,13 @@ def test_a_call_that_is_none_stays_text(name: str) -> None:
 BROKEN = {  # what begins as a call and does not go on as one
     "llama3 number": (
         "llama3_json",
-        '{"name": "f"}; 5',
-        (Call("f", "{}"), Content("; 5")),
+        '{"name": "ping"}; 5',
+        (PING, Content("; 5")),
     ),
     "llama3 nameless": (
         "llama3_json",
-        '{"name": "f", "parameters": {}}; {"a": 1}',
-        (Call("f", "{}"), Content('; {"a": 1}')),
+        '{"name": "ping", "parameters": {}}; {"a": 1}',
+        (PING, Content('; {"a": 1}')),
     ),
     "not a number": (
         "hermes",
