@@ -18,6 +18,7 @@ from inferd.loading.gguf_config import read_config
 from inferd.loading.gguf_header import TensorInfo, read_header
 from inferd.loading.gguf_names import OFFSET_NORMS, PERMUTED, hf_name
 from inferd.loading.mapped import open_mapped
+from inferd.loading.read_ahead import Span, read_ahead
 
 PLAIN = {0: torch.float32, 1: torch.float16, 30: torch.bfloat16}  # ggml type -> dtype
 CHUNK_VALUES = 1 << 19  # unpacked at a time: 2 MB of float32 stay in cache
@@ -67,9 +68,11 @@ class GgufLoader(WeightLoader):
         return sum(self._sizes.values())
 
     def tensors(self) -> Iterator[RawTensor]:
-        for info in self._header.tensors.values():
-            if info.name != "rope_freqs.weight":  # the configuration's rope_scaling says it
-                yield self._raw(info)
+        # the configuration's rope_scaling says what rope_freqs has
+        infos = [i for i in self._header.tensors.values() if i.name != "rope_freqs.weight"]
+        spans = (Span(self._data, info.offset, self._sizes[info.name]) for info in infos)
+        for info, _ in zip(infos, read_ahead(spans), strict=True):
+            yield self._raw(info)
 
     def _raw(self, info: TensorInfo) -> RawTensor:
         size = self._sizes[info.name]

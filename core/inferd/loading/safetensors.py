@@ -13,6 +13,7 @@ from inferd.contracts.verdict import YES, Verdict, no
 from inferd.errors import CheckpointError
 from inferd.loading.config_json import read_config
 from inferd.loading.mapped import open_mapped, read_json
+from inferd.loading.read_ahead import Span, read_ahead
 from inferd.loading.safetensors_header import Stored, read_header
 
 DTYPES = {
@@ -111,10 +112,17 @@ class SafetensorsLoader(WeightLoader):
         return [tensor.name for stored in self._files.values() for tensor in stored]
 
     def tensors(self) -> Iterator[RawTensor]:
+        """Files are mapped when their turn comes near, and let go when it is over."""
+        places = ((file, tensor) for file, stored in self._files.items() for tensor in stored)
+        for span in read_ahead(self._spans()):
+            file, tensor = next(places)
+            yield self._raw(file, span.data, tensor)
+
+    def _spans(self) -> Iterator[Span]:
         for file, stored in self._files.items():
             data = open_mapped(file)
             for tensor in stored:
-                yield self._raw(file, data, tensor)
+                yield Span(data, tensor.start, tensor.end - tensor.start)
 
     def _raw(self, file: Path, data: Any, tensor: Stored) -> RawTensor:
         if tensor.dtype not in DTYPES:

@@ -15,6 +15,7 @@ from inferd.contracts.model import BuildContext, CausalLM, ModelConfig
 from inferd.host.host import Host
 from inferd.loading.checkpoint import open_checkpoint, resolve_model_config
 from inferd.loading.name_map import NameMap
+from inferd.loading.reading import Reading
 from inferd.loading.sources import resolve
 from inferd.loading.weights import LoadReport, draw_weights, load_weights
 from inferd.memory.kv_cache import CacheSize, Demand, KVGroups, size_cache
@@ -79,7 +80,8 @@ def _load(
 ) -> LoadReport:
     if config.model.load_format == "dummy":
         return draw_weights(model, config.model.seed, device)
-    return load_weights(model, loader)
+    with Reading(loader.num_bytes) as progress:
+        return load_weights(model, loader, progress)
 
 
 def _with_cache(
