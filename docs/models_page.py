@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any
 
 import torch
+from models_named import EXAMPLES
 
 from inferd.contracts.attention import AttentionRequest
 from inferd.contracts.model import ANY, CausalLM, ModelConfig
@@ -31,7 +32,8 @@ PUBLISHED = {  # compared by `make parity` and bench/parity_gguf.py
     "LlamaForCausalLM": "SmolLM2 135M",
     "Gemma3ForCausalLM": "Gemma 3 270M",
 }
-HEAD = ("architecture", "for example", "plugin", "attention", "published", "parity")
+EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
+HEAD = ("architecture", "for example", "plugin", "attention", "MLP", "published", "parity")
 
 Variants = dict[str, list[dict[str, Any]]]  # by architecture, the config.json of each variant
 
@@ -46,11 +48,11 @@ def models_page() -> str:
         folder = entry.target.partition(".")[0].removeprefix("inferd_")
         if not folder.startswith("models_") or entry.name not in native:
             continue
-        attention = features(models.load(entry.name), entry.name, native[entry.name])
-        rows.append(_row(entry.name, entry.summary, folder, attention, dates))
+        kept = features(models.load(entry.name), entry.name, native[entry.name])
+        rows.append(_row(entry.name, entry.summary, folder, kept, mlps(native[entry.name]), dates))
     for name, variants in sorted(other_variants().items()):
-        attention = features(models.load(ANY), name, variants)
-        rows.append(_row(name, "", FALLBACK, attention, dates))
+        kept = features(models.load(ANY), name, variants)
+        rows.append(_row(name, EXAMPLES[name], FALLBACK, kept, mlps(variants), dates))
     return "\n".join([*_introduction(), _line(HEAD), _line(["---"] * len(HEAD)), *rows]) + "\n"
 
 
@@ -69,22 +71,30 @@ def _introduction() -> list[str]:
         "run with here.",
         "",
         "`attention` says what layers may ask of it and what they keep: everything (full), a",
-        "window of tokens, or a latent. The linears of all of them can be quantized.",
+        "window of tokens, or a latent. The linears of all of them can be quantized, those of",
+        "experts by the methods that [say so](quantization.md).",
         "",
         f"What [{FALLBACK}](../../plugins/{FALLBACK}/README.md) runs has no code of its own here;",
-        "those that are named are the ones compared, others are taken too.",
+        "those that are named are the ones compared, without a published checkpoint; others",
+        "are taken too.",
         "",
     ]
 
 
-def _row(name: str, example: str, folder: str, attention: str, dates: Mapping[str, str]) -> str:
+def _row(
+    name: str, example: str, folder: str, attention: str, mlp: str, dates: Mapping[str, str]
+) -> str:
     plugin = f"[{folder}](../../plugins/{folder}/README.md)"
-    compared = PUBLISHED.get(name, "")
-    return _line([f"`{name}`", example, plugin, attention, compared, dates.get(name, "")])
+    compared = PUBLISHED.get(name, "none")
+    return _line([f"`{name}`", example, plugin, attention, mlp, compared, dates[name]])
 
 
 def _line(cells: Any) -> str:
     return f"| {' | '.join(cells)} |"
+
+
+def mlps(variants: list[dict[str, Any]]) -> str:
+    return "experts" if any(any(map(hf.get, EXPERTS)) for hf in variants) else "dense"
 
 
 def features(kind: type[CausalLM], architecture: str, variants: list[dict[str, Any]]) -> str:
@@ -111,7 +121,7 @@ def _words(request: AttentionRequest) -> Iterator[str]:
 def contracts() -> dict[str, type[ModelContract]]:
     """The contract tests of the plugins, by architecture."""
     paths = sorted(PLUGINS.glob("models_*/tests/test_contract.py"))
-    found = [value for path in paths for value in vars(_module(path)).values()]
+    found = [value for path in paths for value in vars(module_at(path)).values()]
     return {each.architecture: each for each in found if _is_contract(each)}
 
 
@@ -124,7 +134,7 @@ def native_variants() -> Variants:
 
 def other_variants() -> Variants:
     """From the table of the plugin for any architecture."""
-    configs = _module(PLUGINS / FALLBACK / "tests" / "architectures.py").CONFIGS
+    configs = module_at(PLUGINS / FALLBACK / "tests" / "architectures.py").CONFIGS
     return {
         name: [_present({**BASE, **config, "architectures": [name]})]
         for name, config in configs.items()
@@ -148,7 +158,7 @@ def _is_contract(value: Any) -> bool:
     )
 
 
-def _module(path: Path) -> ModuleType:
+def module_at(path: Path) -> ModuleType:
     name = f"{path.parts[-3]}_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
