@@ -45,7 +45,8 @@ async def listening(app: FastAPI, listener: socket.socket) -> AsyncIterator[None
     http = _Http(config)
     serving = asyncio.create_task(http.serve(sockets=[listener]))
     try:
-        async with giving_back(lambda: len(http.server_state.connections)):
+        renew = app.state.service.metrics.renew
+        async with giving_back(lambda: len(http.server_state.connections), renew):
             yield
     finally:
         http.should_exit = True

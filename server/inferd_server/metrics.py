@@ -12,8 +12,6 @@ from inferd_server.metrics_alias import Alias
 from inferd_server.seat import ALONE, Seat
 
 if TYPE_CHECKING:
-    from prometheus_client.registry import Collector
-
     from inferd.engine.async_engine import AsyncEngine
     from inferd.params import SamplingParams
 
@@ -42,7 +40,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         self._model = model_name
         self._home = None if seat.metrics else self.registry
-        self._series: list[Collector] = []
+        self._series: list[Any] = []
         self.prompt_tokens = self._counter("prompt_tokens", "Prompt tokens of accepted requests.")
         self.generation_tokens = self._counter("generation_tokens", "Tokens generated.")
         self._success = Counter(
@@ -58,6 +56,7 @@ class Metrics:
         self.output_lengths = self._histogram("request_generation_tokens", "Per sample.", lengths)
         self._max_tokens = self._histogram("request_params_max_tokens", "Asked for.", lengths)
         self._n = self._histogram("request_params_n", "Samples asked for.", N_BUCKETS)
+        self._own = tuple(self._series)
         if seat.metrics:
             collect_all: Any = MultiProcessCollector  # which has no types
             self._series = [collect_all(self.registry, str(seat.metrics))]
@@ -103,6 +102,19 @@ class Metrics:
 
     def finished(self, reason: str) -> None:
         self._success.labels(self._model, reason).inc()
+
+    def renew(self) -> None:
+        """A number is an object, of the time when it changed last: put a new one in its place."""
+        ones = [one for series in self._own for one in series._metrics.values()]
+        kept = [
+            value
+            for one in ones
+            for value in ([one._value] if isinstance(one, Counter) else [*one._buckets, one._sum])
+        ]
+        before = [value.get() for value in kept]  # or the next would be put where the last was
+        for value in kept:
+            value.inc(0)
+        before.clear()
 
     def exposition(self) -> bytes:
         """All series in Prometheus' text format."""

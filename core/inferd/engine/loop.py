@@ -41,7 +41,6 @@ class EngineLoop:
         self._unfinished: dict[str, int] = {}  # request id -> samples that have not finished
         self._last_seen: dict[bytes, float] = {}
         self._next_check = 0.0
-        self._told = b""  # what all front ends know, those without outputs too
         self._running = True
         self._handlers: dict[type[m.Message], Callable[[bytes, m.Message], object]] = {
             m.Hello: self._hello,
@@ -147,10 +146,8 @@ class EngineLoop:
     def _tell_stats(self) -> None:
         """What changes without outputs, as an abort does, or with another front end's."""
         news = m.encode(m.Outputs([], self._engine.stats()))
-        if news != self._told:
-            self._told = news
-            for identity in self._last_seen:
-                self._socket.send_multipart([identity, news])
+        for identity in self._last_seen:
+            self._socket.send_multipart([identity, news])
 
     def _drop_front_end(self, identity: bytes) -> None:
         """Should it wake up, it learns that its streams are gone."""
