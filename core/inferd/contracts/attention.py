@@ -90,6 +90,13 @@ class AttentionBackend(ABC):
     narrow_cache: ClassVar[bool] = False
     """Whether it reads caches of 8 bits (KVSpec.dtype); asked as with `alibi`."""
 
+    strided_blocks: ClassVar[bool] = False
+    """Whether a block of a layer is one piece of memory, and the next may begin anywhere after it.
+
+    Layers whose pages differ in shape then share blocks: caches are views with other strides from
+    block to block, but otherwise as `allocate` makes them.
+    """
+
     @classmethod
     @abstractmethod
     def supports(cls, request: AttentionRequest) -> Verdict: ...

@@ -18,7 +18,8 @@ from inferd.loading.name_map import NameMap
 from inferd.loading.reading import Reading
 from inferd.loading.sources import resolve
 from inferd.loading.weights import LoadReport, draw_weights, load_weights
-from inferd.memory.kv_cache import CacheSize, Demand, KVGroups, size_cache
+from inferd.memory.kv_cache import CacheSize, Demand, size_cache
+from inferd.memory.kv_groups import KVGroups
 from inferd.runner.choices import (
     KV_DTYPES,
     Choices,
@@ -68,7 +69,7 @@ def build(config: EngineConfig, host: Host) -> Built:
     )
     model = catalog.models.make(family, context).eval()
     check_kv_dtype(config.cache, model.kv_specs())
-    groups = KVGroups.of(model.kv_specs())
+    groups = KVGroups.of(model.kv_specs(), choices.attention.strided_blocks)
     model.set_groups(groups.group_of)
     report = _load(config, model, loader, platform.device)
     phases.end("weights", platform)

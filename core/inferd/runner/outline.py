@@ -15,7 +15,7 @@ from inferd.contracts.ops import OpRequest, Ops
 from inferd.host.host import Host
 from inferd.layers.gguf_blocks import STORAGE
 from inferd.loading.checkpoint import model_config
-from inferd.memory.kv_cache import KVGroups
+from inferd.memory.kv_groups import KVGroups
 from inferd.runner.choices import KV_DTYPES, check_kv_dtype, model_class, quantization_of
 
 SCALE_BYTES = 2  # per group of quantized weights, as most formats have it

@@ -11,7 +11,7 @@ import torch
 
 from inferd.config.scheduler import SchedulerOptions
 from inferd.contracts.model import CausalLM
-from inferd.memory.kv_cache import KVGroups
+from inferd.memory.kv_groups import KVGroups
 from inferd.runner.choices import Choices
 from inferd.types import Batch
 

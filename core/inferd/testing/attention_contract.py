@@ -79,13 +79,18 @@ class AttentionContract(OneThread, PluginContract):
         """Asked as with ALiBi."""
         self._ask(NARROW_CASES if self.implementation().narrow_cache else ())
 
+    def test_agrees_with_the_reference_over_blocks_that_lie_apart(self) -> None:
+        """Asked of those that say `strided_blocks`: other layers' pages lie between them."""
+        if self.implementation().strided_blocks:
+            self._attempt(AttentionCase(), apart=3)
+
     def _ask(self, cases: Sequence[AttentionCase]) -> None:
         """Without those that need what it cannot: sizes of heads and groups are other ones here."""
         for case in cases:
             if case.dtype not in self.cannot and f"block_size={case.block_size}" not in self.cannot:
                 self._attempt(case)
 
-    def _attempt(self, case: AttentionCase) -> None:
+    def _attempt(self, case: AttentionCase, apart: int = 1) -> None:
         verdict = self.implementation().supports(case.request(self.platform))
         assert isinstance(verdict, Verdict), f"supports() returned {verdict!r}, not a Verdict"
         require(verdict)
@@ -93,7 +98,7 @@ class AttentionContract(OneThread, PluginContract):
         backend.prepare(case.request(self.platform))
         plan = backend.plan(step.batch, 1, step.spec, case.block_size)
         for layer in range(2):  # one plan serves all layers of a group
-            k_BSGE, v_BSGE = step.fill(backend, layer)
+            k_BSGE, v_BSGE = step.fill(backend, layer, apart)
             q_THE = step.queries(layer)
             found_THE = backend.forward(q_THE.clone(), k_BSGE, v_BSGE, plan, step.params)
             assert found_THE.dtype == q_THE.dtype, f"{case}: returns {found_THE.dtype}"

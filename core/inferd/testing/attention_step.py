@@ -69,10 +69,11 @@ class Step:
             drawn[1] = drawn[0][..., : self._case.value_dim]
         return [values.to(self._kept).to(self._dtype) for values in drawn]
 
-    def fill(self, backend: AttentionBackend, layer: int) -> tuple[Tensor, Tensor]:
-        """The caches of a layer after this step's write."""
+    def fill(self, backend: AttentionBackend, layer: int, apart: int = 1) -> tuple[Tensor, Tensor]:
+        """The caches of a layer after this step's write; every `apart`-th block is the layer's."""
         size = self._case.block_size
-        caches = backend.allocate(self.spec, self._num_blocks, size, self._device)
+        k_BSGE, v_BSGE = backend.allocate(self.spec, self._num_blocks * apart, size, self._device)
+        caches = k_BSGE[::apart], v_BSGE[::apart]
         widths = self._case.head_dim, self._case.value_dim or self._case.head_dim
         for place, cache_BSGE in enumerate(caches):
             shape = (self._num_blocks, size, self._case.kv_heads, widths[place])

@@ -22,7 +22,7 @@ from inferd.contracts.model import BuildContext, CausalLM, ModelConfig
 from inferd.contracts.ops import OpRequest, Ops
 from inferd.host.host import Host
 from inferd.loading.weights import load_weights
-from inferd.memory.kv_cache import KVGroups
+from inferd.memory.kv_groups import KVGroups
 from inferd.runner.choices import choose_ops
 from inferd.types import Batch
 
@@ -83,7 +83,7 @@ class Driver:
         self._attention = attention or TorchAttention()
         self._size = block_size
         self._num_blocks = num_blocks
-        groups = KVGroups.of(model.kv_specs())
+        groups = KVGroups.of(model.kv_specs(), self._attention.strided_blocks)
         model.set_groups(groups.group_of)
         self._specs = groups.specs
         self._caches = groups.allocate(self._attention, num_blocks, block_size, CPU)

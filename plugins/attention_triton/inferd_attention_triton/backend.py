@@ -35,6 +35,7 @@ class TritonAttention(AttentionBackend):
     sinks = True
     latent = True
     narrow_cache = True
+    strided_blocks = True
 
     def __init__(self) -> None:
         from inferd_attention_triton.kernels import chain, deal, launch

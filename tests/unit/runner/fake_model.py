@@ -14,7 +14,8 @@ from inferd.contracts.attention import AttentionBackend, AttentionRequest, KVSpe
 from inferd.contracts.model import CausalLM, KVCache, ModelConfig
 from inferd.contracts.verdict import YES, Verdict
 from inferd.loading.weights import LoadReport
-from inferd.memory.kv_cache import CacheSize, KVGroups
+from inferd.memory.kv_cache import CacheSize
+from inferd.memory.kv_groups import KVGroups
 from inferd.plugin.registry import Registry
 from inferd.runner import model_runner
 from inferd.runner.build import Built

@@ -5,11 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 from fake_model import FakeAttention
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from inferd.config.cache import CacheOptions
 from inferd.contracts.attention import KVSpec
 from inferd.errors import DoesNotFit
-from inferd.memory.kv_cache import CacheSize, Demand, KVGroups, size_cache
+from inferd.memory.kv_cache import CacheSize, Demand, size_cache
+from inferd.memory.kv_groups import KVGroups
 
 FULL = KVSpec(2, 8, torch.bfloat16)
 WINDOW = KVSpec(2, 8, torch.bfloat16, "window", 64)
@@ -128,3 +131,71 @@ def test_what_the_message_proposes_works() -> None:
 def test_next_to_nothing_does_not_fit() -> None:
     with pytest.raises(DoesNotFit):
         size(default=4 * BLOCK_BYTES)
+
+
+class BlockMajor(FakeAttention):
+    """As Triton's: a block's keys and values are one piece of memory."""
+
+    strided_blocks = True
+
+    def allocate(self, spec, num_blocks, block_size, device):
+        copies = 2 if spec.value_dim is None else 1
+        shape = (num_blocks, copies, spec.num_kv_heads, block_size, spec.head_dim)
+        pool = torch.zeros(shape, dtype=spec.dtype, device=device)
+        k_BSGE = pool[:, 0].transpose(1, 2)
+        if spec.value_dim is not None:
+            return k_BSGE, k_BSGE[..., : spec.value_dim]
+        return k_BSGE, pool[:, 1].transpose(1, 2)
+
+
+def test_pages_of_two_sizes_share_blocks() -> None:
+    """Two of a FULL layer's pages are one of a WIDE layer's."""
+    layers = [FULL, FULL, WIDE, FULL, FULL, WIDE]
+    groups = KVGroups.of(layers, strided_blocks=True)
+    assert groups.specs == (FULL, WIDE)
+    assert groups.group_of == (0, 0, 1, 0, 0, 1)
+    assert groups.tensor_of == (0, 0, 0, 1, 1, 1)
+    assert groups.part_of == (0, 1, 0, 0, 1, 0)
+    assert groups.block_bytes(16) == 4 * BLOCK_BYTES == KVGroups.of(layers).block_bytes(16) / 2
+    assert KVGroups.of(layers).tensor_of == (0, 1, 4, 2, 3, 5)
+
+
+SPECS = st.builds(
+    KVSpec,
+    num_kv_heads=st.sampled_from([1, 2, 3, 8]),
+    head_dim=st.sampled_from([8, 16, 80]),
+    dtype=st.sampled_from([torch.bfloat16, torch.float32, torch.uint8]),
+    kind=st.just("window"),
+    window=st.sampled_from([None, 64]),
+    value_dim=st.sampled_from([None, None, 8]),
+)
+LAYERS = st.lists(SPECS, min_size=1, max_size=3, unique=True).flatmap(
+    lambda specs: st.lists(st.sampled_from(specs), min_size=1, max_size=12)
+)
+
+
+@given(layers=LAYERS)
+@settings(max_examples=60, deadline=None, database=None)
+def test_a_block_is_one_groups_and_nobody_elses(layers: list[KVSpec]) -> None:
+    """Every group fills a block of its own: all of it is there when all have, and nothing more."""
+    groups = KVGroups.of(layers, strided_blocks=True)
+    count = len(groups.specs)
+    caches = groups.allocate(BlockMajor(), count + 1, 2, torch.device("cpu"))
+    for layer, (k_BSGE, v_BSGE) in enumerate(caches):
+        block = 1 + groups.group_of[layer]
+        k_BSGE[block] = v_BSGE[block] = layer + 1
+    for layer, (k_BSGE, v_BSGE) in enumerate(caches):
+        block = 1 + groups.group_of[layer]
+        assert (k_BSGE[block] == layer + 1).all(), "layers of one group overlap"
+        assert (v_BSGE[block] == layer + 1).all(), "layers of one group overlap"
+        assert not k_BSGE[0].any(), "a write left its block"
+
+
+@given(layers=LAYERS)
+@settings(max_examples=60, deadline=None, database=None)
+def test_sharing_pages_never_costs_more(layers: list[KVSpec]) -> None:
+    """Bytes of a token that all groups keep."""
+    shared, apart = (KVGroups.of(layers, strided) for strided in (True, False))
+    costs = [len(each.specs) * each.block_bytes(1) for each in (shared, apart)]
+    assert costs[0] <= costs[1]
+    assert costs[0] >= sum(spec.bytes_per_token for spec in layers)
