@@ -1,6 +1,7 @@
 """TokenMasks: the bits of grammars, applied to logits.
 
-Shape suffixes: N rows of a step, M of them with a mask, V vocabulary, B bytes of 8 tokens.
+Shape suffixes: N rows of a step, M of them with a mask, V vocabulary, B bytes of 8 tokens,
+X values of a byte.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.nn.functional import embedding
 
 from inferd.memory.staging import upload, upload_ints
 from inferd.types import StepMasks
@@ -21,7 +23,9 @@ class TokenMasks:
         self._device = device
         self._lines: dict[int, int] = {}  # row of the request table -> line of the bytes
         self._bytes_MB: Tensor | None = None  # uint8, on the device
-        self._bits = torch.tensor([1 << bit for bit in range(8)], dtype=torch.uint8, device=device)
+        bits_X8 = torch.arange(256).unsqueeze(1) >> torch.arange(8) & 1
+        caps_X8 = torch.where(bits_X8 == 1, torch.inf, -torch.inf)
+        self._caps_X8 = caps_X8.to(device)  # of 8 tokens by their byte
 
     def put(self, masks: StepMasks | None) -> None:
         self._lines, self._bytes_MB = {}, None
@@ -36,17 +40,11 @@ class TokenMasks:
         if not places or self._bytes_MB is None:
             return
         lines = [self._lines[int(rows[place])] for place in places]
-        hidden_MV = self._hidden(self._bytes_MB[upload_ints(lines, self._device)])
-        hidden_MV = hidden_MV[:, : logits_NV.shape[1]]
+        bytes_MB = self._bytes_MB[upload_ints(lines, self._device)]
+        # a sixth of what masked_fill_ takes for 64 rows on 2 cores (2026-11-27)
+        caps_MV = embedding(bytes_MB.int(), self._caps_X8).flatten(1)[:, : logits_NV.shape[1]]
         if len(places) == len(rows):
-            logits_NV.masked_fill_(hidden_MV, -torch.inf)
+            torch.minimum(logits_NV, caps_MV, out=logits_NV)
             return
         places_M = upload_ints(places, self._device)
-        logits_NV[places_M] = logits_NV[places_M].masked_fill_(hidden_MV, -torch.inf)
-
-    def _hidden(self, bytes_MB: Tensor) -> Tensor:
-        """bool [M, 8 B]: a bit that is not set. On a CPU numpy unpacks four times as fast."""
-        if bytes_MB.is_cpu:
-            bits_MV = np.unpackbits(~bytes_MB.numpy(), axis=1, bitorder="little")
-            return torch.from_numpy(bits_MV.view(np.bool_))
-        return ((bytes_MB.unsqueeze(-1) & self._bits) == 0).flatten(1)
+        logits_NV[places_M] = torch.minimum(logits_NV[places_M], caps_MV)

@@ -27,6 +27,12 @@ on in blanks."""
 UNKNOWN = re.compile(r"^Unimplemented keys: (\[.*\])$")
 ONE_OF = re.compile(r"^oneOf constraints are not supported")
 PATTERN = re.compile(r"^regex parse error:\n    (.*)\n")
+CHARACTER = r'[^"\\\x00-\x1F\x7F]'
+LENGTHS = (1, 2, 3, 4, 6, 8, 10, 12, 16, 30)
+SLICES = [*(f"{CHARACTER}{{1,{most}}}" for most in LENGTHS), f"{CHARACTER}+"]
+"""Tokens that a mask takes or leaves together: in strings those of a length at most. The library's
+own lengths (10, 30) make masks of strings with bounds four times as slow (64 rows: 2.8 ms, 2 cores,
+2026-11-27)."""
 LIMITS = llguidance.LLParserLimits(
     initial_lexer_fuel=500_000,
     max_grammar_size=200_000,
@@ -61,6 +67,7 @@ class LlguidanceBackend(GrammarBackend):
             vocabulary.tokenizer_json,
             n_vocab=vocabulary.size,
             eos_token=list(vocabulary.eos_ids) or None,
+            slices=SLICES,
         )
         self._specials = specials_of(vocabulary.tokenizer_json, vocabulary.eos_ids)
         self._threads = llguidance.LLExecutor()
