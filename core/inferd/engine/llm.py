@@ -99,7 +99,7 @@ class LLM:
                 chat_template=chat_template,
                 **(chat_template_kwargs or {}),
             )
-            ids = tokenizer.encode(text, add_special_tokens=False)
+            ids = tokenizer.encode_conversation(text)
             prompts.append({"prompt": text, "prompt_token_ids": ids})
         return self.generate(prompts, sampling_params, use_tqdm=use_tqdm)
 
