@@ -27,7 +27,7 @@ fixtures: install ## the model that tests and examples use (98 MB, once)
 # each in an environment of its own, in the versions that their files name
 clients: .clients/node/.installed .clients/agents/.installed ## SDKs that tests use: openai for Node, LangChain, LiteLLM
 
-harnesses: .clients/lm_eval/.installed .clients/aiperf/.installed ## lm-eval and aiperf, for slow tests
+harnesses: .clients/lm_eval/.installed .clients/aiperf/.installed .clients/guidellm/.installed ## lm-eval, aiperf and guidellm, for slow tests
 
 .clients/node/.installed: $(wildcard tests/e2e/clients/node/*.json)
 	mkdir -p .clients/node
