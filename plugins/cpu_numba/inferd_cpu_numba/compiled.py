@@ -34,7 +34,7 @@ class Compiled:
     """Compiles when it is made."""
 
     def __init__(self, request: AttentionRequest) -> None:
-        from inferd_cpu_numba.kernels import attend, deal, merge
+        from inferd_cpu_numba.kernels import arguments, attend, deal, merge
         from inferd_cpu_numba.kernels.items import ITEM_FIELDS
         from inferd_cpu_numba.kernels.shape import ROWS, Shape
 
@@ -46,10 +46,10 @@ class Compiled:
         self._blocks = Shape.of(request, bits, self._queries, pairs)
         self._compiler = compiler = runtime.Compiler()
         self._decode = self._several = compiler.call(
-            attend.make_attend(self._decodes), attend.ATTEND
+            attend.make_attend(self._decodes), arguments.ATTEND
         )
         if self._queries > 1:
-            self._several = compiler.call(attend.make_attend(self._blocks), attend.ATTEND)
+            self._several = compiler.call(attend.make_attend(self._blocks), arguments.ATTEND)
         self.merge = compiler.call(merge.make_merge(self._decodes), merge.MERGE)
         self._deal = compiler.function(deal.DEAL, deal.deal)
         self._scratch = torch.empty(0)

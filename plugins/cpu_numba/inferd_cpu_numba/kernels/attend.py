@@ -15,12 +15,26 @@ import numpy as np
 from numba import njit
 
 from inferd_cpu_numba.kernels import fields, tile
+from inferd_cpu_numba.kernels.arguments import (
+    CAP,
+    COUNT,
+    ITEMS,
+    Q_STRIDE,
+    SCALE,
+    SCRATCH,
+    SLOPES,
+    TABLES,
+    WIDTH,
+    WINDOW,
+    K,
+    Q,
+    V,
+)
 from inferd_cpu_numba.kernels.bent import bend, lean
 from inferd_cpu_numba.kernels.chunk import HIDDEN, hide, page_at, score_page, soften, sum_values
 from inferd_cpu_numba.kernels.items import (
     END,
     ITEM_FIELDS,
-    PART,
     POSITION,
     QUERIES,
     ROW,
@@ -29,17 +43,14 @@ from inferd_cpu_numba.kernels.items import (
 )
 from inferd_cpu_numba.kernels.memory import get_f32, get_f64, get_i32, get_i64, set_f32
 from inferd_cpu_numba.kernels.numbers import LOG2_E, element
-from inferd_cpu_numba.kernels.parallel import FIRST, ITEM, THREAD, Body, take
+from inferd_cpu_numba.kernels.parallel import ITEM, THREAD, Body, take
+from inferd_cpu_numba.kernels.results import end_item
 from inferd_cpu_numba.kernels.shape import CHUNK, Shape
 from inferd_cpu_numba.kernels.turned import turn_page
 from inferd_cpu_numba.kernels.vectors import LANES
 
 AHEAD = 2  # pages that keys are fetched before they are needed
-# Places of the arguments. Q_STRIDE: elements of a token; WIDTH: pages of a row of the table. SCALE
-# and CAP make base 2 of scores; with a CAP they are scaled for bent.capped.
-Q, K, V, OUT, Q_STRIDE, SCALE, CAP, SLOPES, ITEMS, COUNT = range(FIRST, FIRST + 10)
-TABLES, WIDTH, WINDOW, SCRATCH, PARTS = range(FIRST + 10, FIRST + 15)
-ATTEND = "5q2d8q"
+TURNED, QUERY_TILE, SCORES = range(3)  # places in a thread's scratch
 
 
 @njit(inline="always")
@@ -70,84 +81,65 @@ def load_slopes(slopes, head, a, shape):
 
 
 @njit(inline="always")
-def attend_chunk(begin, item, head, scratch, a, shape):
-    """The keys of an item from `begin` on, up to a chunk of them."""
-    block, latent = shape[fields.BLOCK], shape[fields.LATENT]
-    turned, queries, scores, largest, weights, factors, slopes, sums = scratch
-    scale, v = np.float32(get_f64(a, SCALE)), get_i64(a, V)
-    table = get_i64(a, TABLES) + get_i64(item, ROW) * get_i64(a, WIDTH) * 4
-    end = min(begin + CHUNK, get_i64(item, END))
-    first, pages = begin // block, (end + block - 1) // block
-    last, num = (get_i64(item, END) - 1) // block, pages * block - begin
-    for p in range(first, pages):
-        at = page_at(get_i32(table, p), head, shape)
-        later = page_at(get_i32(table, min(p + AHEAD, last)), head, shape)
-        keys, where = get_i64(a, K), scores + (p - first) * block * 4
-        if latent:
-            turn_page(turned, keys + at, shape)
-        page = turned if latent else keys + at
-        score_page(where, queries, scale, page, keys + later, v + at, shape)
-    if shape[fields.CAPPED]:
-        bend(scores, num, np.float32(get_f64(a, CAP)), shape)
-    if shape[fields.SLOPED]:
-        lean(scores, num, slopes, begin - get_i64(item, POSITION), shape)
-    hide(scores, item, begin, pages * block, get_i64(a, WINDOW), shape)
-    soften(scores, num, largest, weights, factors, shape)
-    sum_values(sums, scores, factors, v, table, head, begin, end, shape)
-
-
-@njit(inline="always")
-def write(item, head, sums, weights, a, shape):
-    """Divided by their weights, to the item's tokens."""
-    bits, heads = shape[fields.BITS], shape[fields.HEADS]
-    per_head, value = shape[fields.PER_HEAD], shape[fields.VALUE]
-    tile.store_vector(tile.inverse(tile.load_vector(weights)), weights)
-    for query in range(get_i64(item, QUERIES)):
-        token = get_i64(item, TOKEN) + query
-        out = get_i64(a, OUT) + (token * heads + head) * per_head * value * (bits // 8)
-        row = query * per_head
-        for e in range(0, value, LANES):
-            part = tile.load(per_head, 1, sums + (row * value + e) * 4, value, 32)
-            part = tile.scale_rows(part, weights + row * 4)
-            tile.store(part, out + e * (bits // 8), value, bits)
-
-
-@njit(inline="always")
-def leave(item, head, sums, largest, weights, a, shape):
-    """Undivided, for merge.py."""
-    heads, per_head, value = shape[fields.HEADS], shape[fields.PER_HEAD], shape[fields.VALUE]
-    for query in range(get_i64(item, QUERIES)):
-        part, row = (get_i64(item, PART) + query) * heads + head, query * per_head
-        part = get_i64(a, PARTS) + part * (2 * LANES + per_head * value) * 4
-        tile.store_vector(tile.load_vector(largest + row * 4), part)
-        tile.store_vector(tile.load_vector(weights + row * 4), part + LANES * 4)
-        for at in range(0, per_head * value, LANES):
-            own = tile.load_vector(sums + (row * value + at) * 4)
-            tile.store_vector(own, part + (2 * LANES + at) * 4)
-
-
-@njit(inline="always")
-def attend_item(number, scratch, a, shape):
-    heads = shape[fields.HEADS]
-    _, queries, _, largest, weights, _, slopes, sums = scratch
-    head, item = number % heads, get_i64(a, ITEMS) + number // heads * ITEM_FIELDS * 8
+def begin_item(item, head, scratch, a, shape):
+    _, queries, _, largest, weights, _, _, sums = scratch
     load_queries(queries, item, head, a, shape)
-    if shape[fields.SLOPED]:
-        load_slopes(slopes, head, a, shape)
     tile.store_vector(tile.filled(HIDDEN), largest)
     tile.store_vector(tile.zeros(1, 1), weights)
     for at in range(0, shape[fields.ROWS] * shape[fields.VALUE], LANES):
         tile.store_vector(tile.zeros(1, 1), sums + at * 4)
-    for begin in range(get_i64(item, START), get_i64(item, END), CHUNK):
-        attend_chunk(begin, item, head, scratch, a, shape)
-    if get_i64(item, PART) < 0:
-        write(item, head, sums, weights, a, shape)
-    else:
-        leave(item, head, sums, largest, weights, a, shape)
+
+
+@njit(inline="always")
+def pages_of(begin, item, a, shape):
+    """Of a chunk of keys: its row's table, first page, page after the last; the item's last."""
+    block, end = shape[fields.BLOCK], get_i64(item, END)
+    table = get_i64(a, TABLES) + get_i64(item, ROW) * get_i64(a, WIDTH) * 4
+    pages = (min(begin + CHUNK, end) + block - 1) // block
+    return table, begin // block, pages, (end - 1) // block
+
+
+@njit(inline="always")
+def score_chunk(begin, item, head, scratch, a, shape):
+    """The keys of an item from `begin` on, up to a chunk of them."""
+    table, first, pages, last = pages_of(begin, item, a, shape)
+    keys, v, scale = get_i64(a, K), get_i64(a, V), np.float32(get_f64(a, SCALE))
+    for p in range(first, pages):
+        at = page_at(get_i32(table, p), head, shape)
+        later = page_at(get_i32(table, min(p + AHEAD, last)), head, shape)
+        where = scratch[SCORES] + (p - first) * shape[fields.BLOCK] * 4
+        score_page(where, scratch[QUERY_TILE], scale, keys + at, keys + later, v + at, shape)
+
+
+@njit(inline="always")
+def score_latents(begin, item, head, scratch, a, shape):
+    """As `score_chunk`, of keys whose pages have to be turned."""
+    table, first, pages, last = pages_of(begin, item, a, shape)
+    keys, scale = get_i64(a, K), np.float32(get_f64(a, SCALE))
+    for p in range(first, pages):
+        at = keys + page_at(get_i32(table, p), head, shape)
+        later = keys + page_at(get_i32(table, min(p + AHEAD, last)), head, shape)
+        where = scratch[SCORES] + (p - first) * shape[fields.BLOCK] * 4
+        turn_page(scratch[TURNED], at, shape)
+        score_page(where, scratch[QUERY_TILE], scale, scratch[TURNED], later, at, shape)
+
+
+@njit(inline="always")
+def sum_chunk(begin, item, head, scratch, a, shape):
+    """Scores of a chunk to weights, and those times the values to the sums."""
+    _, _, scores, largest, weights, factors, _, sums = scratch
+    table, _, pages, _ = pages_of(begin, item, a, shape)
+    seen, end = pages * shape[fields.BLOCK], min(begin + CHUNK, get_i64(item, END))
+    hide(scores, item, begin, seen, get_i64(a, WINDOW), shape)
+    soften(scores, seen - begin, largest, weights, factors, shape)
+    sum_values(sums, scores, factors, get_i64(a, V), table, head, begin, end, shape)
 
 
 def make_attend(shape: Shape) -> Body:
-    """The body for a Shape. Items are counted times heads."""
+    """The body for a Shape. Items are counted times heads.
+
+    What scores do not need is left out here: numba drops the branches that these constants decide.
+    """
     bits, heads, per_head, split, size, value, block, rows, width, pairs = shape[:10]
     capped, sloped, latent = shape[10:]
     floats, turned_floats = shape.scratch_floats, shape.turned_floats
@@ -168,6 +160,21 @@ def make_attend(shape: Shape) -> Body:
             number = take(a + ITEM)
             if number >= get_i64(a, COUNT):
                 return
-            attend_item(number, scratch, a, constants)
+            head, item = number % heads, get_i64(a, ITEMS) + number // heads * ITEM_FIELDS * 8
+            begin_item(item, head, scratch, a, constants)
+            if sloped:
+                load_slopes(slopes, head, a, constants)
+            for begin in range(get_i64(item, START), get_i64(item, END), CHUNK):
+                if latent:
+                    score_latents(begin, item, head, scratch, a, constants)
+                else:
+                    score_chunk(begin, item, head, scratch, a, constants)
+                num = min(CHUNK, get_i64(item, END) - begin)
+                if capped:
+                    bend(scores, num, np.float32(get_f64(a, CAP)), constants)
+                if sloped:
+                    lean(scores, num, slopes, begin - get_i64(item, POSITION), constants)
+                sum_chunk(begin, item, head, scratch, a, constants)
+            end_item(item, head, scratch, a, constants)
 
     return attend
