@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from inferd.contracts.platform import Record
 from inferd.contracts.sampling_ops import Argmax, Draw, DrawFiltered, TopLogprobs
 from inferd.contracts.verdict import Verdict
 
@@ -213,6 +214,14 @@ class OpProvider(ABC):
     @abstractmethod
     def ops(self, request: OpRequest) -> Mapping[str, object]:
         """Field name of Ops -> callable, or mapping of callables."""
+
+    @property
+    def record(self) -> Record | None:
+        """Record what runs, on platforms that cannot; it raises CannotRecord.
+
+        All that is recorded shares one memory, also with what other ops and attention leave.
+        """
+        return None
 
     def rehearsal(self) -> AbstractContextManager[None]:
         """Within it a launch may compile what it needs and run nothing.

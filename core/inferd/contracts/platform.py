@@ -20,6 +20,21 @@ class Recorded(Protocol):
         """What the recorded function returned: valid until anything recorded is replayed again."""
 
 
+class RecordedAsItRan(Recorded, Protocol):
+    """Recording did what was recorded, once."""
+
+    @property
+    def outputs(self) -> Sequence[Tensor]:
+        """What the recorded function returned, as `replay` says it."""
+
+
+Record = Callable[[Callable[[], "Sequence[Tensor]"]], RecordedAsItRan]
+
+
+class CannotRecord(Exception):
+    """What was to be recorded depends on values that another time are others."""
+
+
 class Platform(ABC):
     """Made once per worker process, before any tensor."""
 

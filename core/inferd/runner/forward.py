@@ -10,11 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
+from inferd.contracts.platform import Record
 from inferd.memory.staging import upload_ints
 from inferd.runner.build import Built
-from inferd.runner.graphs import Ran, StepGraphs
+from inferd.runner.graphs import StepGraphs
 from inferd.runner.inputs import InputBuilder
 from inferd.runner.request_table import RequestTable
+from inferd.runner.tapes import StepTapes
+from inferd.runner.whole_step import Ran, WholeStep
 from inferd.sampling.columns import Positions, SampleStep
 from inferd.types import Batch, StepPlan
 
@@ -42,14 +45,22 @@ class Forward:
     """Replays a recorded step where one is large enough, else launches op by op."""
 
     def __init__(
-        self, built: Built, table: RequestTable, inputs: InputBuilder, block_size: int
+        self,
+        built: Built,
+        table: RequestTable,
+        inputs: InputBuilder,
+        block_size: int,
+        *,
+        eager: bool,
     ) -> None:
         self._model, self._caches = built.model, built.caches
         self._specs = built.groups.specs
         self._platform, self._attention = built.choices.platform, built.choices.attention
         self._block_size = block_size
         self._inputs = inputs
-        self._graphs = StepGraphs(self._platform, table, inputs, built.choices.ops.argmax)
+        whole = WholeStep(table, inputs, built.choices.ops.argmax)
+        self._graphs = StepGraphs(self._platform, whole)
+        self._tapes = StepTapes(None if eager else _recorder(built), whole)
 
     @property
     def recordable(self) -> bool:
@@ -64,7 +75,7 @@ class Forward:
         return self._graphs.record(self.run, most_tokens)
 
     def __call__(self, plan: StepPlan) -> Forwarded:
-        ran = self._graphs.replay(plan)
+        ran = self._graphs.replay(plan) or self._tapes.run(plan, self.run)
         if ran is not None:
             return self._recorded(plan, ran)
         batch = self._inputs.batch(plan)
@@ -97,6 +108,14 @@ class Forward:
         ]
         hidden_TD: Tensor = self._model(batch, self._caches)
         return hidden_TD
+
+
+def _recorder(built: Built) -> Record | None:
+    """Of ops and attention that can be recorded as they run."""
+    if not (built.choices.attention.recordable and built.model.recordable):
+        return None
+    providers = built.choices.op_providers.values()
+    return next((each.record for each in providers if each.record is not None), None)
 
 
 def _select(hidden_TD: Tensor, batch: Batch) -> Tensor:

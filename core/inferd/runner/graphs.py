@@ -1,29 +1,24 @@
 """StepGraphs: steps recorded once per size and replayed, so that the host launches one thing.
 
-A plan is padded to the next recorded size. Rows without a plan are the table's padding row, which
-writes to block 0. A uniform step has one token per row. A mixed one has fewer rows than tokens, its
-first spare row takes the padding tokens and the other spare rows have none. The likeliest token of
-every sampling row is put into its history, where a sampler that wants another one overwrites it.
+A plan is padded to the next recorded size. A uniform step has one token per row. A mixed one has
+fewer rows than tokens, its first spare row takes the padding tokens and the other spare rows have
+none.
 
-Shape suffixes: R rows of the step, T tokens of the step, D hidden, V vocabulary.
+Shape suffixes: R rows of the step, V vocabulary.
 """
 
 from __future__ import annotations
 
 import bisect
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Iterator
+from functools import partial
 
-import numpy as np
 from torch import Tensor
 
-from inferd.contracts.platform import Platform, Recorded
-from inferd.contracts.sampling_ops import Argmax
-from inferd.memory.staging import upload, upload_into
-from inferd.runner.inputs import InputBuilder, StepArray, step_array
-from inferd.runner.request_table import RequestTable
-from inferd.types import Batch, StepPlan
+from inferd.contracts.platform import Platform
+from inferd.memory.staging import upload
+from inferd.runner.whole_step import Ran, Run, Size, Step, WholeStep, padded
+from inferd.types import StepPlan
 
 MOST_ROWS = 1024
 MOST_TOKENS = 1024  # of a mixed step; above, launches take less time than the kernels
@@ -31,61 +26,25 @@ MIXED_TOKENS = (64, 128, 192, 256, 384, 512, 768, MOST_TOKENS)
 MIXED_ROWS = (16, 64, 128, 256, 512)
 
 
-class Size(NamedTuple):
-    tokens: int
-    rows: int
-
-
-@dataclass(frozen=True, slots=True)
-class Ran:
-    """What a recorded step leaves, for its plan's rows and the padding rows after them."""
-
-    hidden_TD: Tensor
-    logits_RV: Tensor
-    best_R: Tensor  # float32, the largest logit
-    ids_R: Tensor  # int64, its token
-    rows_R: Tensor  # int64, of the request table
-    contexts_R: Tensor  # int32
-    last_R: Tensor  # int64, indices into T
-
-
-@dataclass(frozen=True, slots=True)
-class _Step:
-    recorded: Recorded
-    step_4X: Tensor  # what it reads
-
-    def replay(self, host: StepArray) -> Ran:
-        upload_into(self.step_4X, host)
-        hidden_TD, logits_RV, best_R, ids_R, contexts_R, last_R = self.recorded.replay()
-        rows_R = self.step_4X[0, :-1]
-        return Ran(hidden_TD, logits_RV, best_R, ids_R, rows_R, contexts_R, last_R)
-
-
-Run = Callable[[Batch], tuple[Tensor, Tensor]]  # hidden states and logits of a batch
-
-
 class StepGraphs:
     """The recorded sizes. Holds no model, so that who holds both is not part of a cycle."""
 
-    def __init__(
-        self, platform: Platform, table: RequestTable, inputs: InputBuilder, argmax: Argmax
-    ) -> None:
+    def __init__(self, platform: Platform, whole: WholeStep) -> None:
         self._platform = platform
-        self._table = table
-        self._inputs = inputs
-        self._argmax = argmax
-        self._steps: dict[Size, _Step] = {}
+        self._whole = whole
+        self._table = whole.table
+        self._steps: dict[Size, Step] = {}
         self._uniform: list[int] = []  # recorded row counts, rising
         self._mixed: list[Size] = []  # by tokens, then rows
 
     def rehearse(self, run: Run, most_tokens: int) -> None:
         """All sizes once, so that recording them compiles nothing: see OpProvider.rehearsal."""
         for size in self._sizes(most_tokens):
-            batch = self._batch(self._padding(size), size)
+            batch = self._whole.batch(self._padding(size), size)
             for indices in (batch.ids_T, batch.positions_T, *batch.slots_T, *batch.block_tables_RB):
                 indices.zero_()  # the op that prepares them may not have run
             _, logits_RV = run(batch)
-            self._argmax(logits_RV)
+            self._whole.argmax(logits_RV)
 
     def record(self, run: Run, most_tokens: int) -> int:
         """Every size that a step of the engine can have; returns how many were recorded."""
@@ -121,27 +80,12 @@ class StepGraphs:
         plan = StepPlan(0, rows=[], epochs=[], num_tokens=[], starts=[], samples=[])
         return upload(padded(plan, size, self._table), self._table.device)
 
-    def _batch(self, step_4X: Tensor, size: Size) -> Batch:
-        return self._inputs.of_array(
-            step_4X[:3],
-            num_tokens=size.tokens,
-            num_decodes=size.rows,
-            width=self._table.max_blocks,
-        )
-
-    def _record(self, run: Run, size: Size) -> _Step:
+    def _record(self, run: Run, size: Size) -> Step:
         step_4X = self._padding(size)
-
-        def step() -> tuple[Tensor, ...]:
-            batch = self._batch(step_4X, size)
-            hidden_TD, logits_RV = run(batch)
-            best_R, ids_R = self._argmax(logits_RV)
-            self._table.put(step_4X[3, :-1], ids_R)
-            return hidden_TD, logits_RV, best_R, ids_R, batch.contexts_R, batch.logits_N
-
+        step = partial(self._whole.outputs, run, step_4X, size)
         if not self._steps:
             step()  # what torch loads or allocates when it first runs cannot be recorded
-        return _Step(self._platform.record(step), step_4X)
+        return Step(self._platform.record(step), step_4X)
 
 
 def sizes(most_rows: int, most_tokens: int, longest: int) -> Iterator[Size]:
@@ -158,25 +102,3 @@ def uniform_rows(most: int) -> list[int]:
     steps = [1, 2, 4, *range(8, 64, 8), *range(64, 256, 16), *range(256, 512, 32)]
     steps += range(512, MOST_ROWS + 1, 64)
     return [rows for rows in steps if rows < most] + [most]
-
-
-def padded(plan: StepPlan, size: Size, table: RequestTable) -> StepArray:
-    """The plan's rows, then padding rows: one token each in a uniform step.
-
-    A fourth line has the place of each row's next token in the flat history; rows that sample none
-    get the padding row's.
-    """
-    nowhere = table.padding_row * table.history_len
-    spare = size.rows - len(plan.rows)
-    left = size.tokens - plan.total_tokens
-    counts = [1] * spare if size.rows == size.tokens else [left, *[0] * (spare - 1)][:spare]
-    host = np.full((4, size.rows + 1), nowhere, dtype=np.int64)
-    host[:3] = step_array(
-        [*plan.rows, *[table.padding_row] * spare],
-        [*plan.starts, *[0] * spare],
-        [*plan.num_tokens, *counts],
-    )
-    ends = host[0] * table.history_len + host[1]
-    num = len(plan.rows)
-    host[3, :num] = np.where(plan.samples, ends[:num] + plan.num_tokens, nowhere)
-    return host

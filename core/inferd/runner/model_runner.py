@@ -51,7 +51,9 @@ class ModelRunner:
         inputs = InputBuilder(
             self.table, built.choices.ops.prepare_inputs, block_size, built.cache.num_blocks
         )
-        self._forward = Forward(built, self.table, inputs, block_size)
+        self._forward = Forward(
+            built, self.table, inputs, block_size, eager=config.model.enforce_eager
+        )
         registry = host.catalog.logits_processors
         processors = [registry.make(registry.load(name)) for name in registry.names]
         self._sampler = RowSampler(self.table, built.model, built.choices.ops, processors)

@@ -33,6 +33,7 @@ class NumbaAttention(AttentionBackend):
     name = "numba"
     alibi = True
     latent = True
+    recordable = True
 
     def __init__(self) -> None:
         self._compiled: Compiled

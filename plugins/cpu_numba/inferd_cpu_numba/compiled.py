@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -24,7 +23,7 @@ class Plan:
     """The same for all layers of a group."""
 
     threads: int
-    work: list[tuple[runtime.Call, int, int]]  # for each: address and number of its items
+    work: list[tuple[runtime.Call, int, int]]  # for each: addresses of its items and their number
     places: tuple[int, ...]  # the arguments that follow those
     parts: Tensor | None  # room for what items of rows leave that were dealt in parts
     kept: tuple[Tensor, ...]  # whose addresses are above
@@ -51,8 +50,8 @@ class Compiled:
         if self._queries > 1:
             self._several = compiler.call(attend.make_attend(self._blocks), arguments.ATTEND)
         self.merge = compiler.call(merge.make_merge(self._decodes), merge.MERGE)
-        self._deal = compiler.function(deal.DEAL, deal.deal)
-        self._scratch = torch.empty(0)
+        self._deal = compiler.call(deal.make_deal(), deal.DEAL)
+        self._room = runtime.Room()
 
     def plan(self, batch: Batch, table_RB: Tensor, window: int) -> Plan:
         """`window` is 0 where there is none."""
@@ -61,34 +60,38 @@ class Compiled:
         threads = torch.get_num_threads()
         most = batch.num_tokens + 2 * batch.num_rows + self._shares * threads
         items_I = torch.empty(most * self._item, dtype=torch.uint8)
-        severals, decodes, num_parts, keys = self._dealt(batch, table_RB, window, threads, items_I)
+        found_4 = self._dealt(batch, table_RB, window, threads, items_I)
+        if runtime.Call.keep is None:
+            severals, decodes, num_parts, keys = found_4.tolist()
+        else:  # a recorded step decodes, and has room for whatever it will find
+            severals, decodes, num_parts, keys = 0, 1, most, ALONE
+        items, found = items_I.data_ptr(), found_4.data_ptr()
         work = []
         if severals:
-            work.append((self._several, items_I.data_ptr(), severals * self._heads))
+            work.append((self._several, items, found))
         if decodes:
-            first = items_I.data_ptr() + severals * self._item
-            work.append((self._decode, first, decodes * self._heads))
-        parts = None
-        if num_parts:
-            parts = torch.empty(num_parts * self._heads * self._decodes.part_floats)
-        scratch = self._room(threads)
+            work.append((self._decode, items + severals * self._item, found + 8))
+        parts = torch.empty(num_parts * self._heads * self._decodes.part_floats)
+        scratch = self._room.bytes(4 * threads * self._blocks.scratch_floats)
         places = (
             table_RB.data_ptr(),
             table_RB.stride(0),
             window,
             scratch.data_ptr(),
-            0 if parts is None else parts.data_ptr(),
+            parts.data_ptr(),
         )
         if keys * self.request.num_heads * self.request.head_dim < ALONE:
             threads = 1
-        return Plan(threads, work, places, parts, (table_RB, items_I, scratch))
+        kept = (table_RB, items_I, found_4, scratch)
+        return Plan(threads, work, places, parts if num_parts else None, kept)
 
     def _dealt(
         self, batch: Batch, table_RB: Tensor, window: int, threads: int, items_I: Tensor
-    ) -> list[int]:
+    ) -> Tensor:
         """Items of several queries, items of one, parts of rows, keys in all."""
-        counts = np.empty(4, dtype=np.int64)
+        found_4 = torch.empty(4, dtype=torch.int64)
         self._deal(
+            1,
             batch.contexts_R.data_ptr(),
             batch.query_starts_R1.data_ptr(),
             table_RB.data_ptr(),
@@ -101,13 +104,6 @@ class Compiled:
             self._heads,
             threads,
             items_I.data_ptr(),
-            counts.ctypes.data,
+            found_4.data_ptr(),
         )
-        found: list[int] = counts.tolist()
-        return found
-
-    def _room(self, threads: int) -> Tensor:
-        """The same memory every time: fresh pages cost more than most work."""
-        if self._scratch.numel() < threads * self._blocks.scratch_floats:
-            self._scratch = torch.empty(threads * self._blocks.scratch_floats)
-        return self._scratch
+        return found_4

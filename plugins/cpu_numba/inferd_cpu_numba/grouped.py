@@ -31,7 +31,7 @@ class MakeGrouped:
     def __init__(self, compile_for: Callable[[Any], runtime.Call], dense: ops.MakeLinear) -> None:
         self._compile, self._dense = compile_for, dense
         self._calls: dict[Any, runtime.Call] = {}
-        self._zeros, self._room = torch.zeros(PANEL), torch.empty(0, dtype=torch.uint8)
+        self._zeros, self._room = torch.zeros(PANEL), runtime.Room()
 
     def __call__(self, weight: GroupedWeight | MinimumWeight, bias_N: Tensor | None) -> ops.Linear:
         if weight.group_size % FIELDS:
@@ -42,7 +42,7 @@ class MakeGrouped:
         packed = pack(weight.codes(), weight.bits, scales_NG, minima_NG)
         tables = make_tables(weight.bits, signed=minima_NG is None)
         kept = packed, padded_bias(bias_N, outputs), tables, self._zeros
-        linear = _linear(call, kept, self._space, outputs, inputs, scales_NG.shape[1])
+        linear = _linear(call, kept, self._room.bytes, outputs, inputs, scales_NG.shape[1])
         order_K = weight.order_K if isinstance(weight, GroupedWeight) else None
         if order_K is None:
             return linear
@@ -63,12 +63,6 @@ class MakeGrouped:
         if layout not in self._calls:
             self._calls[layout] = self._compile(layout)
         return self._calls[layout]
-
-    def _space(self, num_bytes: int) -> Tensor:
-        """The same memory for all layers: fresh pages cost more than most work."""
-        if self._room.numel() < num_bytes:
-            self._room = torch.empty(num_bytes, dtype=torch.uint8)
-        return self._room
 
 
 def _linear(

@@ -11,10 +11,15 @@ from torch import Tensor
 
 from inferd.contracts import ops
 from inferd_cpu_numba import runtime
+from inferd_cpu_numba.weights import WeightMemory
 
 PANEL = 32  # outputs
+LINE_NUMBERS = 2 * PANEL  # of a panel's line: two inputs of each output
 LARGEST_TILE = 12  # rows
 BLOCK_BYTES = 1 << 19  # of x: half of a core's L2
+MANY = 24  # rows from which a panel is written out
+SAMPLE = 256  # rows of a weight from which its exponents are known well enough
+NONE = 255
 
 
 def supports_pairs() -> bool:
@@ -28,32 +33,26 @@ def supports_pairs() -> bool:
 class MakeLinear:
     """For bfloat16."""
 
-    def __init__(self, call: runtime.Call) -> None:
-        self._call = call
+    def __init__(self, call: runtime.Call, pack: runtime.Call, memory: WeightMemory) -> None:
+        self._call, self._pack, self._memory = call, pack, memory
+        self._room = runtime.Room()
 
     def __call__(self, weight_NK: Tensor, bias_N: Tensor | None) -> ops.Linear:
         outputs, inputs = weight_NK.shape
-        if inputs % 2:  # no model has such a layer
+        if inputs % 4:  # no model has such a layer
             return lambda x_TK: F.linear(x_TK, weight_NK, bias_N)
-        call = self._call
-        packed, bias = pack(weight_NK), padded_bias(bias_N, outputs)
+        call, space, bias = self._call, self._room.bytes, padded_bias(bias_N, outputs)
+        kept = pack(weight_NK, self._pack, self._memory)
         block = rows_of_block(inputs)
 
         def linear(x_TK: Tensor) -> Tensor:
-            tokens = x_TK.shape[0]
+            tokens, threads = x_TK.shape[0], torch.get_num_threads()
             out_TN = torch.empty((tokens, outputs), dtype=x_TK.dtype)
-            call(
-                torch.get_num_threads(),
-                x_TK.data_ptr(),
-                2 * x_TK.stride(0),
-                packed.data_ptr(),
-                bias.data_ptr(),
-                out_TN.data_ptr(),
-                tokens,
-                outputs,
-                inputs,
-                block,
-            )
+            room = space(threads * inputs * PANEL * 2 if tokens >= MANY else 0)
+            weight, *others = (part.data_ptr() for part in kept)
+            x, stride, out = x_TK.data_ptr(), 2 * x_TK.stride(0), out_TN.data_ptr()
+            places = weight, bias.data_ptr(), out, *others, room.data_ptr()
+            call(threads, x, stride, *places, tokens, outputs, inputs, block)
             return out_TN
 
         return linear
@@ -64,12 +63,35 @@ def rows_of_block(inputs: int) -> int:
     return max(1, BLOCK_BYTES // (2 * inputs * LARGEST_TILE)) * LARGEST_TILE
 
 
-def pack(weight_NK: Tensor) -> Tensor:
-    """[P, K / 2, 32, 2], with zeros where the last panel has no outputs."""
+def pack(weight_NK: Tensor, call: runtime.Call, memory: WeightMemory) -> tuple[Tensor, ...]:
+    """What `kernels.linear` has as WEIGHT, TABLE, FIRSTS, PLACES and KEPT."""
     outputs, inputs = weight_NK.shape
-    missing = -outputs % PANEL
-    full_NK = F.pad(weight_NK, (0, 0, 0, missing)) if missing else weight_NK
-    return full_NK.view(-1, PANEL, inputs // 2, 2).transpose(1, 2).contiguous()
+    panels, threads = -(-outputs // PANEL), torch.get_num_threads()
+    table_16, fields_256 = tables(weight_NK)
+    counts_P = torch.empty(panels, dtype=torch.int64)
+    source = weight_NK.data_ptr(), weight_NK.stride(0), outputs, inputs, fields_256.data_ptr()
+    call(threads, *source, counts_P.data_ptr(), 0, 0, 0, 0)
+    firsts_P1 = F.pad((counts_P + 1).cumsum(0), (1, 0))
+    lines = int(firsts_P1[-1])
+    packed = memory.empty(panels * inputs * PANEL * 3 // 2)
+    places, kept = memory.empty(4 * lines), memory.empty(2 * LINE_NUMBERS * lines)
+    written = (packed, firsts_P1, places, kept)
+    call(threads, *source, 0, *(part.data_ptr() for part in written))
+    return packed, table_16.repeat(4), firsts_P1, places, kept
+
+
+def tables(weight_NK: Tensor) -> tuple[Tensor, Tensor]:
+    """Upper bytes by field, four bits; fields by upper byte, NONE for those that have none.
+
+    A field is a sign and one of the eight upper bytes that are there most often, without sign.
+    """
+    some = weight_NK[:: max(1, len(weight_NK) // SAMPLE)].contiguous()
+    upper = some.view(torch.uint8)[:, 1::2].flatten() & 127
+    best_8 = torch.bincount(upper, minlength=128).topk(8).indices.to(torch.uint8)
+    table_16 = torch.cat((best_8, best_8 | 128))
+    fields_256 = torch.full((256,), NONE, dtype=torch.uint8)
+    fields_256[table_16.long()] = torch.arange(16, dtype=torch.uint8)
+    return table_16, fields_256
 
 
 def padded_bias(bias_N: Tensor | None, outputs: int) -> Tensor:

@@ -6,19 +6,24 @@ Shape suffixes as in inferd.contracts.ops.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from inferd.contracts.ops import OpProvider, OpRequest
+from inferd.contracts.platform import Record
 from inferd.contracts.verdict import Verdict
 from inferd_cpu_numba import runtime
+from inferd_cpu_numba.arena import Arena
 from inferd_cpu_numba.grouped import FORMATS, MakeGrouped
+from inferd_cpu_numba.inputs import Embedding, PrepareInputs
 from inferd_cpu_numba.linear import MakeLinear, supports_pairs
-
-FEW = 16  # tokens up to which one thread is done before another would have begun
+from inferd_cpu_numba.player import Player
+from inferd_cpu_numba.tape import Tape
+from inferd_cpu_numba.threads import threads_for
+from inferd_cpu_numba.weights import WeightMemory
 
 
 class NumbaOps(OpProvider):
@@ -28,6 +33,17 @@ class NumbaOps(OpProvider):
 
     def __init__(self) -> None:
         self._compiler = runtime.Compiler()
+        self._arena = Arena()
+        self._player: Player
+
+    @property
+    def record(self) -> Record:
+        return self._recorded
+
+    def _recorded(self, run: Callable[[], Sequence[Tensor]]) -> Tape:
+        tape = Tape(self._arena, self._player)
+        tape.record(run)
+        return tape
 
     @classmethod
     def supports(cls, request: OpRequest) -> Verdict:
@@ -35,10 +51,11 @@ class NumbaOps(OpProvider):
 
     def ops(self, request: OpRequest) -> Mapping[str, object]:
         """Compiles, the first time on a machine."""
-        from inferd_cpu_numba.kernels import activation, grouped, linear, norm, rope
+        from inferd_cpu_numba.kernels import activation, grouped, linear, norm, pack, rope
         from inferd_cpu_numba.kernels.numbers import REASSOCIATED
 
         bits, compiler = runtime.BITS[request.dtype], self._compiler
+        self._player = Player(compiler)
 
         def call(body: Callable[[int], None], kinds: str) -> runtime.Call:
             return compiler.call(body, kinds, fastmath=REASSOCIATED)
@@ -52,12 +69,18 @@ class NumbaOps(OpProvider):
             "add_rms_norm": AddRmsNorm(call(norm.make_add_rms_norm(bits), norm.ADD_RMS_NORM)),
             "act_and_mul": {"silu": silu, "gelu_tanh": gelu_tanh},
             "argmax": Argmax.of(bits, compiler),
+            "embedding": Embedding(compiler),
+            "prepare_inputs": PrepareInputs(compiler),
         }
         if request.kv_dtype is None:
             write = RopeKvWrite(call(rope.make_rope_kv_write(bits), rope.ROPE_KV_WRITE))
             offered |= {"prepare_rope": prepare_rope, "rope_kv_write": write}
         if bits == 16 and supports_pairs():
-            dense = MakeLinear(compiler.call(linear.make_linear(), linear.LINEAR))
+            dense = MakeLinear(
+                compiler.call(linear.make_linear(), linear.LINEAR),
+                compiler.call(pack.make_pack(), pack.PACK),
+                WeightMemory(),
+            )
             packed = MakeGrouped(
                 lambda layout: compiler.call(
                     grouped.make_grouped(layout), grouped.GROUPED, fastmath=REASSOCIATED
@@ -71,10 +94,6 @@ class NumbaOps(OpProvider):
 class Op:
     def __init__(self, call: runtime.Call) -> None:
         self._call = call
-
-
-def threads_for(tokens: int) -> int:
-    return 1 if tokens <= FEW else torch.get_num_threads()
 
 
 class RmsNorm(Op):

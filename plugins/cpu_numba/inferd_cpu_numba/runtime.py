@@ -11,9 +11,10 @@ from contextlib import contextmanager
 from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, NamedTuple
 
 import torch
+from torch import Tensor
 
 from inferd.config.paths import cache_dir
 from inferd.contracts.verdict import YES, Verdict, no
@@ -28,7 +29,7 @@ def supports(platform: str, dtype: torch.dtype) -> Verdict:
         return no(f"made for CPUs, this is {platform}")
     if dtype not in BITS:
         return no(f"computes in bfloat16 and float32, not {dtype}")
-    if _launcher() is None:
+    if not launcher():
         return no("this torch brings no OpenMP runtime with GOMP_parallel to share threads with")
     return YES
 
@@ -42,10 +43,15 @@ def multiplies_pairs() -> bool:
 
 
 @cache
-def _launcher() -> int | None:
-    """Address of the call with which torch's own operators spread over its threads."""
-    found = getattr(ctypes.CDLL(None), "GOMP_parallel", None)
-    return None if found is None else ctypes.cast(found, ctypes.c_void_p).value
+def address_of(function: str) -> int:
+    """0 where this process has no such function."""
+    found = getattr(ctypes.CDLL(None), function, None)
+    return 0 if found is None else ctypes.cast(found, ctypes.c_void_p).value or 0
+
+
+def launcher() -> int:
+    """The call with which torch's own operators spread over its threads."""
+    return address_of("GOMP_parallel")
 
 
 class Compiler:
@@ -91,10 +97,14 @@ class Compiler:
         """A body with its arguments; `kinds` as struct has them: 3qd, three int64 and a float."""
         from inferd_cpu_numba.kernels import parallel
 
-        launcher = _launcher()
-        assert launcher is not None, "supports() was not asked"
         run = self.function(parallel.RUN, parallel.run, nogil=True)
-        return Call(partial(run, launcher, self.body(function, **options)), kinds)
+        return Call(partial(run, launcher()), self.body(function, **options), kinds)
+
+
+class Called(NamedTuple):
+    body: int  # address
+    threads: int
+    frame: bytes  # its arguments, after two counters
 
 
 class Call:
@@ -103,15 +113,35 @@ class Call:
     With threads=1 it costs 0.6 us more than the work (AMD EPYC, 2026-11-26).
     """
 
-    def __init__(self, run: Callable[[int, int], None], kinds: str) -> None:
+    keep: ClassVar[Callable[[Called], None] | None] = None
+    """Told of every call while a step is recorded."""
+
+    def __init__(self, run: Callable[[int, int, int], None], body: int, kinds: str) -> None:
         layout = struct.Struct(f"=2q{kinds}")
         self._frame = ctypes.create_string_buffer(layout.size)
         self._pack = partial(layout.pack_into, self._frame, 0, 0, 0)  # the counters begin at zero
-        self._run, self._address = run, ctypes.addressof(self._frame)
+        self._run, self._body, self._address = run, body, ctypes.addressof(self._frame)
 
     def __call__(self, threads: int, *arguments: float) -> None:
         self._pack(*arguments)
-        self._run(threads, self._address)
+        if Call.keep is not None:
+            Call.keep(Called(self._body, threads, self._frame.raw))
+        self._run(self._body, threads, self._address)
+
+
+class Room:
+    """The same memory for every call: fresh pages cost more than most work."""
+
+    def __init__(self) -> None:
+        self._room = torch.empty(0, dtype=torch.uint8)
+
+    def bytes(self, size: int) -> Tensor:
+        """At least so many. A step that is recorded has its own."""
+        if Call.keep is not None:
+            return torch.empty(size, dtype=torch.uint8)
+        if self._room.numel() < size:
+            self._room = torch.empty(size, dtype=torch.uint8)
+        return self._room
 
 
 @cache

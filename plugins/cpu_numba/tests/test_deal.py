@@ -7,9 +7,8 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from numba import njit
 
-from inferd_cpu_numba.kernels.deal import DEAL, deal
+from inferd_cpu_numba.kernels.deal import DEAL, make_deal
 from inferd_cpu_numba.kernels.items import (
     END,
     ITEM_FIELDS,
@@ -19,9 +18,10 @@ from inferd_cpu_numba.kernels.items import (
     ROW,
     START,
 )
+from inferd_cpu_numba.runtime import Compiler
 
 BLOCK, QUERIES_OF_TILE, HEADS = 16, 4, 3
-compiled = njit(DEAL)(deal)
+compiled = Compiler().call(make_deal(), DEAL)
 
 
 def dealt(contexts, tables, decodes, threads=2, window=0):
@@ -36,7 +36,7 @@ def dealt(contexts, tables, decodes, threads=2, window=0):
     contexts_at, starts_at, tables_at = (array.ctypes.data for array in arrays)
     width = arrays[2].shape[1]
     compiled(
-        contexts_at, starts_at, tables_at, width, len(contexts), decodes, window, BLOCK,
+        1, contexts_at, starts_at, tables_at, width, len(contexts), decodes, window, BLOCK,
         QUERIES_OF_TILE, HEADS, threads, items.ctypes.data, header.ctypes.data,
     )  # fmt: skip
     severals, ones, parts, _ = header.tolist()

@@ -103,7 +103,7 @@ def test_attention_says_why_not(change, reason):
 
 
 def test_without_an_openmp_to_share_both_say_no(monkeypatch):
-    monkeypatch.setattr(runtime, "_launcher", lambda: None)
+    monkeypatch.setattr(runtime, "launcher", lambda: 0)
     verdict = NumbaOps.supports(OpRequest("cpu", "any", torch.float32))
     assert not verdict
     assert "GOMP_parallel" in verdict.reason

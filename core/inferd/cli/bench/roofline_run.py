@@ -38,7 +38,7 @@ class Roofline:
         self._inputs = InputBuilder(
             table, built.choices.ops.prepare_inputs, block_size, built.cache.num_blocks
         )
-        self._forward = Forward(built, table, self._inputs, block_size)
+        self._forward = Forward(built, table, self._inputs, block_size, eager=True)
         self._platform = built.choices.platform
         with torch.inference_mode():
             for cache in {id(each): each for pair in built.caches for each in pair}.values():

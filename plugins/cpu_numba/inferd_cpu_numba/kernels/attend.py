@@ -158,7 +158,7 @@ def make_attend(shape: Shape) -> Body:
         scratch = (turned, queries, scores, largest, weights, factors, slopes, sums)
         while True:
             number = take(a + ITEM)
-            if number >= get_i64(a, COUNT):
+            if number >= get_i64(get_i64(a, COUNT), 0) * heads:
                 return
             head, item = number % heads, get_i64(a, ITEMS) + number // heads * ITEM_FIELDS * 8
             begin_item(item, head, scratch, a, constants)

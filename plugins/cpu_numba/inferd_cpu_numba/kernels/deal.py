@@ -7,7 +7,7 @@ other decoding rows, are cut where there are fewer rows than keep all threads bu
 
 from __future__ import annotations
 
-from numba import njit, types
+from numba import njit
 
 from inferd_cpu_numba.kernels.alike import alike_from
 from inferd_cpu_numba.kernels.items import (
@@ -21,12 +21,16 @@ from inferd_cpu_numba.kernels.items import (
     START,
     TOKEN,
 )
-from inferd_cpu_numba.kernels.memory import get_i32, set_i64
+from inferd_cpu_numba.kernels.memory import get_i32, get_i64, set_i64
+from inferd_cpu_numba.kernels.parallel import FIRST, Body
 
 SHARES = 4  # items a thread should have of a long row
 LEAST_PART = 128  # keys
 SEVERALS, DECODES, PARTS, KEYS = range(4)
-DEAL = types.void(*[types.int64] * 13)
+# WIDTH: pages of a row of TABLES; HEADS: KV heads; HEADER: SEVERALS, DECODES, PARTS, KEYS
+CONTEXTS, STARTS, TABLES, WIDTH, ROWS, DECODING, WINDOW = range(FIRST, FIRST + 7)
+BLOCK, QUERIES_OF_ITEM, HEADS, THREADS, ITEMS, HEADER = range(FIRST + 7, FIRST + 13)
+DEAL = "13q"
 
 
 @njit(inline="always")
@@ -116,23 +120,31 @@ def deal_decodes(
     return number, parts
 
 
-def deal(
-    contexts, starts, tables, width, rows, decodes, window, block, queries, heads, threads, items,
-    header,
-):  # fmt: skip
-    """Items of several queries, then those of one; how many of each, parts and keys to `header`."""
-    severals, keys = deal_prompts(contexts, starts, decodes, rows, window, block, queries, items)
-    severals, common, leads = deal_shared(
-        contexts, starts, tables, width, decodes, window, block, queries, items, severals
-    )
-    longest, own = spans(contexts, tables, width, decodes, window, block, queries)
-    part = max(LEAST_PART, -(-own * heads // (SHARES * threads * block)) * block)
-    step = part if threads > 1 and longest > part + part // 2 else 0
-    number, parts = deal_decodes(
-        contexts, starts, tables, width, decodes, window, block, queries, step, items, severals,
-        leads,
-    )  # fmt: skip
-    set_i64(header, SEVERALS, severals)
-    set_i64(header, DECODES, number - severals)
-    set_i64(header, PARTS, parts)
-    set_i64(header, KEYS, keys + common + own)
+def make_deal() -> Body:
+    """On one thread: items of several queries, then those of one; how many, parts and keys."""
+
+    def deal(a):
+        contexts, starts, items = get_i64(a, CONTEXTS), get_i64(a, STARTS), get_i64(a, ITEMS)
+        tables, width, decodes = get_i64(a, TABLES), get_i64(a, WIDTH), get_i64(a, DECODING)
+        window, block, queries = get_i64(a, WINDOW), get_i64(a, BLOCK), get_i64(a, QUERIES_OF_ITEM)
+        threads, header = get_i64(a, THREADS), get_i64(a, HEADER)
+        severals, keys = deal_prompts(
+            contexts, starts, decodes, get_i64(a, ROWS), window, block, queries, items
+        )
+        severals, common, leads = deal_shared(
+            contexts, starts, tables, width, decodes, window, block, queries, items, severals
+        )
+        longest, own = spans(contexts, tables, width, decodes, window, block, queries)
+        shares = SHARES * threads * block
+        part = max(LEAST_PART, -(-own * get_i64(a, HEADS) // shares) * block)
+        step = part if threads > 1 and longest > part + part // 2 else 0
+        number, parts = deal_decodes(
+            contexts, starts, tables, width, decodes, window, block, queries, step, items, severals,
+            leads,
+        )  # fmt: skip
+        set_i64(header, SEVERALS, severals)
+        set_i64(header, DECODES, number - severals)
+        set_i64(header, PARTS, parts)
+        set_i64(header, KEYS, keys + common + own)
+
+    return deal

@@ -118,7 +118,7 @@ def multiply(rows, row, panel, room, ahead, a, layout):
     stride, outputs = get_i64(a, X_STRIDE), get_i64(a, OUTPUTS)
     sums = tile.load(rows, 2, get_i64(a, BIAS) + panel * PANEL * 4, 0, 32)
     x, inputs = get_i64(a, X) + row * stride, get_i64(a, GROUPS) * layout[0]
-    sums = add_panel(sums, x, stride, room, ahead, inputs)
+    sums = add_panel(sums, x, stride, room, room + ahead, PANEL * 4, inputs)
     out = get_i64(a, OUT) + (row * outputs + panel * PANEL) * 2
     store_rows(sums, out, outputs * 2, outputs - panel * PANEL)
 

@@ -1,9 +1,13 @@
 """x times a weight in bfloat16, on CPUs that multiply pairs of it (AVX-512 BF16).
 
-A weight is packed in panels of 32 outputs, [panels, K / 2, 32, 2]: one load brings two inputs'
-factors for sixteen outputs, and an instruction multiplies and adds both. A tile is up to twelve
-rows of x times a panel, and its sums stay in registers over all of K, in the same order for any
-number of rows. Items are panels, for one block of rows after the other: a block of x stays in L2.
+One row by a weight takes as long as the weight takes to be read, so it is stored in 12 bits a
+number, and nothing is lost: a matrix's exponents are alike. It is packed in panels of 32 outputs,
+and a panel in lines, two inputs of each output (`lines.py`). Where a number of a line has another
+exponent than the weight's eight pairs of them, the line is kept in bfloat16 beside the panels.
+
+A tile is up to twelve rows of x times a panel, and its sums stay in registers over all inputs, in
+the same order for any number of rows. For many rows a panel is written out in bfloat16 first. Items
+are panels, for one block of rows after the other: a block of x stays in L2.
 """
 
 from __future__ import annotations
@@ -13,17 +17,23 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 from inferd_cpu_numba.kernels import tile, vectors
-from inferd_cpu_numba.kernels.memory import get_i64
+from inferd_cpu_numba.kernels.lines import add_line, write_line
+from inferd_cpu_numba.kernels.memory import get_i32, get_i64, set_i64
 from inferd_cpu_numba.kernels.pairs import add_packed
-from inferd_cpu_numba.kernels.parallel import FIRST, ITEM, Body, take
+from inferd_cpu_numba.kernels.parallel import FIRST, ITEM, THREAD, Body, take
 from inferd_cpu_numba.kernels.vectors import I64, LANES
 
 PANEL = 2 * LANES  # outputs
 ROWS, FEWER = 12, 4
+MANY = 24  # rows from which a panel is written out
 LINE = 64  # bytes that memory is fetched in
-# X_STRIDE: bytes of a row; BLOCK: rows
-X, X_STRIDE, WEIGHT, BIAS, OUT, COUNT, OUTPUTS, INPUTS, BLOCK = range(FIRST, FIRST + 9)
-LINEAR = "9q"
+TWO_LINES = 3 * LINE  # of a panel: the lower bytes of each, then the fields of both
+# X_STRIDE: bytes of a row; BLOCK: rows; TABLE: upper bytes by field; FIRSTS, PLACES, KEPT: of each
+# panel the first of its lines that are kept, then for each of those its number and itself, and a
+# number that is none after a panel's last; ROOM: of each thread, for a panel in bfloat16
+X, X_STRIDE, WEIGHT, BIAS, OUT, TABLE, FIRSTS, PLACES, KEPT, ROOM = range(FIRST, FIRST + 10)
+COUNT, OUTPUTS, INPUTS, BLOCK = range(FIRST + 10, FIRST + 14)
+LINEAR = "14q"
 
 
 @intrinsic(prefer_literal=True)
@@ -40,23 +50,75 @@ def store_rows(_, sums, address, stride, outputs):
 
 
 @njit(inline="always")
-def add_panel(sums, x, stride, weight, ahead, inputs):
-    """sums[r] + row r times a panel; what lies `ahead` bytes on is fetched meanwhile."""
+def add_panel(sums, x, stride, weight, later, step, inputs):
+    """sums[r] + row r times a panel in bfloat16; `step` bytes of `later` are fetched with a line."""
     for k in range(inputs // 2):
-        tile.prefetch(weight + ahead + k * PANEL * 4)
-        tile.prefetch(weight + ahead + k * PANEL * 4 + LINE)
+        tile.prefetch(later + k * step)
+        tile.prefetch(later + k * step + LINE)
         sums = add_packed(sums, x + k * 4, stride, weight + k * PANEL * 4)
     return sums
 
 
 @njit(inline="always")
-def multiply(rows, row, panel, later, a):
-    """A tile of `rows` from `row` on; the weights of the panel `later` are fetched meanwhile."""
-    stride, outputs, inputs = get_i64(a, X_STRIDE), get_i64(a, OUTPUTS), get_i64(a, INPUTS)
-    weight = get_i64(a, WEIGHT) + panel * inputs * PANEL * 2
-    ahead = (later - panel) * inputs * PANEL * 2
+def kept_lines(panel, a):
+    """Numbers and contents of a panel's lines in bfloat16."""
+    first = get_i64(get_i64(a, FIRSTS), panel)
+    return get_i64(a, PLACES) + first * 4, get_i64(a, KEPT) + first * PANEL * 4
+
+
+@njit(inline="always")
+def add_lines(sums, x, stride, panel, ahead, a):
+    """sums[r] + row r times a panel; what lies `ahead` bytes on is fetched meanwhile."""
+    lines, table = get_i64(a, INPUTS) // 2, get_i64(a, TABLE)
+    at = get_i64(a, WEIGHT) + panel * (lines // 2) * TWO_LINES
+    places, kept = kept_lines(panel, a)
+    following = get_i32(places, 0)
+    for line in range(0, lines, 2):
+        for fetched in range(at + ahead, at + ahead + TWO_LINES, LINE):
+            tile.prefetch(fetched)
+        for odd in range(2):
+            if line + odd == following:
+                sums = add_packed(sums, x, stride, kept)
+                places, kept = places + 4, kept + PANEL * 4
+                following = get_i32(places, 0)
+            else:
+                high = at + 2 * LINE + odd * (LINE // 2)
+                sums = add_line(sums, x, stride, at + odd * LINE, high, table)
+            x += 4
+        at += TWO_LINES
+    return sums
+
+
+@njit(inline="always")
+def write_panel(room, panel, a):
+    """In bfloat16."""
+    lines, table = get_i64(a, INPUTS) // 2, get_i64(a, TABLE)
+    at = get_i64(a, WEIGHT) + panel * (lines // 2) * TWO_LINES
+    for line in range(0, lines, 2):
+        for odd in range(2):
+            out, high = room + (line + odd) * PANEL * 4, at + 2 * LINE + odd * (LINE // 2)
+            write_line(out, at + odd * LINE, high, table)
+        at += TWO_LINES
+    places, kept = kept_lines(panel, a)
+    while get_i32(places, 0) < lines:
+        for number in range(PANEL // 2):
+            value = get_i64(kept, number)
+            set_i64(room + get_i32(places, 0) * PANEL * 4, number, value)
+        places, kept = places + 4, kept + PANEL * 4
+
+
+@njit(inline="always")
+def multiply(rows, row, panel, ahead, room, a):
+    """A tile of `rows` from `row` on, by the panel as it is written out where there is `room`."""
+    stride, outputs = get_i64(a, X_STRIDE), get_i64(a, OUTPUTS)
     sums = tile.load(rows, 2, get_i64(a, BIAS) + panel * PANEL * 4, 0, 32)
-    sums = add_panel(sums, get_i64(a, X) + row * stride, stride, weight, ahead, inputs)
+    x = get_i64(a, X) + row * stride
+    if room:
+        at = get_i64(a, WEIGHT) + panel * (get_i64(a, INPUTS) // 4) * TWO_LINES
+        step = TWO_LINES // 2 if ahead else 0
+        sums = add_panel(sums, x, stride, room, at + ahead, step, get_i64(a, INPUTS))
+    else:
+        sums = add_lines(sums, x, stride, panel, ahead, a)
     out = get_i64(a, OUT) + (row * outputs + panel * PANEL) * 2
     store_rows(sums, out, outputs * 2, outputs - panel * PANEL)
 
@@ -67,24 +129,26 @@ def make_linear() -> Body:
     def linear(a):
         panels, size = (get_i64(a, OUTPUTS) + PANEL - 1) // PANEL, get_i64(a, BLOCK)
         items = (get_i64(a, COUNT) + size - 1) // size * panels
+        panel_bytes = get_i64(a, INPUTS) // 4 * TWO_LINES
+        own = get_i64(a, ROOM) + take(a + THREAD) * get_i64(a, INPUTS) * PANEL * 2
         item = take(a + ITEM)
         while item < items:
             following = take(a + ITEM)  # known early, so that its weights can be fetched
-            row, panel, later = (
-                item // panels * size,
-                item % panels,
-                min(following, items - 1) % panels,
-            )
+            row, panel = item // panels * size, item % panels
             end = min(row + size, get_i64(a, COUNT))
+            ahead = (min(following, items - 1) % panels - panel) * panel_bytes
+            room = own if end - row >= MANY else 0
+            if room:
+                write_panel(room, panel, a)
             while row + ROWS <= end:
-                multiply(ROWS, row, panel, later, a)
-                row, later = row + ROWS, panel
+                multiply(ROWS, row, panel, ahead, room, a)
+                row, ahead = row + ROWS, 0
             while row + FEWER <= end:
-                multiply(FEWER, row, panel, later, a)
-                row, later = row + FEWER, panel
+                multiply(FEWER, row, panel, ahead, room, a)
+                row, ahead = row + FEWER, 0
             while row < end:
-                multiply(1, row, panel, later, a)
-                row, later = row + 1, panel
+                multiply(1, row, panel, ahead, room, a)
+                row, ahead = row + 1, 0
             item = following
 
     return linear

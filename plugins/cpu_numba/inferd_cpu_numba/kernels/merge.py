@@ -62,7 +62,7 @@ def make_merge(shape: Shape) -> Body:
 
     def merge(a):
         constants = (bits, heads, per_head, split, size, value)
-        at, count, step = 0, get_i64(a, COUNT) // heads, heads * floats * 4
+        at, count, step = 0, get_i64(get_i64(a, COUNT), 0), heads * floats * 4
         while at < count:
             item = get_i64(a, ITEMS) + at * ITEM_FIELDS * 8
             token, num, lead = get_i64(item, TOKEN), 1, get_i64(item, LEAD)

@@ -35,7 +35,7 @@ def take(_, address):
 
 
 @intrinsic
-def _alone(_, body, arguments):
+def alone(_, body, arguments):
     def build(context, b, signature, args):
         kind = ir.FunctionType(ir.VoidType(), [I64])
         b.call(b.inttoptr(args[0], kind.as_pointer()), [args[1]])
@@ -45,7 +45,7 @@ def _alone(_, body, arguments):
 
 
 @intrinsic
-def _together(_, launcher, body, threads, arguments):
+def together(_, launcher, body, threads, arguments):
     """GOMP_parallel(body, arguments, threads, flags)."""
 
     def build(context, b, signature, args):
@@ -67,6 +67,6 @@ def rows_of(a, count):
 def run(launcher, body, threads, arguments):
     """`launcher` and `body` are addresses: of GOMP_parallel and of the compiled body."""
     if threads > 1:
-        _together(launcher, body, threads, arguments)
+        together(launcher, body, threads, arguments)
     else:
-        _alone(body, arguments)
+        alone(body, arguments)

@@ -13,7 +13,7 @@ from llvmlite import ir
 from numba.core import cgutils
 
 LANES = 16
-F32, I16, I32, I64 = ir.FloatType(), ir.IntType(16), ir.IntType(32), ir.IntType(64)
+F32, (I8, I16, I32, I64) = ir.FloatType(), map(ir.IntType, (8, 16, 32, 64))
 VEC, HALF, INT = (ir.VectorType(scalar, LANES) for scalar in (F32, I16, I32))
 EXP2 = [math.log(2) ** k / math.factorial(k) for k in range(6, -1, -1)]  # Taylor: off by 1.2e-7
 LEAST = -126.0  # of exponents that a normal float32 has

@@ -1,0 +1,44 @@
+"""Player: calls that were kept, in one launch."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from inferd_cpu_numba import runtime
+from inferd_cpu_numba.runtime import Called
+
+LINE = 64  # bytes: calls do not share lines, nor do their counters
+
+
+class Player:
+    """Compiles when it is made."""
+
+    def __init__(self, compiler: runtime.Compiler) -> None:
+        from inferd_cpu_numba.kernels import play
+
+        run = compiler.function(play.RUN, play.run, nogil=True)
+        self._run = partial(run, runtime.launcher(), compiler.body(play.make_play()))
+        self._asked = tuple(map(runtime.address_of, ("omp_get_num_threads", "sched_yield")))
+
+    def program(self, calls: Sequence[Called]) -> Callable[[], None]:
+        """On as many threads as the call that wants most; they meet where one needs another."""
+        size = max(-(-len(call.frame) // LINE) * LINE for call in calls)
+        frames = ctypes.create_string_buffer(size * len(calls) + LINE)
+        first = -(-ctypes.addressof(frames) // LINE) * LINE
+        numbers = []
+        for number, call in enumerate(calls):
+            address, shared = first + number * size, call.threads > 1
+            ctypes.memmove(address, call.frame, len(call.frame))
+            later = calls[number + 1].threads > 1 if number + 1 < len(calls) else False
+            numbers += [call.body, address, shared, shared or later]
+        program = (ctypes.c_int64 * len(numbers))(*numbers)
+        arguments = (0, 0, ctypes.addressof(program), len(calls), 0, *self._asked)
+        frame = (ctypes.c_int64 * len(arguments))(*arguments)
+        threads = max(call.threads for call in calls)
+
+        def play(kept: object = (frames, program)) -> None:  # noqa: ARG001 - their addresses are used
+            self._run(threads, ctypes.addressof(frame))
+
+        return play
