@@ -27,7 +27,7 @@ class Block:
 
 
 class BlockList:
-    """A doubly linked list with a sentinel; least recently freed first."""
+    """A doubly linked list with a sentinel."""
 
     __slots__ = ("_sentinel", "size")
 
@@ -40,12 +40,14 @@ class BlockList:
         return self._sentinel.next
 
     def append(self, block: Block) -> None:
-        sentinel = self._sentinel
-        last = sentinel.prev
-        last.next = block
-        block.prev = last
-        block.next = sentinel
-        sentinel.prev = block
+        self._insert(block, self._sentinel.prev, self._sentinel)
+
+    def prepend(self, block: Block) -> None:
+        self._insert(block, self._sentinel, self._sentinel.next)
+
+    def _insert(self, block: Block, before: Block, after: Block) -> None:
+        before.next = after.prev = block
+        block.prev, block.next = before, after
         block.owner = self
         self.size += 1
 

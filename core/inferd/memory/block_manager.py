@@ -34,6 +34,10 @@ class BlockManager:
         self._windows = [g for g, spec in enumerate(layout.groups) if spec.window is not None]
         self.has_windows = bool(self._windows)
 
+    def forget(self) -> None:
+        """Nothing that was computed is found any more; blocks in use stay where they are."""
+        self.pool.forgotten(self.cache.clear())
+
     # ---- admission
 
     def match(self, seq: Sequence) -> Tables:

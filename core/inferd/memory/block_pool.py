@@ -1,6 +1,7 @@
 """BlockPool: every KV block, allocated once, on intrusive lists.
 
-    free      refs 0, in no table; keeps its contents and hash until it is reused, oldest first
+    free      refs 0, in no table; keeps its contents and hash until it is reused, oldest first,
+              but after those that nobody can find by a hash: their memory was written before
     used      refs > 0, in that many tables
     retiring  refs 0, but a step that touches it has not been collected
 
@@ -62,7 +63,6 @@ class BlockPool:
 
         `last_step` is the latest step in flight that may touch them, None when there is none.
         """
-        target = self._free if last_step is None else self._retiring
         for block_id in block_ids:
             if block_id == 0:
                 continue
@@ -70,10 +70,26 @@ class BlockPool:
             block.refs -= 1
             if block.refs == 0:
                 block.retire_step = last_step or 0
-                target.append(block)
+                if last_step is None:
+                    self._release(block)
+                else:
+                    self._retiring.append(block)
 
     def collect(self, step_id: int) -> None:
         """Step `step_id` and all before it are done: what retired with them becomes free."""
         retiring = self._retiring
         while retiring.size and retiring.first.retire_step <= step_id:
-            self._free.append(retiring.pop_first())
+            self._release(retiring.pop_first())
+
+    def forgotten(self, blocks: Iterable[Block]) -> None:
+        """They have lost their hashes."""
+        for block in blocks:
+            if block.owner is self._free:
+                block.leave()
+                self._release(block)
+
+    def _release(self, block: Block) -> None:
+        if block.block_hash is None:
+            self._free.prepend(block)
+        else:
+            self._free.append(block)

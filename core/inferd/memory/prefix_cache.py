@@ -61,13 +61,15 @@ class PrefixCache:
         if self._events is not None and group == 0:
             self._events.removed(block_hash)
 
-    def clear(self) -> None:
-        """Forget everything; blocks in use stay where they are."""
-        for block in self._blocks.values():
+    def clear(self) -> list[Block]:
+        """Forget everything; returns the blocks that this leaves without a hash."""
+        blocks = list(self._blocks.values())
+        for block in blocks:
             block.block_hash = None
         self._blocks.clear()
         if self._events is not None:
             self._events.cleared()
+        return blocks
 
     def match(self, hashes: list[bytes], most: int) -> list[list[int]]:
         """Per group, the block ids of the longest cached prefix of at most `most` blocks.

@@ -182,4 +182,4 @@ class Scheduler:
         return counters
 
     def reset_prefix_cache(self) -> None:
-        self.blocks.cache.clear()
+        self.blocks.forget()

@@ -37,7 +37,7 @@ class Arena:
         memory = self._chunks[chunk][first : first + size]
         weakref.finalize(memory, self._free, self._recording, chunk, first)
         numbers = torch.from_numpy(memory)[: math.prod(shape) * dtype.itemsize]
-        return numbers.view(dtype).view(*shape)
+        return numbers.view(dtype).view(tuple(shape))
 
     def _find(self, size: int) -> tuple[int, int]:
         """Chunk and first byte of the first gap that is large enough."""

@@ -22,23 +22,31 @@ class Player:
         self._run = partial(run, runtime.launcher(), compiler.body(play.make_play()))
         self._asked = tuple(map(runtime.address_of, ("omp_get_num_threads", "sched_yield")))
 
-    def program(self, calls: Sequence[Called]) -> Callable[[], None]:
+    def program(self, calls: Sequence[Called]) -> Program:
         """On as many threads as the call that wants most; they meet where one needs another."""
+        return Program(calls, self._run, self._asked)
+
+
+class Program:
+    """What `kernels.play` reads, with the arguments of every call in memory of their own."""
+
+    def __init__(
+        self, calls: Sequence[Called], run: Callable[[int, int], None], asked: Sequence[int]
+    ) -> None:
+        self.calls = len(calls)
         size = max(-(-len(call.frame) // LINE) * LINE for call in calls)
-        frames = ctypes.create_string_buffer(size * len(calls) + LINE)
-        first = -(-ctypes.addressof(frames) // LINE) * LINE
+        self._frames = ctypes.create_string_buffer(size * len(calls) + LINE)
+        first = -(-ctypes.addressof(self._frames) // LINE) * LINE
         numbers = []
         for number, call in enumerate(calls):
             address, shared = first + number * size, call.threads > 1
             ctypes.memmove(address, call.frame, len(call.frame))
-            later = calls[number + 1].threads > 1 if number + 1 < len(calls) else False
+            later = number + 1 < len(calls) and calls[number + 1].threads > 1
             numbers += [call.body, address, shared, shared or later]
-        program = (ctypes.c_int64 * len(numbers))(*numbers)
-        arguments = (0, 0, ctypes.addressof(program), len(calls), 0, *self._asked)
-        frame = (ctypes.c_int64 * len(arguments))(*arguments)
-        threads = max(call.threads for call in calls)
+        self._program = (ctypes.c_int64 * len(numbers))(*numbers)
+        arguments = (0, 0, ctypes.addressof(self._program), len(calls), 0, *asked)
+        self._frame = (ctypes.c_int64 * len(arguments))(*arguments)
+        self._run, self._threads = run, max(call.threads for call in calls)
 
-        def play(kept: object = (frames, program)) -> None:  # noqa: ARG001 - their addresses are used
-            self._run(threads, ctypes.addressof(frame))
-
-        return play
+    def __call__(self) -> None:
+        self._run(self._threads, ctypes.addressof(self._frame))

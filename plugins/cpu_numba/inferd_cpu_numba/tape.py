@@ -79,7 +79,8 @@ class Tape(TorchDispatchMode):  # type: ignore[no-untyped-call]
         result = func(*args, **kwargs)
         if func in FRESH:
             return self._arena.empty(result.shape, result.dtype)
-        if BY_VALUES & set(func.tags) and not _by_integers(func, args):
+        by_values = BY_VALUES & set(func.tags) and not _by_integers(func, args)
+        if by_values or isinstance(result, (bool, int, float)):
             raise CannotRecord(f"what {func} returns depends on values")
         if func._schema.is_mutable:
             self._repeat(partial(func, *args, **kwargs))

@@ -35,6 +35,34 @@ def test_any_number_of_rows(make, outputs, monkeypatch):
         check_close(f"{rows} rows, {outputs} outputs", apply(x_TK), expected_TN, "bfloat16")
 
 
+ODD = torch.tensor([0.0, -0.0, 2e-38, -3e-12, 5e-7, -2e30, 1e4, 3.0, -7e-3, 2e-5, 1e-20, 40.0])
+
+
+@pytest.mark.parametrize("outputs", [64, 70])
+@pytest.mark.parametrize("rows", [1, 5, 12, 40])
+@pytest.mark.parametrize("share", [0.0, 0.02, 1.0])
+def test_no_bit_of_a_weight_is_lost(make, outputs, rows, share):
+    """Numbers of so many sizes that most lines with one of them have to be kept."""
+    if make is None:
+        return
+    weight_NK, draw = drawn(outputs, 48), torch.Generator().manual_seed(rows)
+    odd_NK = ODD[torch.randint(len(ODD), weight_NK.shape, generator=draw)].bfloat16()
+    weight_NK = torch.where(torch.rand(weight_NK.shape, generator=draw) < share, odd_NK, weight_NK)
+    x_TK = torch.zeros(rows, 48, dtype=torch.bfloat16)
+    apply = make(weight_NK, None)
+    for first in range(0, 48, rows):
+        numbers = (torch.arange(rows) + first) % 48
+        one_TK = x_TK.scatter(1, numbers[:, None], 1.0)
+        assert torch.equal(apply(one_TK), weight_NK.T[numbers])
+
+
+def test_a_weight_takes_twelve_bits_a_number(make):
+    if make is None:
+        return
+    kept = linear.pack(drawn(640, 512), make._pack, make._memory)
+    assert sum(part.nbytes for part in kept) < 640 * 512 * 1.62
+
+
 def test_threads_share_a_panel_that_is_not_full(make, monkeypatch):
     if make is None:
         return

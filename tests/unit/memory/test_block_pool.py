@@ -43,9 +43,33 @@ def test_a_shared_block_is_free_when_its_last_table_lets_go() -> None:
 def test_the_least_recently_freed_is_reused_first() -> None:
     made = pool()
     taken = [made.allocate() for _ in range(4)]
+    for block_id in taken:
+        made.blocks[block_id].block_hash = (0, bytes([block_id]))
     made.free([taken[2], taken[0]], None)
     made.free([taken[3], taken[1]], None)
     assert [made.allocate() for _ in range(4)] == [taken[i] for i in (2, 0, 3, 1)]
+
+
+def test_what_no_hash_finds_is_reused_before_what_one_does() -> None:
+    made = pool()
+    known, nobodys, retiring = (made.allocate() for _ in range(3))
+    made.blocks[known].block_hash = (0, b"known")
+    made.free([known, nobodys], None)
+    made.free([retiring], 3)
+    made.collect(3)
+    assert [made.allocate() for _ in range(4)] == [retiring, nobodys, 4, known]
+    assert [block.block_id for block in evicted] == [known]
+
+
+def test_blocks_that_lost_their_hash_are_reused_first() -> None:
+    made = pool()
+    free, used = (made.blocks[made.allocate()] for _ in range(2))
+    free.block_hash = (0, b"free")
+    made.free([free.block_id], None)
+    free.block_hash = None
+    made.forgotten([free, used])
+    assert counts(made) == (3, 1, 0)
+    assert made.allocate() == free.block_id
 
 
 def test_a_touched_block_leaves_the_free_list() -> None:

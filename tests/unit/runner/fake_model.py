@@ -120,6 +120,7 @@ class Rerun:
     def __init__(self, run: Callable[[], Sequence[Tensor]]) -> None:
         self.run = run
         self.replays = 0
+        self.outputs: Sequence[Tensor] = ()
 
     def replay(self) -> Sequence[Tensor]:
         self.replays += 1
@@ -132,8 +133,12 @@ def make_runner(
     processors: Registry[Any] | None = None,
     blocks: int = 40,
     record: Callable[[Any], Rerun] | None = None,
+    tape: Callable[[Any], Rerun] | None = None,
 ) -> ModelRunner:
-    """A ModelRunner over the fake; everything after the build is the real one."""
+    """A ModelRunner over the fake; everything after the build is the real one.
+
+    `record` is the platform's, `tape` that of a provider of ops.
+    """
     config = EngineConfig.of("fake", block_size=BLOCK, max_num_seqs=ROWS, max_num_batched_tokens=64)
     groups = KVGroups.of(model.kv_specs())
     model.set_groups(groups.group_of)
@@ -152,7 +157,7 @@ def make_runner(
         attention=backend,
         quantization=SimpleNamespace(name="none"),
         weight_formats={},
-        op_providers={},
+        op_providers={"fake": SimpleNamespace(record=tape, warmed_up=lambda: None)},
         ops=reference_ops(torch.float32),
     )
     built = Built(

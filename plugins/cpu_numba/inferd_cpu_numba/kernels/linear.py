@@ -51,7 +51,7 @@ def store_rows(_, sums, address, stride, outputs):
 
 @njit(inline="always")
 def add_panel(sums, x, stride, weight, later, step, inputs):
-    """sums[r] + row r times a panel in bfloat16; `step` bytes of `later` are fetched with a line."""
+    """sums[r] + row r times a panel in bfloat16; `step` bytes of `later` are fetched a line."""
     for k in range(inputs // 2):
         tile.prefetch(later + k * step)
         tile.prefetch(later + k * step + LINE)
