@@ -3,8 +3,10 @@ PYTHON ?= python3.11
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 PYTEST := HF_HUB_OFFLINE=1 OMP_NUM_THREADS=2 GOMP_SPINCOUNT=10000 $(BIN)/python -m pytest
+# a module's tests stay together: they share its server
+SPREAD := HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadscope
 BESIDE := $(patsubst %/pyproject.toml,-e ./%,$(wildcard plugins/models_*/pyproject.toml plugins/quant_*/pyproject.toml))
-INTERPRET := TRITON_INTERPRET=1 $(PYTEST) tests/interpreter plugins/attention_triton plugins/ops_triton
+INTERPRET := TRITON_INTERPRET=1 $(SPREAD) tests/interpreter plugins/attention_triton plugins/ops_triton
 
 .PHONY: help install fixtures browser clients harnesses oracles serve test test-all conformance interpret aot-all gpu-test test-oracles soak lint type docs bench parity
 help: ## this list
@@ -55,11 +57,11 @@ serve: fixtures ## SmolLM2 on http://127.0.0.1:8000
 	$(BIN)/inferd serve smollm2
 
 test: fixtures browser clients ## every test that fits in some minutes
-	$(PYTEST) -m "not slow and not soak and not gpu and not oracles" $(TESTARGS)
+	$(SPREAD) -m "not slow and not soak and not gpu and not oracles" $(TESTARGS)
 	$(INTERPRET) $(TESTARGS)
 
 test-all: fixtures browser clients harnesses ## the slow ones too
-	$(PYTEST) -m "not soak and not gpu and not oracles" $(TESTARGS)
+	$(SPREAD) -m "not soak and not gpu and not oracles" $(TESTARGS)
 	$(INTERPRET) $(TESTARGS)
 
 interpret: install ## the kernels in Triton's interpreter, on the CPU

@@ -17,6 +17,7 @@ from inferd.contracts import ops
 from inferd.contracts.weight_formats import GroupedWeight, MinimumWeight
 from inferd_cpu_numba import runtime
 from inferd_cpu_numba.linear import PANEL, padded_bias, rows_of_block
+from inferd_cpu_numba.weights import WeightMemory
 
 FIELDS = 8
 LINE = 64  # bytes
@@ -28,8 +29,13 @@ SHIFTS = tuple(4 * (place // 2) + 16 * (place % 2) for place in range(FIELDS))
 class MakeGrouped:
     """For bfloat16; `dense` makes those whose groups are no multiple of 8 inputs."""
 
-    def __init__(self, compile_for: Callable[[Any], runtime.Call], dense: ops.MakeLinear) -> None:
-        self._compile, self._dense = compile_for, dense
+    def __init__(
+        self,
+        compile_for: Callable[[Any], runtime.Call],
+        dense: ops.MakeLinear,
+        memory: WeightMemory,
+    ) -> None:
+        self._compile, self._dense, self._memory = compile_for, dense, memory
         self._calls: dict[Any, runtime.Call] = {}
         self._zeros, self._room = torch.zeros(PANEL), runtime.Room()
 
@@ -39,7 +45,7 @@ class MakeGrouped:
         scales_NG, minima_NG = numbers(weight)
         call = self._call_for(weight, scales_NG, minima_NG)
         outputs, inputs = weight.shape
-        packed = pack(weight.codes(), weight.bits, scales_NG, minima_NG)
+        packed = self._memory.of(pack(weight.codes(), weight.bits, scales_NG, minima_NG))
         tables = make_tables(weight.bits, signed=minima_NG is None)
         kept = packed, padded_bias(bias_N, outputs), tables, self._zeros
         linear = _linear(call, kept, self._room.bytes, outputs, inputs, scales_NG.shape[1])

@@ -21,6 +21,7 @@ from inferd_cpu_numba.grouped import FORMATS, MakeGrouped
 from inferd_cpu_numba.inputs import Embedding, PrepareInputs
 from inferd_cpu_numba.linear import MakeLinear, supports_pairs
 from inferd_cpu_numba.player import Player
+from inferd_cpu_numba.rope import RopeKvWrite, prepare_rope
 from inferd_cpu_numba.tape import Tape
 from inferd_cpu_numba.threads import threads_for
 from inferd_cpu_numba.weights import WeightMemory
@@ -51,7 +52,7 @@ class NumbaOps(OpProvider):
 
     def ops(self, request: OpRequest) -> Mapping[str, object]:
         """Compiles, the first time on a machine."""
-        from inferd_cpu_numba.kernels import activation, grouped, linear, norm, pack, rope
+        from inferd_cpu_numba.kernels import activation, norm, rope
         from inferd_cpu_numba.kernels.numbers import REASSOCIATED
 
         bits, compiler = runtime.BITS[request.dtype], self._compiler
@@ -76,19 +77,24 @@ class NumbaOps(OpProvider):
             write = RopeKvWrite(call(rope.make_rope_kv_write(bits), rope.ROPE_KV_WRITE))
             offered |= {"prepare_rope": prepare_rope, "rope_kv_write": write}
         if bits == 16 and supports_pairs():
-            dense = MakeLinear(
-                compiler.call(linear.make_linear(), linear.LINEAR),
-                compiler.call(pack.make_pack(), pack.PACK),
-                WeightMemory(),
-            )
-            packed = MakeGrouped(
-                lambda layout: compiler.call(
-                    grouped.make_grouped(layout), grouped.GROUPED, fastmath=REASSOCIATED
-                ),
-                dense,
-            )
-            offered["linear"] = {"dense": dense} | dict.fromkeys(FORMATS, packed)
+            offered["linear"] = _linears(compiler)
         return offered
+
+
+def _linears(compiler: runtime.Compiler) -> dict[str, object]:
+    """By weight format."""
+    from inferd_cpu_numba.kernels import grouped, linear, pack
+    from inferd_cpu_numba.kernels.numbers import REASSOCIATED
+
+    def compile_for(layout: Any) -> runtime.Call:
+        body = grouped.make_grouped(layout)
+        return compiler.call(body, grouped.GROUPED, fastmath=REASSOCIATED)
+
+    memory = WeightMemory()
+    call = compiler.call(linear.make_linear(), linear.LINEAR)
+    dense = MakeLinear(call, compiler.call(pack.make_pack(), pack.PACK), memory)
+    packed = MakeGrouped(compile_for, dense, memory)
+    return {"dense": dense} | dict.fromkeys(FORMATS, packed)
 
 
 class Op:
@@ -170,52 +176,3 @@ class Argmax:
             scratch.data_ptr(),
         )
         return best_N, ids_N
-
-
-def prepare_rope(
-    positions_T: Tensor,
-    cos_sin_PE: Tensor,
-    dtype: torch.dtype,  # noqa: ARG001
-) -> tuple[Tensor, Tensor]:
-    """Angles are looked up where they are used."""
-    return positions_T, cos_sin_PE
-
-
-class RopeKvWrite(Op):
-    """q in place."""
-
-    def __call__(
-        self,
-        qkv_TXE: Tensor,
-        num_heads: int,
-        rope: Any,
-        k_cache_BSGE: Tensor,
-        v_cache_BSGE: Tensor,
-        slots_T: Tensor,
-        q_norm_E: Tensor | None,
-        k_norm_E: Tensor | None,
-        eps: float,
-    ) -> Tensor:
-        tokens, _, size = qkv_TXE.shape
-        _, block, kv_heads, _ = k_cache_BSGE.shape
-        positions_T, cos_sin_PE = rope
-        self._call(
-            threads_for(tokens),
-            qkv_TXE.data_ptr(),
-            tokens,
-            num_heads,
-            kv_heads,
-            size,
-            positions_T.data_ptr(),
-            cos_sin_PE.data_ptr(),
-            slots_T.data_ptr(),
-            block,
-            0 if q_norm_E is None else q_norm_E.data_ptr(),
-            0 if k_norm_E is None else k_norm_E.data_ptr(),
-            eps,
-            k_cache_BSGE.data_ptr(),
-            *k_cache_BSGE.stride(),
-            v_cache_BSGE.data_ptr(),
-            *v_cache_BSGE.stride(),
-        )
-        return qkv_TXE[:, :num_heads]

@@ -29,3 +29,7 @@ class WeightMemory:
         begin = self._used
         self._used += size
         return self._chunk[begin : begin + num_bytes]
+
+    def of(self, packed: Tensor) -> Tensor:
+        """Its bytes here."""
+        return self.empty(packed.nbytes).copy_(packed.view(torch.uint8).flatten())
