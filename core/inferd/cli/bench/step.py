@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> Report:
 
 
 def _config(args: argparse.Namespace) -> EngineConfig:
-    """Room for exactly what is measured, unless the user asked for more."""
+    """Room for exactly what is measured, unless the user asked for more; op by op, to be watched."""
     from inferd.cli.bench.step_plans import blocks_per_row
     from inferd.cli.bench.step_run import WARMUP
 
@@ -62,6 +62,7 @@ def _config(args: argparse.Namespace) -> EngineConfig:
     args.max_model_len = args.max_model_len or tokens
     args.max_num_batched_tokens = args.max_num_batched_tokens or max(2048, args.input_len)
     args.num_blocks = args.num_blocks or 2 + rows * MAX_GROUPS * blocks_per_row(tokens, size)
+    args.enforce_eager = True
     return engine_config(args, args.model)
 
 
