@@ -1,4 +1,4 @@
-"""Checkpoints of gptqmodel say what their numbers, dequantized in float64, say.
+"""Checkpoints of gptqmodel and llmcompressor say what their numbers, dequantized in float64, say.
 
 128 does not divide SmolLM2's 576 inputs: groups are of 64 and of 32.
 Shape suffixes: T tokens, K in features, N out features.
@@ -7,15 +7,14 @@ Shape suffixes: T tokens, K in features, N out features.
 from __future__ import annotations
 
 import json
-import math
 import shutil
 
 import pytest
 import torch
 from explicit import dense
 from safetensors.torch import load_file, save_file
+from scoring import perplexity, scored
 
-from inferd import LLM, SamplingParams
 from inferd.contracts.loader import RawTensor
 from inferd.contracts.quantization import LinearSpec
 from inferd.host.host import Host
@@ -29,9 +28,12 @@ MADE = (
     "--to gptq --group-size 32 --act-order",
     "--to gptq --group-size 64 --bits 8",
     "--to awq --group-size 64",
+    "--to fp8",
+    "--to fp8-static",
+    "--to fp8-block",
+    "--to int8",
 )
 MOST = 0.005  # of the perplexity
-TOKENS = 24
 
 
 @pytest.fixture(params=MADE)
@@ -87,20 +89,6 @@ def loaded(method, name, shape, tensors, dtype):
     return linear.finish()
 
 
-def scored(folder, prompts, dtype):
-    """Log-probabilities of the prompts' tokens, and what the model says after each."""
-    params = SamplingParams(temperature=0, max_tokens=TOKENS, prompt_logprobs=0, ignore_eos=True)
-    with LLM(str(folder), dtype=dtype, max_model_len=1024) as llm:
-        asked = [{"prompt_token_ids": prompt["ids"]} for prompt in prompts]
-        outputs = llm.generate(asked, params)
-    found = [
-        next(iter(place.values())).logprob
-        for output in outputs
-        for place in output.prompt_logprobs[1:]
-    ]
-    return torch.tensor(found, dtype=torch.float64), [o.outputs[0].token_ids for o in outputs]
-
-
 def test_the_model_says_what_its_numbers_say(packed, unpacked, prompts):
     texts = prompts[32:40]
     expected, continued = scored(unpacked, texts, "float32")
@@ -108,6 +96,6 @@ def test_the_model_says_what_its_numbers_say(packed, unpacked, prompts):
     rounded, _ = scored(packed[0], texts, "bfloat16")
     assert (exact - expected).abs().max() < 1e-3
     assert same == continued
-    dense_perplexity, found = math.exp(-expected.mean()), math.exp(-rounded.mean())
+    dense_perplexity, found = perplexity(expected), perplexity(rounded)
     print(f"perplexity {found:.4f}, of float64 dequantization {dense_perplexity:.4f}")
     assert abs(found / dense_perplexity - 1) < MOST

@@ -13,26 +13,28 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 E4M3 = torch.float8_e4m3fn
 LARGEST = {E4M3: 448.0, torch.int8: 127.0}
-BLOCK = 128  # rows and columns that share a scale in `fp8_block`
+BLOCK = 128  # rows and columns that share a scale in `fp8_block`; the last may be fewer
 TINY = 1e-12  # the least largest value: a token of zeros has a scale, too
 
 
 @dataclass(frozen=True, slots=True)
 class RoundedInputs:
-    """x[t, k] is about codes[t, k] * scales[t, k // (K / G)]."""
+    """x[t, k] is about codes[t, k] * scales[t, k // 128], or * scales[t, 0] where G is 1."""
 
     codes_TK: Tensor  # float8_e4m3fn or int8
     scales_TG: Tensor  # float32
 
     def dequantize(self, dtype: torch.dtype) -> Tensor:
         """[T, K]."""
-        tokens, groups = self.scales_TG.shape
-        codes_TGS = self.codes_TK.to(dtype).view(tokens, groups, -1)
-        return (codes_TGS * self.scales_TG.to(dtype).unsqueeze(-1)).view(tokens, -1)
+        inputs, scales_TK = self.codes_TK.shape[1], self.scales_TG.to(dtype)
+        if scales_TK.shape[1] > 1:
+            scales_TK = scales_TK.repeat_interleave(BLOCK, 1)[:, :inputs]
+        return self.codes_TK.to(dtype) * scales_TK
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,20 +46,22 @@ class InputFormat:
     """
 
     dtype: torch.dtype  # float8_e4m3fn or int8
-    group: int | None = None
+    group: int | None = None  # BLOCK, or all inputs of a token
     scale: float | None = None
 
     def round(self, x_TK: Tensor) -> RoundedInputs:
-        """K is whole groups."""
+        """The last group may be smaller."""
         tokens, inputs = x_TK.shape
-        most, x_TGS = LARGEST[self.dtype], x_TK.float().view(tokens, -1, self.group or inputs)
+        most, size = LARGEST[self.dtype], self.group or inputs
+        x_TGS = F.pad(x_TK.float(), (0, -inputs % size)).view(tokens, -1, size)
         scales_TG1 = x_TGS.abs().amax(-1, keepdim=True).clamp_min(TINY) / most
         if self.scale is not None:
             scales_TG1 = torch.full_like(scales_TG1, self.scale)
         codes_TGS = (x_TGS / scales_TG1).clamp(-most, most)
         if self.dtype == torch.int8:
             codes_TGS = codes_TGS.round()
-        return RoundedInputs(codes_TGS.to(self.dtype).view(tokens, inputs), scales_TG1.squeeze(-1))
+        codes_TK = codes_TGS.flatten(1)[:, :inputs].to(self.dtype)
+        return RoundedInputs(codes_TK, scales_TG1.squeeze(-1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +70,8 @@ class ScaledWeight:
 
         weight[n, k] = values[n, k] * scales[n // run, k // 128]
 
-    A scale per tensor is the same scale in each row. The last block of rows may be smaller; K is
-    whole blocks.
+    A scale per tensor is the same scale in each row. The last blocks of rows and of columns may be
+    smaller.
     """
 
     values_NK: Tensor  # float8_e4m3fn or int8

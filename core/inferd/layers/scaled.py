@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from inferd.contracts.scaled_formats import BLOCK, InputFormat, ScaledWeight
-from inferd.errors import CheckpointError, UnsupportedModel
+from inferd.errors import CheckpointError
 from inferd.layers.packed import MatrixFormat, Stored
 
 
@@ -28,13 +28,11 @@ class ScaledMatrix(MatrixFormat):
         self._dtype, self._suffix = dtype, suffix
         self._blocks, self._static = blocks, static
 
-    def tensors(self, name: str, rows: int, columns: int) -> dict[str, Stored]:
-        if self._blocks and columns % BLOCK:
-            raise UnsupportedModel(f"{name}: blocks of {BLOCK} do not divide its {columns} inputs")
+    def tensors(self, name: str, rows: int, columns: int) -> dict[str, Stored]:  # noqa: ARG002
         storage = str(self._dtype).removeprefix("torch.")
         scales = Stored((), also=((1,), (rows,), (rows, 1)))
         if self._blocks:
-            scales = Stored((-(-rows // BLOCK), columns // BLOCK))
+            scales = Stored((-(-rows // BLOCK), -(-columns // BLOCK)))
         found = {"weight": Stored((rows, columns), (storage,)), self._suffix: scales}
         return {**found, "input_scale": Stored((), also=((1,),))} if self._static else found
 

@@ -27,7 +27,7 @@ from inferd.testing.numbers import DTYPES, check_rounded
 
 TOKENS = (1, 7, 16, 40, 130)
 SCALED = ("fp8_row", "fp8_block", "int8_row")
-SCALED_SHAPES = ((1, 128), (130, 128), (67, 384))  # N, K
+SCALED_SHAPES = ((1, 128), (130, 128), (67, 384), (40, 320))  # N, K
 SHAPES = ((1, 32, 32), (32, 96, 32), (130, 256, 128), (67, 192, 192), (48, 160, 80))  # N, K, group
 
 
@@ -73,7 +73,7 @@ def draw_scaled(
     rows, columns = shape
     generator = torch.Generator().manual_seed(seed)
     blocks = name == "fp8_block"
-    places = (-(-rows // BLOCK), columns // BLOCK) if blocks else (rows, 1)
+    places = (-(-rows // BLOCK), -(-columns // BLOCK)) if blocks else (rows, 1)
     values_NK, sizes_RG = (
         torch.randn(rows, columns, generator=generator) / 4,
         torch.rand(places, generator=generator) + 0.5,

@@ -72,23 +72,30 @@ def _products(arch: str, kind: str) -> Iterator[Variant]:
     for grouped in (False, True) if kind != "i8" else (False,):
         for row in rows["scaled"]:
             yield _product(stored, ScaledRoute(*row), rows["chained"], grouped)
+        if grouped:
+            yield _product(stored, ScaledRoute(*row), rows["chained"], grouped, even=False)
 
 
 def _product(
-    stored: Mapping[str, str], route: ScaledRoute, chained: bool, grouped: bool
+    stored: Mapping[str, str],
+    route: ScaledRoute,
+    chained: bool,
+    grouped: bool,
+    *,
+    even: bool = True,
 ) -> Variant:
     types = {**stored, "scales_ptr": "*fp32", "out_ptr": "*fp32", "M": "i32", "N": "i32"}
     kind = stored["x_ptr"].removeprefix("*")
     constants: Constants = {"bias_ptr": None, "RUN": 128 if grouped else 1, "GROUPED": grouped}
     constants |= {"INTEGER": kind == "i8", "BLOCK_M": route.block_m, "BLOCK_N": route.block_n}
-    constants |= {"BLOCK_K": 128 if grouped else route.block_k, "EVEN": True}
+    constants |= {"BLOCK_K": 128 if grouped else route.block_k, "EVEN": even}
     return Variant(
         f"{KERNELS}.scaled:scaled_kernel",
         {**types, "K": "i32"},
         {**constants, "CHAINED": int(chained)},
         num_warps=route.warps,
         num_stages=route.stages,
-        name=f"scaled {kind} {route.block_m} tokens, in blocks: {grouped}",
+        name=f"scaled {kind} {route.block_m} tokens, in blocks: {grouped}, whole ones: {even}",
         aligned=("N", "K"),
     )
 

@@ -35,7 +35,7 @@ def same(found: RoundedInputs, expected: RoundedInputs) -> bool:
 
 @pytest.mark.parametrize("inputs", FORMATS, ids=str)
 def test_rounds_as_the_format_says(inputs: InputFormat) -> None:
-    x_TK = draw(5, 400)[:, :384]
+    x_TK = draw(5, 400)[:, :320]
     x_TK[1], x_TK[2, 7] = 0, 3e4
     assert same(round_inputs(x_TK, Rounding.of(inputs, INTERPRETED)), inputs.round(x_TK))
 
@@ -43,9 +43,9 @@ def test_rounds_as_the_format_says(inputs: InputFormat) -> None:
 @pytest.mark.parametrize("inputs", FORMATS, ids=str)
 def test_fused_ops_give_what_rounding_after_them_gives(inputs: InputFormat) -> None:
     name = "int8_row" if inputs.dtype == torch.int8 else "fp8_block" if inputs.group else "fp8_row"
-    weight = draw_scaled(0, name, (32, 384), scale=inputs.scale)
+    weight = draw_scaled(0, name, (32, 320), scale=inputs.scale)
     linear = ScaledLinear(weight, None, torch.bfloat16, INTERPRETED, ALONE)
-    x_TD, residual_TD, weight_D = draw(5, 384), draw(5, 384, scale=2.0), draw(384)
+    x_TD, residual_TD, weight_D = draw(5, 320), draw(5, 320, scale=2.0), draw(320)
     sum_TD = residual_TD.clone()
     rounded, found_TD = linear.fused["add_rms_norm"](x_TD.clone(), sum_TD, weight_D, 1e-5)
     normed_TD, total_TD = norm.add_rms_norm(x_TD.clone(), residual_TD.clone(), weight_D, 1e-5)
@@ -54,7 +54,7 @@ def test_fused_ops_give_what_rounding_after_them_gives(inputs: InputFormat) -> N
     assert torch.equal(linear(rounded), linear(normed_TD))
     alone = linear.fused["rms_norm"](x_TD, weight_D, 1e-5)
     assert same(alone, inputs.round(norm.rms_norm(x_TD, weight_D, 1e-5)))
-    x_T2I = draw(3, 768)
+    x_T2I = draw(3, 640)
     activated = linear.fused["silu"](x_T2I)
     assert same(activated, inputs.round(activation.act_and_mul(x_T2I, "silu")))
 

@@ -36,11 +36,10 @@ class TestContract(QuantizationContract):
     def store(self, weight_NK, config):
         rows, exact_NK = len(weight_NK), weight_NK.double()
         if "weight_block_size" in config:
-            blocks = -(-rows // 128), 2
-            scale_NK = torch.empty(rows, 256, dtype=torch.float64)
-            scales = torch.empty(blocks)
-            for row in range(blocks[0]):
-                for column in range(2):
+            scale_NK = torch.empty_like(exact_NK)
+            scales = torch.empty(-(-rows // 128), -(-weight_NK.shape[1] // 128))
+            for row in range(scales.shape[0]):
+                for column in range(scales.shape[1]):
                     at = slice(row * 128, row * 128 + 128), slice(column * 128, column * 128 + 128)
                     scales[row, column] = exact_NK[at].abs().max() / 448
                     scale_NK[at] = scales[row, column].double()
@@ -88,9 +87,16 @@ def test_what_is_not_read_is_refused(wrong, message) -> None:
         Config.read(wrong)
 
 
-def test_blocks_that_do_not_divide_the_inputs_are_refused() -> None:
-    with pytest.raises(UnsupportedModel, match="do not divide its 160 inputs"):
-        ScaledMatrix(E4M3, "weight_scale_inv", blocks=True).tensors("layer.proj", 128, 160)
+def test_the_last_blocks_may_be_smaller() -> None:
+    matrix = ScaledMatrix(E4M3, "weight_scale_inv", blocks=True)
+    assert matrix.tensors("layer.proj", 130, 160)["weight_scale_inv"].shape == (2, 2)
+    stored = {
+        "weight": torch.ones(130, 160, dtype=E4M3),
+        "weight_scale_inv": torch.tensor([[1.0, 2.0], [3.0, 4.0]]),
+    }
+    found_NK = matrix.weight("layer.proj", stored).dequantize(torch.float64)
+    assert found_NK.shape == (130, 160)
+    assert found_NK[127:129, 127:129].tolist() == [[1, 2], [3, 4]]
 
 
 @pytest.mark.parametrize("wrong", [-1.0, float("nan"), float("inf")])

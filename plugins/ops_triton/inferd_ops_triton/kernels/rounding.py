@@ -62,13 +62,14 @@ def round_kernel(
     CHAINED: tl.constexpr,
 ):
     # grid: (T * blocks of groups,)
-    BLOCKS: tl.constexpr = (K // SIZE + BLOCK_G - 1) // BLOCK_G
+    GROUPS: tl.constexpr = (K + SIZE - 1) // SIZE
+    BLOCKS: tl.constexpr = (GROUPS + BLOCK_G - 1) // BLOCK_G
     program = tl.program_id(0)
     row = (program // BLOCKS).to(tl.int64)
     g = (program % BLOCKS) * BLOCK_G + tl.arange(0, BLOCK_G)
     s = tl.arange(0, BLOCK_S)
-    inside = (g < K // SIZE)[:, None] & (s < SIZE)[None, :]
     at = g[:, None] * SIZE + s[None, :]
+    inside = (at < K) & (s < SIZE)[None, :]
 
     let_next_start(CHAINED)
     wait_for_previous(CHAINED)
@@ -81,7 +82,7 @@ def round_kernel(
     let_next_start_late(CHAINED)
     codes_GS, scales_G = rounded(x_GS, scale, STATIC, MOST, codes_ptr.dtype.element_ty)
     tl.store(codes_ptr + row * K + at, codes_GS, mask=inside)
-    tl.store(scales_ptr + row * (K // SIZE) + g, scales_G, mask=g < K // SIZE)
+    tl.store(scales_ptr + row * GROUPS + g, scales_G, mask=g < GROUPS)
 
 
 @triton.jit
@@ -108,6 +109,7 @@ def norm_round_kernel(
     d = tl.arange(0, BLOCK_D)
     inside = d < D
     BLOCK_G: tl.constexpr = BLOCK_D // BLOCK_S
+    GROUPS: tl.constexpr = (D + SIZE - 1) // SIZE
     g = tl.arange(0, BLOCK_G)
 
     let_next_start(CHAINED)
@@ -126,7 +128,7 @@ def norm_round_kernel(
     kind: tl.constexpr = codes_ptr.dtype.element_ty
     codes_GS, scales_G = rounded(tl.reshape(out_D, (BLOCK_G, BLOCK_S)), scale, STATIC, MOST, kind)
     tl.store(codes_ptr + row * D + d, tl.reshape(codes_GS, (BLOCK_D,)), mask=inside)
-    tl.store(scales_ptr + row * (D // SIZE) + g, scales_G, mask=g < D // SIZE)
+    tl.store(scales_ptr + row * GROUPS + g, scales_G, mask=g < GROUPS)
 
 
 def round_inputs(
@@ -138,7 +140,7 @@ def round_inputs(
     out = _empty(len(x_TK), inputs, rounding, x_TK.device)
     block_s = triton.next_power_of_2(size)
     block_g = max(1, AT_ONCE // block_s)
-    round_kernel[(len(x_TK) * triton.cdiv(inputs // size, block_g),)](
+    round_kernel[(len(x_TK) * triton.cdiv(triton.cdiv(inputs, size), block_g),)](
         x_TK, out.codes_TK, out.scales_TG, rounding.scale or 0.0, x_TK.stride(0),
         rounding.scale is not None, rounding.most, act, inputs, size, block_g, block_s,
         num_warps=warps(block_g * block_s), **chain,
@@ -157,7 +159,7 @@ def round_normed(
     """The norm of x + residual, which stays in the residual's memory; of x where that is None."""
     rows, inputs = x_TD.shape
     out = _empty(rows, inputs, rounding, x_TD.device)
-    block = triton.next_power_of_2(inputs)
+    block = max(triton.next_power_of_2(inputs), rounding.group or 1)
     norm_round_kernel[(rows,)](
         x_TD, residual_TD, weight_D, out.codes_TK, out.scales_TG, rounding.scale or 0.0,
         x_TD.stride(0), 0 if residual_TD is None else residual_TD.stride(0),
@@ -168,7 +170,7 @@ def round_normed(
 
 
 def _empty(tokens: int, inputs: int, rounding: Rounding, device: torch.device) -> RoundedInputs:
-    groups = inputs // (rounding.group or inputs)
+    groups = triton.cdiv(inputs, rounding.group or inputs)
     return RoundedInputs(
         torch.empty(tokens, inputs, dtype=rounding.dtype, device=device),
         torch.empty(tokens, groups, dtype=torch.float32, device=device),

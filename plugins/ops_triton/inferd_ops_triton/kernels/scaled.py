@@ -72,7 +72,7 @@ def scaled_kernel(
     size = tl.cdiv(K, tl.num_programs(1) * BLOCK_K) * BLOCK_K
     first = part * size
     last = tl.minimum(K, first + size)
-    groups = K // 128 if GROUPED else 1
+    groups = tl.cdiv(K, 128) if GROUPED else 1
     row_ptrs = weight_ptr + tl.minimum(n, N - 1).to(tl.int64) * K + first
     scale_ptrs = scales_ptr + tl.minimum(n, N - 1) // RUN * groups
 
