@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from inferd import LLM, SamplingParams
 pytest.importorskip("inferd_models_gpt")
 pytest.importorskip("inferd_quant_mxfp4")
 
-from inferd_quant_mxfp4.experts import dequantize
+from inferd_quant_mxfp4.matrix import dequantize
 
 PROMPTS = [[5, 9, 3, 77, 12], [1, 2, 3]]
 SIZES = {
@@ -32,9 +33,10 @@ SIZES = {
 }
 
 
-def answers(folder: Path) -> list[list[int]]:
+def answers(folder: Path, **options: Any) -> list[list[int]]:
     params = SamplingParams(temperature=0.0, max_tokens=12, ignore_eos=True, detokenize=False)
-    with LLM(str(folder), dtype="float32", skip_tokenizer_init=True, max_model_len=64) as llm:
+    options |= {"dtype": "float32", "skip_tokenizer_init": True, "max_model_len": 64}
+    with LLM(str(folder), **options) as llm:
         return [output.outputs[0].token_ids for output in llm.generate(PROMPTS, params)]
 
 
@@ -62,3 +64,4 @@ def test_packed_experts_answer_as_dequantized_ones(tmp_path: Path) -> None:
     config["quantization_config"] = {"quant_method": "mxfp4", "modules_to_not_convert": ["lm_head"]}
     (packed / "config.json").write_text(json.dumps(config))
     assert answers(packed) == answers(dense)
+    assert len(answers(packed, load_format="dummy")) == len(PROMPTS)

@@ -1,6 +1,6 @@
 """Dense weights, in the model's own dtype.
 
-Shape suffixes: K in features, N out features; M experts, D hidden, I inner.
+Shape suffixes: K in features, N out features.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from inferd.contracts.loader import RawTensor
-from inferd.contracts.ops import Experts, Linear, Ops
+from inferd.contracts.ops import Linear, Ops
 from inferd.contracts.quantization import (
     ExpertsMethod,
     ExpertsSpec,
@@ -21,7 +21,8 @@ from inferd.contracts.quantization import (
     QuantizationMethod,
 )
 from inferd.errors import CheckpointError
-from inferd.layers.weight import check_suffix, reordered, unpack_checked
+from inferd.layers.experts import DenseExperts
+from inferd.layers.weight import reordered, unpack_checked
 
 
 class DenseWeights(LinearMethod):
@@ -69,42 +70,6 @@ class DenseWeights(LinearMethod):
     def finish(self) -> Linear:
         make = self._ops.linear["dense"]
         return make(self._tensors.pop("weight"), self._tensors.pop("bias", None))
-
-
-class DenseExperts(ExpertsMethod):
-    """All experts' matrices in two tensors, which the op packs and releases; biases likewise."""
-
-    def __init__(self, spec: ExpertsSpec, ops: Ops) -> None:
-        self._spec, self._ops = spec, ops
-        experts, hidden, inner = spec.num_experts, spec.hidden_size, spec.intermediate_size
-        shapes = {
-            "weight": ((2 * inner, hidden), (hidden, inner)),
-            "bias": ((2 * inner,), (hidden,)),
-        }
-        options: dict[str, Any] = {"dtype": spec.dtype, "device": spec.device}
-        self._tensors = {
-            suffix: tuple(torch.empty(experts, *shape, **options) for shape in both)
-            for suffix, both in shapes.items()
-            if suffix == "weight" or spec.bias
-        }
-
-    def expected(self, part: int) -> dict[str, tuple[int, ...]]:
-        return {suffix: tuple(self._place(suffix, 0, part).shape) for suffix in self._tensors}
-
-    def _place(self, suffix: str, expert: int, part: int) -> Tensor:
-        """Where a part of an expert goes."""
-        gate_up, down = self._tensors[suffix]
-        return down[expert] if part == 2 else gate_up[expert].chunk(2)[part]
-
-    def load(self, suffix: str, expert: int, part: int, tensor: RawTensor) -> None:
-        check_suffix(suffix, tensor, tuple(self._tensors))
-        place = self._place(suffix, expert, part)
-        place.copy_(unpack_checked(tensor, tuple(place.shape), self._spec.dtype))
-
-    def finish(self) -> Experts:
-        gate_up, down = self._tensors.pop("weight")
-        biases = self._tensors.pop("bias", ())
-        return self._ops.experts["dense"](gate_up, down, self._spec.activation, *biases)
 
 
 class Unquantized(QuantizationMethod):

@@ -64,6 +64,17 @@ class ExpertsSpec:
     bias: bool
     dtype: torch.dtype
     device: torch.device
+    stored_names: tuple[tuple[str, ...], ...] = ()
+    """Of each expert, the checkpoint's names of its parts."""
+
+    def stored_name(self, expert: int, part: int) -> str:
+        """By which configurations tell them apart; where all are in one tensor, that of all."""
+        return self.stored_names[expert][part] if self.stored_names else self.name
+
+    def shape(self, part: int) -> tuple[int, int]:
+        """Rows and columns of a part of an expert."""
+        sizes = self.intermediate_size, self.hidden_size
+        return sizes if part < 2 else sizes[::-1]
 
 
 class LinearMethod(ABC):
@@ -105,6 +116,9 @@ class ExpertsMethod(ABC):
     `part` of an expert is 0 for its gate, 1 for up, 2 for down.
     """
 
+    num_bytes: int
+    """Of the weights that `finish` made."""
+
     @abstractmethod
     def load(self, suffix: str, expert: int, part: int, tensor: RawTensor) -> None:
         """Take one checkpoint tensor of one part of one expert.
@@ -114,7 +128,11 @@ class ExpertsMethod(ABC):
 
     @abstractmethod
     def expected(self, part: int) -> dict[str, tuple[int, ...]]:
-        """Shape by suffix of all that a part of any expert takes."""
+        """Shape by suffix of all that a part of any expert takes; -1 as in LinearMethod."""
+
+    def draw(self, suffix: str, part: int, generator: torch.Generator) -> Drawn | None:  # noqa: ARG002
+        """A random tensor that `load` takes for any expert; as LinearMethod has it."""
+        return None
 
     @abstractmethod
     def finish(self) -> Experts:

@@ -15,13 +15,16 @@ from inferd.layers.blocks import (
 )
 from inferd.layers.decoder import GATE_UP, QKV, Decoder, DecoderLM
 from inferd.layers.embedding import Embedding, LMHead
+from inferd.layers.expert_bank import ExpertBank
 from inferd.layers.fields import Fields
 from inferd.layers.head_order import head_order
 from inferd.layers.layer import Layer
 from inferd.layers.linear import LinearLayer
 from inferd.layers.mlp import MLP, GatedMLP
-from inferd.layers.moe import ExpertBank, MoE, MoEShape, StackedMoE
+from inferd.layers.moe import MoE, StackedMoE
+from inferd.layers.moe_shape import MoEShape
 from inferd.layers.norm import LayerNorm, RMSNorm
+from inferd.layers.packed_method import unquantized
 from inferd.layers.rope_scaling import rope_of_kind, rotated_size
 from inferd.layers.rotary import AngleRotary, NoRotary, Rotary
 from inferd.layers.router import GroupMoE, GroupShape, grouped_or_dense
@@ -74,4 +77,5 @@ __all__ = [
     "rope_of_kind",
     "rotated_size",
     "unpack_checked",
+    "unquantized",
 ]

@@ -41,6 +41,18 @@ def fits(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
     return len(shape) == len(wanted) and all(size in (found, -1) for found, size in pairs)
 
 
+def check_stored(takes: Mapping[str, Stored], suffix: str, tensor: RawTensor) -> None:
+    """Raises CheckpointError for a tensor that `takes`, by suffix, does not have so."""
+    check_suffix(suffix, tensor, tuple(takes))
+    wanted, found = takes[suffix], tuple(tensor.shape)
+    fitting = any(fits(found, shape) for shape in (wanted.shape, *wanted.also))
+    if not fitting or tensor.storage not in wanted.storage:
+        raise CheckpointError(
+            f"{tensor.name}: expected {' or '.join(wanted.storage)} {list(wanted.shape)}, "
+            f"found {tensor.storage} {list(found)}"
+        )
+
+
 class MatrixFormat(ABC):
     """How a checkpoint stores one matrix [N, K]."""
 
@@ -52,8 +64,10 @@ class MatrixFormat(ABC):
         """What is kept of one of `tensors`, which has been checked."""
         return tensor.data
 
-    def draw(self, suffix: str, rows: int, columns: int, generator: torch.Generator) -> Drawn:
-        """A random one of `tensors`: any integers, small scales."""
+    def draw(
+        self, suffix: str, rows: int, columns: int, generator: torch.Generator
+    ) -> Drawn | None:
+        """A random one of `tensors`: any integers, small scales. None: any floats will do."""
         shape, (storage, *_), _ = self.tensors("", rows, columns)[suffix]
         dtype: torch.dtype = getattr(torch, storage)
         options: dict[str, Any] = {"generator": generator, "device": generator.device}
@@ -72,6 +86,9 @@ class DenseFormat(MatrixFormat):
 
     def tensors(self, name: str, rows: int, columns: int) -> dict[str, Stored]:  # noqa: ARG002
         return {"weight": Stored((rows, columns))}
+
+    def draw(self, suffix: str, rows: int, columns: int, generator: torch.Generator) -> None:
+        """Floats."""
 
     def weight(self, name: str, stored: Mapping[str, Tensor]) -> Tensor:  # noqa: ARG002
         return stored["weight"]
@@ -113,21 +130,13 @@ class PackedLinear(LinearMethod):
         }
 
     def load(self, suffix: str, part: int, tensor: RawTensor) -> None:
-        takes = self._takes[part]
-        check_suffix(suffix, tensor, tuple(takes))
-        wanted, found = takes[suffix], (tuple(tensor.shape), tensor.storage)
-        shapes = wanted.shape, *wanted.also
-        if not any(fits(found[0], each) for each in shapes) or found[1] not in wanted.storage:
-            raise CheckpointError(
-                f"{tensor.name}: expected {' or '.join(wanted.storage)} {list(wanted.shape)}, "
-                f"found {found[1]} {list(found[0])}"
-            )
+        check_stored(self._takes[part], suffix, tensor)
         data = self._formats[part].take(suffix, tensor)
         self._loaded[suffix, part] = data.to(self._spec.device)
 
     def draw(self, suffix: str, part: int, generator: torch.Generator) -> Drawn | None:
         form, rows = self._formats[part], self._spec.out_features[part]
-        if suffix == "bias" or isinstance(form, DenseFormat):
+        if suffix == "bias":
             return None
         return form.draw(suffix, rows, self._spec.in_features, generator)
 
@@ -139,9 +148,9 @@ class PackedLinear(LinearMethod):
         parts = range(len(self._formats))
         weights, bias_N = [self._weight(part) for part in parts], self._bias(parts)
         self._loaded.clear()
-        joined, linears, start = _joined(weights), [], 0
-        self.num_bytes = sum(map(_num_bytes, joined)) + (0 if bias_N is None else bias_N.nbytes)
-        for weight in joined:
+        runs, linears, start = joined(weights), [], 0
+        self.num_bytes = sum(map(_num_bytes, runs)) + (0 if bias_N is None else bias_N.nbytes)
+        for weight in runs:
             rows = weight.shape[0]
             bias = None if bias_N is None else bias_N[start : start + rows].contiguous()
             kind = DENSE if isinstance(weight, Tensor) else weight.format
@@ -171,7 +180,7 @@ class PackedLinear(LinearMethod):
         return torch.cat(ordered).to(self._spec.dtype)
 
 
-def _joined(weights: Sequence[Any]) -> list[Any]:
+def joined(weights: Sequence[Any]) -> list[Any]:
     """Neighbours that can be one weight, as one."""
     runs: list[list[Any]] = []
     for weight in weights:

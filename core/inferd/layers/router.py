@@ -15,10 +15,11 @@ from torch import Tensor
 
 from inferd.contracts.loader import RawTensor
 from inferd.contracts.model import BuildContext
+from inferd.layers.expert_bank import ExpertList
 from inferd.layers.fields import Fields
 from inferd.layers.layer import Layer
 from inferd.layers.mlp import GatedMLP
-from inferd.layers.moe import ExpertList, MoEShape
+from inferd.layers.moe_shape import MoEShape
 from inferd.layers.weight import check_suffix, unpack_checked
 
 BIAS = "e_score_correction_bias"

@@ -132,6 +132,6 @@ def summary(built: Built) -> dict[str, Any]:
         "ops": list(choices.op_providers),
         "attention": choices.attention.name,
         "quantization": choices.quantization.name,
-        "weight_formats": choices.weight_formats,
+        "weight_formats": choices.weight_formats(built.model),
         "max_model_len_shrunk_from": cache.shrunk_from,
     }

@@ -20,6 +20,7 @@ from inferd.contracts.verdict import Verdict, no
 from inferd.errors import PluginError, UnsupportedModel
 from inferd.host.explain import candidates, choose, explain
 from inferd.host.host import Host
+from inferd.layers.expert_bank import ExpertBank
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +33,17 @@ class Choices:
     attention: AttentionBackend
     quantization: QuantizationMethod
 
-    @property
-    def weight_formats(self) -> dict[str, str]:
+    def weight_formats(self, model: CausalLM) -> dict[str, str]:
         """How the formats of the quantization method are multiplied."""
-        return {
-            name: "packed" if name in self.ops.linear else "dequantized when loaded"
-            for name in sorted(self.quantization.formats())
-        }
+        experts = any(isinstance(module, ExpertBank) for module in model.modules())
+        return {name: self._how(name, experts) for name in sorted(self.quantization.formats())}
+
+    def _how(self, name: str, experts: bool) -> str:
+        if name not in self.ops.linear:
+            return "dequantized when loaded"
+        if experts and name not in self.ops.experts:
+            return "packed, experts dequantized when loaded"
+        return "packed"
 
     @contextmanager
     def rehearsal(self) -> Iterator[None]:

@@ -19,6 +19,7 @@ from inferd.layers.packed import fits
 from inferd.testing import reference
 from inferd.testing.cannot import check_words, judge, require
 from inferd.testing.drive import installed_ops
+from inferd.testing.experts_layer import ExpertsLayer
 from inferd.testing.numbers import DTYPES, check_rounded
 from inferd.testing.one_thread import OneThread
 from inferd.testing.plugin_contract import PluginContract, implementation, registry
@@ -36,8 +37,8 @@ class QuantizationContract(OneThread, PluginContract):
             configs = {"group_size=128": {"bits": 4, "group_size": 128}}   # quantization_config
             cannot = {"bias", "float32"}
 
-    Words of `cannot`: dtypes, "bias", "fused", and the names in `configs`. A method whose
-    checkpoints do not hold dense weights also overrides `store`.
+    Words of `cannot`: dtypes, "bias", "fused", "experts", and the names in `configs`. A method
+    whose checkpoints do not hold dense weights also overrides `store`.
     """
 
     method: ClassVar[str]
@@ -62,11 +63,17 @@ class QuantizationContract(OneThread, PluginContract):
         assert not config, "a method with a quantization_config says how it stores: override store"
         return {"weight": weight_NK}, weight_NK
 
+    def store_expert(
+        self, weight_NK: Tensor, config: Mapping[str, Any]
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """As `store`, of a matrix of an expert."""
+        return self.store(weight_NK, config)
+
     def test_name_is_the_registered_one(self) -> None:
         assert self.implementation().name == self.method
 
     def test_cannot_is_understood(self) -> None:
-        check_words(self.cannot, {*DTYPES, *self.configs, "bias", "fused"})
+        check_words(self.cannot, {*DTYPES, *self.configs, "bias", "fused", "experts"})
 
     @pytest.mark.parametrize("bias", [False, True], ids=["no bias", "bias"])
     @pytest.mark.parametrize("parts", PARTS)
@@ -77,6 +84,13 @@ class QuantizationContract(OneThread, PluginContract):
             words = {dtype, config, *extras}
             layer = Layer(self, config, dtype, PARTS[parts], bias)
             judge(", ".join(sorted(words)), words, self.cannot, layer.check_numbers)
+
+    def test_experts_agree_with_the_reference(self) -> None:
+        dtype = next(name for name in DTYPES if name not in self.cannot)
+        for config in self.configs:
+            words = {"experts", config}
+            layer = ExpertsLayer(self, config, dtype)
+            judge(", ".join(sorted(words)), words, self.cannot, layer.check)
 
     def test_rows_come_in_the_order_that_the_layer_wants(self) -> None:
         """As of heads that are rotated in part."""

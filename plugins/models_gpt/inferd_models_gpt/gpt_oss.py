@@ -13,6 +13,7 @@ import torch
 
 from inferd.contracts.loader import RawTensor
 from inferd.contracts.model import BuildContext
+from inferd.contracts.quantization import Drawn
 from inferd.errors import CheckpointError
 from inferd.layers import (
     LAYER_TYPES,
@@ -109,8 +110,12 @@ class TransposedExperts(ExpertBank):
     def missing(self) -> list[str]:
         return sorted(self._missing)
 
+    def draw(self, suffix: str, part: int, generator: torch.Generator) -> Drawn | None:  # noqa: ARG002
+        kind, parts = self._places()[suffix]
+        return self.draw_all(kind, parts, generator)
+
     def finish(self) -> None:
-        self.loaded_one()
+        self.num_bytes = self.loaded_one()
 
 
 class TransposedMoE(MoE):

@@ -23,6 +23,7 @@ from inferd.layers import (
     MoE,
     MoEShape,
     Parts,
+    unquantized,
 )
 
 
@@ -38,7 +39,7 @@ class SharedMoE(MoE):
         alone = replace(shape, intermediate_size=shape.shared_size)
         name = f"model.layers.{layer}.mlp.shared_expert_gate"
         self.shared_expert = GatedMLP(alone, layer, build, "mlp.shared_expert")
-        self.shared_expert_gate = LinearLayer(name, shape.hidden_size, [1], build)
+        self.shared_expert_gate = LinearLayer(name, shape.hidden_size, [1], unquantized(build))
 
     def forward(self, x_TD: Tensor) -> Tensor:
         shared_TD = torch.sigmoid(self.shared_expert_gate(x_TD)) * self.shared_expert(x_TD)

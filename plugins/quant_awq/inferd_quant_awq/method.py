@@ -12,17 +12,16 @@ Shape suffixes as in inferd.contracts.weight_formats.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from inferd.contracts.bit_strings import pack_bits
-from inferd.contracts.ops import Ops
-from inferd.contracts.quantization import LinearMethod, LinearSpec, QuantizationMethod
 from inferd.contracts.weight_formats import GroupedWeight
 from inferd.errors import UnsupportedModel
-from inferd.layers.packed import DenseFormat, MatrixFormat, PackedLinear, Stored
+from inferd.layers.packed import DenseFormat, MatrixFormat, Stored
+from inferd.layers.packed_method import PackedMethod
 
 BITS = 4
 PLACES = (0, 4, 1, 5, 2, 6, 3, 7)  # of each output's code in its word
@@ -31,16 +30,12 @@ EXPECTED = {"bits": BITS, "version": "gemm"}
 SPELLINGS = {"bits": "w_bit", "group_size": "q_group_size"}
 
 
-class AwqMethod(QuantizationMethod):
+class AwqMethod(PackedMethod):
     """The same everywhere but in `modules_to_not_convert`."""
 
     name = "awq"
 
-    def __init__(self, group_size: int, dense: tuple[str, ...]) -> None:
-        self._group_size, self._dense = group_size, dense
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
+    def __init__(self, config: Mapping[str, Any]) -> None:
         for key, expected in EXPECTED.items():
             found = _get(config, key, expected)
             if (found.lower() if isinstance(found, str) else found) != expected:
@@ -48,16 +43,12 @@ class AwqMethod(QuantizationMethod):
         size = _get(config, "group_size", 128)
         if type(size) is not int or (size != -1 and size < 1):
             raise _unusable("group_size", size, "-1 or a number of inputs")
-        return cls(size, tuple(config.get("modules_to_not_convert") or ()))
+        self._group_size, self._dense = size, tuple(config.get("modules_to_not_convert") or ())
 
     def formats(self) -> list[str]:
         return [f"w{BITS}_g"]
 
-    def create(self, spec: LinearSpec, ops: Ops) -> LinearMethod:
-        names = [spec.stored_name(part) for part in range(len(spec.out_features))]
-        return PackedLinear(spec, ops, [self._format(name) for name in names])
-
-    def _format(self, name: str) -> MatrixFormat:
+    def matrix(self, name: str) -> MatrixFormat:
         """`modules_to_not_convert` has parts of names."""
         left_out = any(part in name for part in self._dense)
         return DenseFormat() if left_out else AwqMatrix(self._group_size)

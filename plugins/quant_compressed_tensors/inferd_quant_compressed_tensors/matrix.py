@@ -56,7 +56,9 @@ class PackedMatrix(MatrixFormat):
             found["weight_g_idx"] = Stored((columns,), INT32)
         return found
 
-    def draw(self, suffix: str, rows: int, columns: int, generator: torch.Generator) -> Drawn:
+    def draw(
+        self, suffix: str, rows: int, columns: int, generator: torch.Generator
+    ) -> Drawn | None:
         if suffix == "weight_shape":
             return Drawn("int64", torch.tensor([rows, columns], device=generator.device))
         if suffix != "weight_g_idx":

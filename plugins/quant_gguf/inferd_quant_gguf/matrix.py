@@ -23,13 +23,10 @@ DUMMY_BYTE = 40  # all bytes of a dummy are below: two of them as a float16 are 
 
 
 class GgufMatrix(MatrixFormat):
-    """Which format it is in its tensor says. Dense in `dtype` where `packed` is False.
+    """Which format it is in its tensor says; `drawn` that of dummies, which are plain without."""
 
-    `drawn` is the storage type of dummies, which are plain without.
-    """
-
-    def __init__(self, dtype: torch.dtype, packed: bool, drawn: str | None = None) -> None:
-        self._dtype, self._packed, self._drawn = dtype, packed, drawn
+    def __init__(self, drawn: str | None = None) -> None:
+        self._drawn = drawn
         self._storage: str
 
     def tensors(self, name: str, rows: int, columns: int) -> dict[str, Stored]:  # noqa: ARG002
@@ -40,7 +37,9 @@ class GgufMatrix(MatrixFormat):
             self._storage = tensor.storage
         return tensor.data
 
-    def draw(self, suffix: str, rows: int, columns: int, generator: torch.Generator) -> Drawn:
+    def draw(
+        self, suffix: str, rows: int, columns: int, generator: torch.Generator
+    ) -> Drawn | None:
         if self._drawn is None:
             return super().draw(suffix, rows, columns, generator)
         form = STORAGE[self._drawn]
@@ -50,11 +49,7 @@ class GgufMatrix(MatrixFormat):
 
     def weight(self, name: str, stored: Mapping[str, Tensor]) -> Weight | Tensor:  # noqa: ARG002
         form, rows_NB = STORAGE.get(self._storage), stored["weight"]
-        if form is None:
-            return rows_NB.to(self._dtype)
-        if self._packed:
-            return coded(form, rows_NB)
-        return form.unpack(rows_NB.view(-1, form.num_bytes)).view(len(rows_NB), -1).to(self._dtype)
+        return rows_NB if form is None else coded(form, rows_NB)
 
 
 def coded(form: BlockFormat, rows_NB: Tensor) -> Weight:

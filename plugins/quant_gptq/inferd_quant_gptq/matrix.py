@@ -51,7 +51,9 @@ class GptqMatrix(MatrixFormat):
             "g_idx": Stored((columns,), INT32),
         }
 
-    def draw(self, suffix: str, rows: int, columns: int, generator: torch.Generator) -> Drawn:
+    def draw(
+        self, suffix: str, rows: int, columns: int, generator: torch.Generator
+    ) -> Drawn | None:
         if suffix != "g_idx":
             return super().draw(suffix, rows, columns, generator)
         size = self._packing.group_size

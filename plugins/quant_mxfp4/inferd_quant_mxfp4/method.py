@@ -2,35 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Self
-
-from inferd.contracts.ops import Ops
-from inferd.contracts.quantization import (
-    ExpertsMethod,
-    ExpertsSpec,
-    LinearMethod,
-    LinearSpec,
-    QuantizationMethod,
-)
-from inferd.layers.packed import DenseFormat, PackedLinear
-from inferd_quant_mxfp4.experts import Mxfp4Experts
+from inferd.layers.packed import DenseFormat, MatrixFormat
+from inferd.layers.packed_method import PackedMethod
+from inferd_quant_mxfp4.matrix import Mxfp4Matrix
 
 
-class Mxfp4Method(QuantizationMethod):
+class Mxfp4Method(PackedMethod):
     """As gpt-oss is published: attention, router, embedding and head are in bfloat16."""
 
     name = "mxfp4"
 
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:  # noqa: ARG003 - nothing varies
-        return cls()
-
     def formats(self) -> list[str]:
         return ["mxfp4"]
 
-    def create(self, spec: LinearSpec, ops: Ops) -> LinearMethod:
-        return PackedLinear(spec, ops, [DenseFormat()] * len(spec.out_features))
-
-    def create_experts(self, spec: ExpertsSpec, ops: Ops) -> ExpertsMethod:
-        return Mxfp4Experts(spec, ops)
+    def matrix(self, name: str) -> MatrixFormat:
+        return Mxfp4Matrix() if ".experts" in f".{name}" else DenseFormat()

@@ -50,7 +50,9 @@ class SqueezeMatrix(MatrixFormat):
             found["full_row_indices"] = Stored((self._full_rows,), INT32)
         return found
 
-    def draw(self, suffix: str, rows: int, columns: int, generator: torch.Generator) -> Drawn:
+    def draw(
+        self, suffix: str, rows: int, columns: int, generator: torch.Generator
+    ) -> Drawn | None:
         each, device = -(-columns // DRAWN_ONE_IN), generator.device
         steps = {"rows": each, "full_row_indices": 1}
         if suffix in steps:

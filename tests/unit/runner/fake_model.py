@@ -156,7 +156,7 @@ def make_runner(
         platform=platform,
         attention=backend,
         quantization=SimpleNamespace(name="none"),
-        weight_formats={},
+        weight_formats=lambda model: {},
         op_providers={"fake": SimpleNamespace(record=tape, warmed_up=lambda: None)},
         ops=reference_ops(torch.float32),
     )

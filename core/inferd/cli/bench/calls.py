@@ -20,7 +20,7 @@ from inferd.contracts.attention import AttentionParams
 from inferd.contracts.quantization import ExpertsSpec
 from inferd.contracts.scaled_formats import RoundedInputs
 from inferd.layers import ActAndMul, Attention, Embedding, LinearLayer, LMHead, RMSNorm, Rotary
-from inferd.layers.moe import ExpertBank
+from inferd.layers.expert_bank import ExpertBank
 from inferd.runner.build import Built
 
 ATTENTION = "attention"

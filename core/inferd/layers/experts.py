@@ -1,0 +1,161 @@
+"""The weights of a mixture of experts, from loading to the callable.
+
+Shape suffixes: K in features, N out features; M experts, D hidden, I inner.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from inferd.contracts.loader import RawTensor
+from inferd.contracts.ops import Experts, Ops
+from inferd.contracts.quantization import Drawn, ExpertsMethod, ExpertsSpec
+from inferd.contracts.weight_formats import DENSE, Weight
+from inferd.errors import UnsupportedModel
+from inferd.layers.packed import MatrixFormat, Stored, check_stored, joined
+from inferd.layers.weight import check_suffix, unpack_checked
+
+DOWN = 2  # the part that is a matrix of its own: gate and up are one
+PARTS = range(3)
+
+
+class DenseExperts(ExpertsMethod):
+    """All experts' matrices in two tensors, which the op packs and releases; biases likewise."""
+
+    def __init__(self, spec: ExpertsSpec, ops: Ops) -> None:
+        self._spec, self._ops = spec, ops
+        self._tensors: dict[str, tuple[Tensor, Tensor]] = {}
+
+    def expected(self, part: int) -> dict[str, tuple[int, ...]]:
+        rows, columns = self._spec.shape(part)
+        bias: dict[str, tuple[int, ...]] = {"bias": (rows,)} if self._spec.bias else {}
+        return {"weight": (rows, columns), **bias}
+
+    def load(self, suffix: str, expert: int, part: int, tensor: RawTensor) -> None:
+        shapes = self.expected(part)
+        check_suffix(suffix, tensor, tuple(shapes))
+        value = unpack_checked(tensor, shapes[suffix], self._spec.dtype)
+        self.place(suffix, expert, part).copy_(value)
+
+    def place(self, suffix: str, expert: int, part: int) -> Tensor:
+        """Where a part of an expert goes. The first one takes the memory of all."""
+        if suffix not in self._tensors:
+            self._tensors[suffix] = self._allocated(suffix)
+        gate_up, down = self._tensors[suffix]
+        return down[expert] if part == DOWN else gate_up[expert].chunk(2)[part]
+
+    def _allocated(self, suffix: str) -> tuple[Tensor, Tensor]:
+        options: dict[str, Any] = {"dtype": self._spec.dtype, "device": self._spec.device}
+        (up, inputs), (down, inner) = self._spec.shape(1), self._spec.shape(DOWN)
+        shapes: list[tuple[int, ...]] = [(2 * up,), (down,)]
+        if suffix == "weight":
+            shapes = [(2 * up, inputs), (down, inner)]
+        gate_up, down_ = (torch.empty(self._spec.num_experts, *s, **options) for s in shapes)
+        return gate_up, down_
+
+    def take(self, suffix: str) -> tuple[Tensor, ...]:
+        """Those of all experts, which are no longer kept here; nothing where there are none."""
+        return self._tensors.pop(suffix, ())
+
+    def finish(self) -> Experts:
+        self.num_bytes = sum(each.nbytes for both in self._tensors.values() for each in both)
+        gate_up, down = self.take("weight")
+        make = self._ops.experts[DENSE]
+        return make(gate_up, down, self._spec.activation, *self.take("bias"))
+
+
+class PackedExperts(ExpertsMethod):
+    """`matrix` says by its name how each matrix is stored.
+
+    Where all are in one format that an op of experts takes they stay packed. Others are
+    dequantized, each as soon as all its tensors are there.
+    """
+
+    def __init__(self, spec: ExpertsSpec, ops: Ops, matrix: Callable[[str], MatrixFormat]) -> None:
+        """Raises UnsupportedModel for experts of one layer that are stored differently."""
+        self._spec, self._ops = spec, ops
+        self._dense = DenseExperts(spec, ops)
+        self._forms = {
+            (expert, part): matrix(spec.stored_name(expert, part))
+            for expert in range(spec.num_experts)
+            for part in PARTS
+        }
+        self._takes = [self._stored(0, part) for part in PARTS]
+        for expert, part in self._forms:
+            if self._stored(expert, part) != self._takes[part]:
+                raise UnsupportedModel(
+                    f"{spec.stored_name(expert, part)} is stored otherwise than the experts beside "
+                    "it, which must all be alike"
+                )
+        self._loaded: dict[tuple[int, int], dict[str, Tensor]] = {key: {} for key in self._forms}
+        self._packed: dict[tuple[int, int], Weight] = {}
+
+    def _stored(self, expert: int, part: int) -> dict[str, Stored]:
+        name, (rows, columns) = self._spec.stored_name(expert, part), self._spec.shape(part)
+        bias = {"bias": Stored((rows,))} if self._spec.bias else {}
+        return self._forms[expert, part].tensors(name, rows, columns) | bias
+
+    def expected(self, part: int) -> dict[str, tuple[int, ...]]:
+        return {suffix: stored.shape for suffix, stored in self._takes[part].items()}
+
+    def draw(self, suffix: str, part: int, generator: torch.Generator) -> Drawn | None:
+        if suffix == "bias":
+            return None
+        return self._forms[0, part].draw(suffix, *self._spec.shape(part), generator)
+
+    def load(self, suffix: str, expert: int, part: int, tensor: RawTensor) -> None:
+        check_stored(self._takes[part], suffix, tensor)
+        if suffix == "bias":
+            self._dense.load(suffix, expert, part, tensor)
+            return
+        form, loaded = self._forms[expert, part], self._loaded[expert, part]
+        loaded[suffix] = form.take(suffix, tensor).to(self._spec.device)
+        if loaded.keys() == self._takes[part].keys() - {"bias"}:
+            name = self._spec.stored_name(expert, part)
+            self._keep(form.weight(name, self._loaded.pop((expert, part))), expert, part)
+
+    def _keep(self, weight: Weight | Tensor, expert: int, part: int) -> None:
+        if isinstance(weight, Tensor):
+            self._dense.place("weight", expert, part).copy_(weight)
+        elif weight.format in self._ops.experts:
+            self._packed[expert, part] = weight
+        else:
+            self._unpack(weight, expert, part)
+
+    def _unpack(self, weight: Weight, expert: int, part: int) -> None:
+        place = self._dense.place("weight", expert, part)
+        place.copy_(weight.dequantize(self._spec.dtype))
+
+    def finish(self) -> Experts:
+        pairs = self._pairs()
+        if not pairs:
+            for (expert, part), weight in self._packed.items():
+                self._unpack(weight, expert, part)
+            self._packed.clear()
+            made = self._dense.finish()
+            self.num_bytes = self._dense.num_bytes
+            return made
+        self._packed.clear()
+        gate_up, down = zip(*pairs, strict=True)
+        biases = self._dense.take("bias")
+        self.num_bytes = sum(each.num_bytes for pair in pairs for each in pair)
+        self.num_bytes += sum(each.nbytes for each in biases)
+        return self._ops.experts[down[0].format](gate_up, down, self._spec.activation, *biases)
+
+    def _pairs(self) -> list[tuple[Any, Any]]:
+        """The matrices of each expert, gate and up as one; none unless all are in one format."""
+        formats = {weight.format for weight in self._packed.values()}
+        if len(formats) != 1 or len(self._packed) < len(self._forms):
+            return []
+        pairs = []
+        for expert in range(self._spec.num_experts):
+            gate, up, down = (self._packed[expert, part] for part in PARTS)
+            both = joined([gate, up])
+            if len(both) > 1:
+                return []
+            pairs.append((both[0], down))
+        return pairs
