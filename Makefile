@@ -73,7 +73,7 @@ aot-all: install ## every kernel compiled for NVIDIA and AMD, without either
 gpu-test: install ## the kernels and the engine on this machine's GPU
 	$(PYTEST) -m gpu tests/gpu $(TESTARGS)
 
-test-oracles: fixtures oracles ## against checkpoints that gptqmodel makes of SmolLM2, which are kept in the cache
+test-oracles: fixtures oracles ## against checkpoints that gptqmodel and llmcompressor make of SmolLM2, kept in the cache
 	$(PYTEST) -m oracles tests/oracles --timeout 3600 $(TESTARGS)
 
 soak: fixtures ## the property tests at length

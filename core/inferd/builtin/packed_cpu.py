@@ -6,7 +6,6 @@ Shape suffixes as in inferd.contracts.weight_formats; T tokens.
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from inferd.contracts.ops import Linear, MakeLinear
@@ -14,7 +13,6 @@ from inferd.contracts.weight_formats import GroupedWeight
 
 GROUP_SIZES = (32, 64, 128, 256)
 ROWS = 16  # that the outputs are a multiple of
-MANY = 128  # tokens from which unpacking once is cheaper: the product unpacks for every few
 
 
 def packed_makers(dtype: torch.dtype, dense: MakeLinear) -> dict[str, MakeLinear]:
@@ -39,8 +37,6 @@ class MakeInt4:
         product = torch.ops.aten._weight_int4pack_mm_for_cpu
 
         def linear(x_TK: Tensor) -> Tensor:
-            if len(x_TK) >= MANY:
-                return F.linear(x_TK, weight.dequantize(x_TK.dtype), bias_N)
             if order_K is not None:
                 x_TK = x_TK.index_select(1, order_K)
             out_TN: Tensor = product(x_TK.contiguous(), packed, size, scales_GN2)
