@@ -158,20 +158,17 @@ class Experts(Protocol):
 class MakeExperts(Protocol):
     """Pack all experts of a layer once; their weights may be released.
 
-    Their weights are tensors [M, 2 I, D] and [M, D, I] for `dense`, else sequences with a dataclass
-    of `inferd.contracts.weight_formats` for each expert; in both the gate's rows come before up's.
     `activation` is a key of `Ops.act_and_mul`. A token's chosen experts are all different. Biases
     are there for both matrices or for none.
     """
 
     def __call__(
         self,
-        gate_up_MND: Any,
-        down_MDI: Any,
+        gate_up_MND: Tensor,
+        down_MDI: Tensor,
         activation: str,
         gate_up_bias_MN: Tensor | None = None,
         down_bias_MD: Tensor | None = None,
-        /,
     ) -> Experts: ...
 
 

@@ -14,9 +14,9 @@ from torch import Tensor
 from inferd.contracts.loader import RawTensor
 from inferd.contracts.ops import Experts, Ops
 from inferd.contracts.quantization import Drawn, ExpertsMethod, ExpertsSpec
-from inferd.contracts.weight_formats import DENSE, Weight
+from inferd.contracts.weight_formats import DENSE
 from inferd.errors import UnsupportedModel
-from inferd.layers.packed import MatrixFormat, Stored, check_stored, joined
+from inferd.layers.packed import MatrixFormat, Stored, check_stored
 from inferd.layers.weight import check_suffix, unpack_checked
 
 DOWN = 2  # the part that is a matrix of its own: gate and up are one
@@ -57,23 +57,15 @@ class DenseExperts(ExpertsMethod):
         gate_up, down_ = (torch.empty(self._spec.num_experts, *s, **options) for s in shapes)
         return gate_up, down_
 
-    def take(self, suffix: str) -> tuple[Tensor, ...]:
-        """Those of all experts, which are no longer kept here; nothing where there are none."""
-        return self._tensors.pop(suffix, ())
-
     def finish(self) -> Experts:
         self.num_bytes = sum(each.nbytes for both in self._tensors.values() for each in both)
-        gate_up, down = self.take("weight")
-        make = self._ops.experts[DENSE]
-        return make(gate_up, down, self._spec.activation, *self.take("bias"))
+        gate_up, down = self._tensors.pop("weight")
+        biases = self._tensors.pop("bias", ())
+        return self._ops.experts[DENSE](gate_up, down, self._spec.activation, *biases)
 
 
 class PackedExperts(ExpertsMethod):
-    """`matrix` says by its name how each matrix is stored.
-
-    Where all are in one format that an op of experts takes they stay packed. Others are
-    dequantized, each as soon as all its tensors are there.
-    """
+    """`matrix` says by its name how each is stored; all are dequantized, as their tensors come."""
 
     def __init__(self, spec: ExpertsSpec, ops: Ops, matrix: Callable[[str], MatrixFormat]) -> None:
         """Raises UnsupportedModel for experts of one layer that are stored differently."""
@@ -92,7 +84,6 @@ class PackedExperts(ExpertsMethod):
                     "it, which must all be alike"
                 )
         self._loaded: dict[tuple[int, int], dict[str, Tensor]] = {key: {} for key in self._forms}
-        self._packed: dict[tuple[int, int], Weight] = {}
 
     def _stored(self, expert: int, part: int) -> dict[str, Stored]:
         name, (rows, columns) = self._spec.stored_name(expert, part), self._spec.shape(part)
@@ -116,46 +107,13 @@ class PackedExperts(ExpertsMethod):
         loaded[suffix] = form.take(suffix, tensor).to(self._spec.device)
         if loaded.keys() == self._takes[part].keys() - {"bias"}:
             name = self._spec.stored_name(expert, part)
-            self._keep(form.weight(name, self._loaded.pop((expert, part))), expert, part)
-
-    def _keep(self, weight: Weight | Tensor, expert: int, part: int) -> None:
-        if isinstance(weight, Tensor):
-            self._dense.place("weight", expert, part).copy_(weight)
-        elif weight.format in self._ops.experts:
-            self._packed[expert, part] = weight
-        else:
-            self._unpack(weight, expert, part)
-
-    def _unpack(self, weight: Weight, expert: int, part: int) -> None:
-        place = self._dense.place("weight", expert, part)
-        place.copy_(weight.dequantize(self._spec.dtype))
+            weight = form.weight(name, self._loaded.pop((expert, part)))
+            values_NK = (
+                weight if isinstance(weight, Tensor) else weight.dequantize(self._spec.dtype)
+            )
+            self._dense.place("weight", expert, part).copy_(values_NK)
 
     def finish(self) -> Experts:
-        pairs = self._pairs()
-        if not pairs:
-            for (expert, part), weight in self._packed.items():
-                self._unpack(weight, expert, part)
-            self._packed.clear()
-            made = self._dense.finish()
-            self.num_bytes = self._dense.num_bytes
-            return made
-        self._packed.clear()
-        gate_up, down = zip(*pairs, strict=True)
-        biases = self._dense.take("bias")
-        self.num_bytes = sum(each.num_bytes for pair in pairs for each in pair)
-        self.num_bytes += sum(each.nbytes for each in biases)
-        return self._ops.experts[down[0].format](gate_up, down, self._spec.activation, *biases)
-
-    def _pairs(self) -> list[tuple[Any, Any]]:
-        """The matrices of each expert, gate and up as one; none unless all are in one format."""
-        formats = {weight.format for weight in self._packed.values()}
-        if len(formats) != 1 or len(self._packed) < len(self._forms):
-            return []
-        pairs = []
-        for expert in range(self._spec.num_experts):
-            gate, up, down = (self._packed[expert, part] for part in PARTS)
-            both = joined([gate, up])
-            if len(both) > 1:
-                return []
-            pairs.append((both[0], down))
-        return pairs
+        made = self._dense.finish()
+        self.num_bytes = self._dense.num_bytes
+        return made

@@ -148,7 +148,7 @@ class PackedLinear(LinearMethod):
         parts = range(len(self._formats))
         weights, bias_N = [self._weight(part) for part in parts], self._bias(parts)
         self._loaded.clear()
-        runs, linears, start = joined(weights), [], 0
+        runs, linears, start = _joined(weights), [], 0
         self.num_bytes = sum(map(_num_bytes, runs)) + (0 if bias_N is None else bias_N.nbytes)
         for weight in runs:
             rows = weight.shape[0]
@@ -180,7 +180,7 @@ class PackedLinear(LinearMethod):
         return torch.cat(ordered).to(self._spec.dtype)
 
 
-def joined(weights: Sequence[Any]) -> list[Any]:
+def _joined(weights: Sequence[Any]) -> list[Any]:
     """Neighbours that can be one weight, as one."""
     runs: list[list[Any]] = []
     for weight in weights:

@@ -41,9 +41,7 @@ class Choices:
     def _how(self, name: str, experts: bool) -> str:
         if name not in self.ops.linear:
             return "dequantized when loaded"
-        if experts and name not in self.ops.experts:
-            return "packed, experts dequantized when loaded"
-        return "packed"
+        return "packed, experts dequantized when loaded" if experts else "packed"
 
     @contextmanager
     def rehearsal(self) -> Iterator[None]:
