@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> Report:
 
 
 def _config(args: argparse.Namespace) -> EngineConfig:
-    """Room for exactly what is measured, unless the user asked for more; op by op, to be watched."""
+    """Room for what is measured, unless the user asked for more; op by op, to be watched."""
     from inferd.cli.bench.step_plans import blocks_per_row
     from inferd.cli.bench.step_run import WARMUP
 
