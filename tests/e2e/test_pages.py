@@ -95,9 +95,9 @@ def test_it_talks_with_smollm2(open_page: Callable[..., Page]) -> None:
     expect(answers(page)).to_contain_text("Paris")
     expect(page.get_by_role("button", name="Send")).to_be_visible()
     expect(page.locator(".foot").last).to_contain_text(re.compile(r"\d+ tokens .* ended by stop"))
+    answers(page).focus()  # before the mouse is somewhere: focusing may scroll
     page.locator(".token", has_text="Paris").hover()
     expect(page.get_by_role("tooltip")).to_contain_text(re.compile(r"Paris\s*\d+\.\d %"))
-    answers(page).focus()
     page.keyboard.press("ArrowLeft")
     expect(page.locator(".token.active")).to_have_text(" is")
 

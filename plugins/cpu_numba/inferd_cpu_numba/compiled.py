@@ -59,18 +59,18 @@ class Compiled:
             window = window or UNBOUNDED
         threads = torch.get_num_threads()
         most = batch.num_tokens + 2 * batch.num_rows + self._shares * threads
-        items_I = torch.empty(most * self._item, dtype=torch.uint8)
-        found_4 = self._dealt(batch, table_RB, window, threads, items_I)
+        items_2I = torch.empty((2, most * self._item), dtype=torch.uint8)
+        found_4 = self._dealt(batch, table_RB, window, threads, items_2I)
         if runtime.Call.keep is None:
             severals, decodes, num_parts, keys = found_4.tolist()
-        else:  # a recorded step decodes, and has room for whatever it will find
-            severals, decodes, num_parts, keys = 0, 1, most, ALONE
-        items, found = items_I.data_ptr(), found_4.data_ptr()
+        else:  # a recorded step has room for whatever it will find
+            severals, decodes, num_parts, keys = 1, 1, most, ALONE
+        (several, one), found = (items.data_ptr() for items in items_2I), found_4.data_ptr()
         work = []
         if severals:
-            work.append((self._several, items, found))
+            work.append((self._several, several, found))
         if decodes:
-            work.append((self._decode, items + severals * self._item, found + 8))
+            work.append((self._decode, one, found + 8))
         parts = torch.empty(num_parts * self._heads * self._decodes.part_floats)
         scratch = self._room.bytes(4 * threads * self._blocks.scratch_floats)
         places = (
@@ -82,11 +82,11 @@ class Compiled:
         )
         if keys * self.request.num_heads * self.request.head_dim < ALONE:
             threads = 1
-        kept = (table_RB, items_I, found_4, scratch)
+        kept = (table_RB, items_2I, found_4, scratch)
         return Plan(threads, work, places, parts if num_parts else None, kept)
 
     def _dealt(
-        self, batch: Batch, table_RB: Tensor, window: int, threads: int, items_I: Tensor
+        self, batch: Batch, table_RB: Tensor, window: int, threads: int, items_2I: Tensor
     ) -> Tensor:
         """Items of several queries, items of one, parts of rows, keys in all."""
         found_4 = torch.empty(4, dtype=torch.int64)
@@ -103,7 +103,7 @@ class Compiled:
             self._queries,
             self._heads,
             threads,
-            items_I.data_ptr(),
+            *(items.data_ptr() for items in items_2I),
             found_4.data_ptr(),
         )
         return found_4

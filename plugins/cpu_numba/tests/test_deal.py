@@ -32,15 +32,15 @@ def dealt(contexts, tables, decodes, threads=2, window=0):
         np.cumsum([0, *counts], dtype=np.int32),
         np.array(tables, dtype=np.int32),
     ]
-    items, header = np.full((4000, ITEM_FIELDS), -7, dtype=np.int64), np.zeros(4, dtype=np.int64)
+    items, header = np.full((2, 4000, ITEM_FIELDS), -7), np.zeros(4, dtype=np.int64)
     contexts_at, starts_at, tables_at = (array.ctypes.data for array in arrays)
     width = arrays[2].shape[1]
     compiled(
         1, contexts_at, starts_at, tables_at, width, len(contexts), decodes, window, BLOCK,
-        QUERIES_OF_TILE, HEADS, threads, items.ctypes.data, header.ctypes.data,
+        QUERIES_OF_TILE, HEADS, threads, *(part.ctypes.data for part in items), header.ctypes.data,
     )  # fmt: skip
     severals, ones, parts, _ = header.tolist()
-    return items[:severals].tolist(), items[severals : severals + ones].tolist(), parts
+    return items[0, :severals].tolist(), items[1, :ones].tolist(), parts
 
 
 def families(sizes, shared, seed=0):

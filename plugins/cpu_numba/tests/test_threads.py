@@ -8,10 +8,12 @@ from dataclasses import replace
 import pytest
 import torch
 
+from inferd.contracts.ops import OpRequest
 from inferd.testing.attention_cases import ROWS, AttentionCase
 from inferd.testing.attention_step import Step
 from inferd.testing.numbers import check_close
 from inferd_cpu_numba.attention import NumbaAttention
+from inferd_cpu_numba.ops import NumbaOps
 
 ONE_LONG = AttentionCase(heads=9, kv_heads=3, rows="one long")
 BENT = replace(ONE_LONG, alibi=True, soft_cap=20.0)
@@ -64,6 +66,35 @@ def test_three_threads_give_what_the_formula_gives(threads, case):
 def test_only_rows_that_would_keep_one_thread_are_dealt_in_parts(threads, rows, split):
     plan, _, _ = attend(replace(ONE_LONG, rows=rows))
     assert (plan.parts is not None) == split
+
+
+def test_a_recorded_step_finds_rows_that_begin_alike(threads, monkeypatch):
+    """When it was recorded, none did, and all were short."""
+    monkeypatch.setitem(ROWS, "some", [(1, 600 + 9 * row) for row in range(12)])
+    case = replace(ONE_LONG, rows="some")
+    backend, step = NumbaAttention(), Step(case, torch.device("cpu"))
+    backend.prepare(case.request("cpu"))
+    k_BSGE, v_BSGE = step.fill(backend, 0)
+    batch, q_THE, provider = step.batch, step.queries(0), NumbaOps()
+    provider.ops(OpRequest("cpu", "any", torch.float32))
+
+    def run():
+        plan = backend.plan(batch, 1, step.spec, case.block_size)
+        return (backend.forward(q_THE, k_BSGE, v_BSGE, plan, step.params),)
+
+    contexts_R, table_RB = batch.contexts_R.clone(), batch.block_tables_RB[1]
+    batch.contexts_R.fill_(5)
+    recorded = provider.record(run)
+    batch.contexts_R.copy_(contexts_R)
+    apart = recorded.replay()[0].clone()
+    check_close("rows apart", apart, step.expected(0), case.dtype)
+    table_RB[2:9] = table_RB[2]
+    (together,) = recorded.replay()
+    assert (
+        backend.plan(batch, 1, step.spec, case.block_size).work[0][0] is backend._compiled._several
+    )
+    assert not torch.equal(together, apart)
+    check_close("rows that begin alike", together, run()[0], case.dtype)
 
 
 def test_one_thread_deals_no_parts():

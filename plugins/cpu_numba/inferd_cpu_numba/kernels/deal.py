@@ -27,10 +27,11 @@ from inferd_cpu_numba.kernels.parallel import FIRST, Body
 SHARES = 4  # items a thread should have of a long row
 LEAST_PART = 128  # keys
 SEVERALS, DECODES, PARTS, KEYS = range(4)
-# WIDTH: pages of a row of TABLES; HEADS: KV heads; HEADER: SEVERALS, DECODES, PARTS, KEYS
+# WIDTH: pages of a row of TABLES; HEADS: KV heads; HEADER: SEVERALS, DECODES, PARTS, KEYS, where
+# rows that begin alike have items of several queries, too
 CONTEXTS, STARTS, TABLES, WIDTH, ROWS, DECODING, WINDOW = range(FIRST, FIRST + 7)
-BLOCK, QUERIES_OF_ITEM, HEADS, THREADS, ITEMS, HEADER = range(FIRST + 7, FIRST + 13)
-DEAL = "13q"
+BLOCK, QUERIES_OF_ITEM, HEADS, THREADS, ITEMS, ONES, HEADER = range(FIRST + 7, FIRST + 14)
+DEAL = "14q"
 
 
 @njit(inline="always")
@@ -101,10 +102,10 @@ def spans(contexts, tables, width, decodes, window, block, queries):
 
 @njit
 def deal_decodes(
-    contexts, starts, tables, width, decodes, window, block, queries, step, items, number, parts
+    contexts, starts, tables, width, decodes, window, block, queries, step, items, parts
 ):
-    """Number of items after `number` of them, and of parts; `step` is 0 where no row is cut."""
-    leads, row = 0, 0
+    """Number of items, and of parts after `parts` of them; `step` is 0 where no row is cut."""
+    number, leads, row = 0, 0, 0
     while row < decodes:
         end, shared = alike_from(row, contexts, tables, width, decodes, window, block, queries)
         for at in range(row, end):
@@ -121,7 +122,7 @@ def deal_decodes(
 
 
 def make_deal() -> Body:
-    """On one thread: items of several queries, then those of one; how many, parts and keys."""
+    """On one thread: items of several queries to ITEMS, of one to ONES; how many to HEADER."""
 
     def deal(a):
         contexts, starts, items = get_i64(a, CONTEXTS), get_i64(a, STARTS), get_i64(a, ITEMS)
@@ -139,11 +140,11 @@ def make_deal() -> Body:
         part = max(LEAST_PART, -(-own * get_i64(a, HEADS) // shares) * block)
         step = part if threads > 1 and longest > part + part // 2 else 0
         number, parts = deal_decodes(
-            contexts, starts, tables, width, decodes, window, block, queries, step, items, severals,
-            leads,
+            contexts, starts, tables, width, decodes, window, block, queries, step,
+            get_i64(a, ONES), leads,
         )  # fmt: skip
         set_i64(header, SEVERALS, severals)
-        set_i64(header, DECODES, number - severals)
+        set_i64(header, DECODES, number)
         set_i64(header, PARTS, parts)
         set_i64(header, KEYS, keys + common + own)
 
