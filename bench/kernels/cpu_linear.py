@@ -20,7 +20,7 @@ from inferd_cpu_numba.ops import NumbaOps
 LAYERS = 30
 SHAPES = [(960, 576), (576, 576), (3072, 576), (576, 1536)]  # outputs, inputs
 HEAD = (49152, 576)
-ROWS = (1, 8, 16, 64, 512)
+ROWS = (1, 8, 16, 28, 64, 512)
 ROUNDS = 9
 Linears = Sequence[tuple[Callable[[Tensor], Tensor], int]]  # with their inputs
 
