@@ -144,12 +144,12 @@ def endless(tmp_path: Path) -> Path:
 
 
 def test_chat_on_a_terminal(endless: Path) -> None:
-    with terminal("chat", str(endless), *DUMMY, "--max-tokens", "20000") as chat:
+    with terminal("chat", str(endless), *DUMMY, "--max-tokens", "60000") as chat:
         chat.until("/reset starts over")
         chat.until("> ")
         chat.type("hello\n")
         chat.until("hello")
-        time.sleep(0.5)
+        time.sleep(0.2)  # it writes meanwhile, and would end after some seconds
         chat.interrupt()
         chat.until("(stopped)")
         chat.until("> ")
