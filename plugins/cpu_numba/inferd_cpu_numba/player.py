@@ -16,9 +16,9 @@ class Player:
     """Compiles when it is made."""
 
     def __init__(self, compiler: runtime.Compiler) -> None:
-        from inferd_cpu_numba.kernels import play
+        from inferd_cpu_numba.kernels import parallel, play
 
-        run = compiler.function(play.RUN, play.run, nogil=True)
+        run = compiler.function(parallel.RUN, play.run, nogil=True)
         self._run = partial(run, runtime.launcher(), compiler.body(play.make_play()))
         self._asked = tuple(map(runtime.address_of, ("omp_get_num_threads", "sched_yield")))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from threading import get_ident
+from threading import Lock, get_ident
 from typing import Any
 
 import torch
@@ -24,6 +24,7 @@ from inferd_cpu_numba.runtime import Call, Called
 aten = torch.ops.aten
 FRESH = {aten.empty.memory_format, aten.empty_like.default, aten.new_empty.default}
 BY_VALUES = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
+ONE_AT_A_TIME = Lock()  # two engines of a process record in threads of their own
 READING = {Tensor.tolist, Tensor.numpy, Tensor.__array__}  # torch's operators do not see these
 
 
@@ -45,12 +46,13 @@ class Tape(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def record(self, run: Callable[[], Sequence[Tensor]]) -> None:
         self._arena.begin()
-        Call.keep = self._add
-        try:
-            with _NoReading(), self:
-                self.outputs = run()
-        finally:
-            Call.keep = None
+        with ONE_AT_A_TIME:
+            Call.keep = self._add
+            try:
+                with _NoReading(), self:
+                    self.outputs = run()
+            finally:
+                Call.keep = None
         self._end_program()
 
     def replay(self) -> Sequence[Tensor]:
@@ -79,8 +81,7 @@ class Tape(TorchDispatchMode):  # type: ignore[no-untyped-call]
         result = func(*args, **kwargs)
         if func in FRESH:
             return self._arena.empty(result.shape, result.dtype)
-        by_values = BY_VALUES & set(func.tags) and not _by_integers(func, args)
-        if by_values or isinstance(result, (bool, int, float)):
+        if BY_VALUES & set(func.tags) and not _by_integers(func, args):
             raise CannotRecord(f"what {func} returns depends on values")
         if func._schema.is_mutable:
             self._repeat(partial(func, *args, **kwargs))
@@ -97,6 +98,8 @@ class Tape(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """The result in memory that making it again writes to."""
         several = isinstance(result, (tuple, list))
         made = tuple(result) if several else (result,)
+        if not all(isinstance(each, Tensor) for each in made):
+            raise CannotRecord(f"{make} returns more than tensors")
         kept = tuple(self._arena.empty(each.shape, each.dtype).copy_(each) for each in made)
 
         def again() -> None:

@@ -92,3 +92,13 @@ def test_a_rows_result_does_not_depend_on_the_others(make):
 def test_matrices_go_to_amx_where_there_is_one(monkeypatch, features, expected):
     monkeypatch.setattr("llvmlite.binding.get_host_cpu_features", lambda: features)
     assert linear.supports_pairs() is expected
+
+
+def test_both_sides_mean_the_same_layout():
+    """numba is imported with the kernels, so what their callers need to know stands twice."""
+    from inferd_cpu_numba.kernels import linear as kernel
+    from inferd_cpu_numba.kernels import lines, pack
+
+    there = kernel.PANEL, kernel.ROWS, kernel.MANY, lines.WORDS, pack.NONE
+    here = linear.PANEL, linear.LARGEST_TILE, linear.MANY, linear.LINE_NUMBERS, linear.NONE
+    assert here == there

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from inferd.contracts.ops import OpRequest
-from inferd.contracts.platform import CannotRecord, Record
+from inferd.contracts.platform import CannotRecord
 from inferd_cpu_numba.ops import NumbaOps
 
 Step = Callable[[], tuple[Tensor, ...]]
@@ -120,6 +121,23 @@ def test_calls_of_other_threads_are_not_recorded(provider):
     assert part.calls == 1
 
 
-def test_a_provider_says_how_to_record(provider):
-    record: Record | None = provider.record
-    assert record is not None
+def test_two_engines_record_one_after_the_other(provider):
+    """Each in a thread of its own; the calls of both are kept."""
+    other, parts, meet = NumbaOps(), [], threading.Barrier(2)
+    other.ops(OpRequest("cpu", "any", torch.float32))
+    norm, x_TD, weight_D = provider.offered["rms_norm"], torch.randn(3, 64), torch.randn(64)
+
+    def step() -> tuple[Tensor, ...]:
+        time.sleep(0.05)
+        return (norm(norm(x_TD, weight_D, 1e-5), weight_D, 1e-5),)
+
+    def run(recorder: NumbaOps) -> None:
+        meet.wait()
+        parts.extend(recorder.record(step)._parts)
+
+    threads = [threading.Thread(target=run, args=(each,)) for each in (provider, other)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [part.calls for part in parts] == [2, 2]

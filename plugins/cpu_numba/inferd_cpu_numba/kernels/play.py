@@ -21,7 +21,6 @@ BODY, FRAME, SHARED, MEET = range(CALL_FIELDS)
 PROGRAM, CALLS, ARRIVED, TEAM, GIVE_WAY = range(FIRST, FIRST + 5)
 PLAY = "5q"
 PATIENCE = 20_000  # looks at the counter before a core is left to somebody else
-RUN = types.void(*[types.int64] * 4)
 
 
 @intrinsic
