@@ -25,11 +25,11 @@ from .facts import facts_of
 from .head import Given
 from .interface import PAGED
 
-# SmolLM2 in bfloat16 with --plugins no:llama: 818 tokens per second, by its own plugin 945
-# (bench/fallback.py, best of three rounds, two cores of an EPYC, 2026-11-27)
+# SmolLM2 in bfloat16 with --plugins no:llama: 877 tokens per second, by its own plugin 1,022
+# (bench/fallback.py, best of two rounds, two cores of an EPYC, 2026-11-27)
 NOTE = (
     "runs through transformers: no plugin has this architecture by name; "
-    "SmolLM2 has 0.87 of its own plugin's speed so"
+    "SmolLM2 has 0.86 of its own plugin's speed so"
 )
 
 
