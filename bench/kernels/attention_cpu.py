@@ -29,6 +29,7 @@ SHAPES = {
     "Gemma 2 2B, soft cap": replace(BASE, heads=8, kv_heads=4, head_dim=256, soft_cap=50.0),
     "BLOOM 560M, ALiBi": replace(BASE, heads=16, kv_heads=16, alibi=True),
     "Falcon 7B, 71 heads of one": replace(BASE, heads=71, kv_heads=1),
+    "gpt-oss 20B, sinks": replace(BASE, heads=64, kv_heads=8, sinks=True),
     "DeepSeek-V2-Lite, latents": replace(BASE, heads=16, kv_heads=1, head_dim=576, value_dim=512),
 }
 STEPS = {"decode": [(1, 513)] * 64, "prompt": [(512, 512)]}

@@ -18,12 +18,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from inferd.builtin.attention_torch import lazy_zeros
 from inferd.builtin.decode_cpu import Bucket, Decodes, Geometry, plan_decodes
 from inferd.builtin.prefill_cpu import Queries, attend_in_blocks, long_queries
 from inferd.builtin.scores_cpu import ScoreRule
 from inferd.contracts.attention import AttentionBackend, AttentionParams, AttentionRequest, KVSpec
 from inferd.contracts.verdict import YES, Verdict, no
+from inferd.contracts.zeros import lazy_zeros
 from inferd.types import Batch
 
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -22,6 +21,7 @@ from torch import Tensor
 from inferd.builtin.plan_torch import Bucket, LongQuery, Planner, TorchPlan, causal_mask
 from inferd.contracts.attention import AttentionBackend, AttentionParams, AttentionRequest, KVSpec
 from inferd.contracts.verdict import YES, Verdict
+from inferd.contracts.zeros import lazy_zeros
 from inferd.types import Batch
 
 
@@ -77,14 +77,6 @@ def allocate_heads_first(
         return k_BSGE, k_BSGE[..., : spec.value_dim]
     pool = lazy_zeros((2, *shape), spec.dtype, device)
     return pool[0].permute(1, 2, 0, 3), pool[1].permute(1, 2, 0, 3)
-
-
-def lazy_zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-    """On a CPU the pages are taken from the system when they are first written."""
-    if device.type != "cpu":
-        return torch.zeros(shape, dtype=dtype, device=device)
-    lazy = np.zeros(math.prod(shape) * dtype.itemsize, dtype=np.uint8)
-    return torch.from_numpy(lazy).view(dtype).view(shape)
 
 
 class Pages:

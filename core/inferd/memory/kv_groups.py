@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from inferd.contracts.attention import AttentionBackend, KVSpec
+from inferd.contracts.zeros import lazy_zeros
 from inferd.memory.block_table import CacheLayout, GroupSpec
 
 MOST_GROUPS = 8  # that share pages: a step plans attention for each, a table has a column for each
@@ -90,7 +91,7 @@ class KVGroups:
         for tensor, spec in enumerate(self.tensor_specs):
             if tensor in mixed:
                 shape = num_blocks, block_size * spec.bytes_per_token
-                shared_BY[tensor] = torch.zeros(shape, dtype=torch.uint8, device=device)
+                shared_BY[tensor] = lazy_zeros(shape, torch.uint8, device)
             else:
                 whole[tensor] = backend.allocate(spec, num_blocks, block_size, device)
         return [

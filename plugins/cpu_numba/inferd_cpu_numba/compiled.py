@@ -1,11 +1,11 @@
-"""Compiled: the functions that one model's attention needs, and who computes what in a step.
+"""Compiled: the functions that layers of one kind need, and who computes what in a step.
 
 Shape suffixes: R rows, B blocks of a row, I items.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -20,13 +20,29 @@ ALONE = 1 << 18  # products of two numbers that take one thread 10 us: no others
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The same for all layers of a group."""
+    """The same for all layers of a group whose heads are alike."""
 
     threads: int
     work: list[tuple[runtime.Call, int, int]]  # for each: addresses of its items and their number
     places: tuple[int, ...]  # the arguments that follow those
     parts: Tensor | None  # room for what items of rows leave that were dealt in parts
     kept: tuple[Tensor, ...]  # whose addresses are above
+
+
+@dataclass(frozen=True, slots=True)
+class GroupStep:
+    """A group's rows in one step; work is dealt when the first layer of a kind asks for it."""
+
+    batch: Batch
+    table_RB: Tensor
+    window: int  # 0 where there is none
+    plans: dict[Compiled, Plan] = field(default_factory=dict)
+
+    def plan(self, compiled: Compiled) -> Plan:
+        found = self.plans.get(compiled)
+        if found is None:
+            found = self.plans[compiled] = compiled.plan(self.batch, self.table_RB, self.window)
+        return found
 
 
 class Compiled:

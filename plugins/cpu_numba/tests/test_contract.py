@@ -19,6 +19,10 @@ class TestAttention(AttentionContract):
         super().test_agrees_with_the_reference_with_alibi()
 
     @pytest.mark.slow
+    def test_agrees_with_the_reference_with_sinks(self) -> None:
+        super().test_agrees_with_the_reference_with_sinks()
+
+    @pytest.mark.slow
     def test_agrees_with_the_reference_over_latents(self) -> None:
         super().test_agrees_with_the_reference_over_latents()
 

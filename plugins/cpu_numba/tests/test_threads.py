@@ -18,6 +18,7 @@ from inferd_cpu_numba.ops import NumbaOps
 ONE_LONG = AttentionCase(heads=9, kv_heads=3, rows="one long")
 BENT = replace(ONE_LONG, alibi=True, soft_cap=20.0)
 LATENT = AttentionCase(dtype="bfloat16", heads=32, kv_heads=1, head_dim=80, value_dim=64)
+SUNK = AttentionCase(dtype="bfloat16", heads=17, kv_heads=1, sinks=True)  # items of 9 and of 8
 CASES = [
     ONE_LONG,
     replace(ONE_LONG, dtype="bfloat16"),
@@ -27,6 +28,7 @@ CASES = [
     replace(ONE_LONG, rows="many"),
     *(replace(BENT, rows=rows) for rows in ("one long", "family", "mixed")),
     *(replace(LATENT, rows=rows) for rows in ("one long", "family", "mixed")),
+    *(replace(SUNK, rows=rows) for rows in ("one long", "family", "mixed")),
 ]
 
 
@@ -50,7 +52,8 @@ def attend(case: AttentionCase):
     k_BSGE, v_BSGE = step.fill(backend, 0)
     plan = backend.plan(step.batch, 1, step.spec, case.block_size)
     found_THE = backend.forward(step.queries(0), k_BSGE, v_BSGE, plan, step.params)
-    return plan, found_THE, step.expected(0)
+    (dealt,) = plan.plans.values()
+    return dealt, found_THE, step.expected(0)
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
@@ -90,9 +93,9 @@ def test_a_recorded_step_finds_rows_that_begin_alike(threads, monkeypatch):
     check_close("rows apart", apart, step.expected(0), case.dtype)
     table_RB[2:9] = table_RB[2]
     (together,) = recorded.replay()
-    assert (
-        backend.plan(batch, 1, step.spec, case.block_size).work[0][0] is backend._compiled._several
-    )
+    (compiled,) = backend._compiled.values()
+    plan = backend.plan(batch, 1, step.spec, case.block_size).plan(compiled)
+    assert plan.work[0][0] is compiled._several
     assert not torch.equal(together, apart)
     check_close("rows that begin alike", together, run()[0], case.dtype)
 
@@ -106,3 +109,17 @@ def test_one_thread_deals_no_parts():
         torch.set_num_threads(before)
     assert plan.threads == 1
     assert plan.parts is None
+
+
+def test_layers_of_another_kind_are_compiled_when_they_run():
+    """A model's attention is prepared for one of them."""
+    backend, first = NumbaAttention(), replace(ONE_LONG, rows="mixed")
+    backend.prepare(first.request("cpu"))
+    for case in (first, replace(first, heads=17, kv_heads=1, sinks=True, dtype="float32")):
+        step = Step(case, torch.device("cpu"))
+        k_BSGE, v_BSGE = step.fill(backend, 0)
+        plan = backend.plan(step.batch, 1, step.spec, case.block_size)
+        for _ in range(2):
+            found_THE = backend.forward(step.queries(0), k_BSGE, v_BSGE, plan, step.params)
+            check_close(case, found_THE, step.expected(0), case.dtype)
+    assert len(backend._compiled) == 2

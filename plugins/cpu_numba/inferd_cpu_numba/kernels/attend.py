@@ -19,9 +19,11 @@ from inferd_cpu_numba.kernels.arguments import (
     CAP,
     COUNT,
     ITEMS,
+    PAGE,
     Q_STRIDE,
     SCALE,
     SCRATCH,
+    SINKS,
     SLOPES,
     TABLES,
     WIDTH,
@@ -32,6 +34,7 @@ from inferd_cpu_numba.kernels.arguments import (
 )
 from inferd_cpu_numba.kernels.bent import bend, lean
 from inferd_cpu_numba.kernels.chunk import HIDDEN, hide, page_at, score_page, soften, sum_values
+from inferd_cpu_numba.kernels.heads import first_of, num_of
 from inferd_cpu_numba.kernels.items import (
     END,
     ITEM_FIELDS,
@@ -59,14 +62,14 @@ def load_queries(queries, item, head, a, shape):
     bits, per_head, size = shape[fields.BITS], shape[fields.PER_HEAD], shape[fields.SIZE]
     rows, pairs = shape[fields.ROWS], shape[fields.PAIRS]
     numbers = 1 + pairs  # that go together: two of bfloat16 are moved as if they were a float32
-    stride = get_i64(a, Q_STRIDE)
-    start = get_i64(item, TOKEN) * stride + head * per_head * size
+    stride, num = get_i64(a, Q_STRIDE), num_of(head, shape)
+    start = get_i64(item, TOKEN) * stride + first_of(head, shape) * size
     for row in range(rows):
-        query = row // per_head
-        at = get_i64(a, Q) + (start + query * stride + row % per_head * size) * (bits // 8)
+        query, own = row // per_head, row % per_head
+        at = get_i64(a, Q) + (start + query * stride + own * size) * (bits // 8)
         for place in range(size // numbers):
             value = np.float32(0.0)
-            if query < get_i64(item, QUERIES):
+            if query < get_i64(item, QUERIES) and own < num:
                 value = get_f32(at, place) if pairs else element(at, place, bits)
             set_f32(queries, place * rows + row, value)
 
@@ -74,10 +77,23 @@ def load_queries(queries, item, head, a, shape):
 @njit(inline="always")
 def load_slopes(slopes, head, a, shape):
     """Of the query heads of an item, one for each row."""
-    per_head = shape[fields.PER_HEAD]
+    first, most = first_of(head, shape), num_of(head, shape) - 1
     for row in range(shape[fields.ROWS]):
-        slope = get_f32(get_i64(a, SLOPES), head * per_head + row % per_head)
-        set_f32(slopes, row, slope * LOG2_E)
+        place = first + min(row % shape[fields.PER_HEAD], most)
+        set_f32(slopes, row, get_f32(get_i64(a, SLOPES), place) * LOG2_E)
+
+
+@njit(inline="always")
+def load_sinks(item, head, largest, weights, a, shape):
+    """As if each query had met a key with this score and no value: in one of its row's items, that
+    with the last key it may see."""
+    if get_i64(item, END) != get_i64(item, POSITION) + get_i64(item, QUERIES):
+        return
+    first, most = first_of(head, shape), num_of(head, shape) - 1
+    for row in range(shape[fields.ROWS]):
+        place = first + min(row % shape[fields.PER_HEAD], most)
+        set_f32(largest, row, get_f32(get_i64(a, SINKS), place) * LOG2_E)
+        set_f32(weights, row, np.float32(1.0))
 
 
 @njit(inline="always")
@@ -104,9 +120,10 @@ def score_chunk(begin, item, head, scratch, a, shape):
     """The keys of an item from `begin` on, up to a chunk of them."""
     table, first, pages, last = pages_of(begin, item, a, shape)
     keys, v, scale = get_i64(a, K), get_i64(a, V), np.float32(get_f64(a, SCALE))
+    step = get_i64(a, PAGE)
     for p in range(first, pages):
-        at = page_at(get_i32(table, p), head, shape)
-        later = page_at(get_i32(table, min(p + AHEAD, last)), head, shape)
+        at = page_at(get_i32(table, p), step, head, shape)
+        later = page_at(get_i32(table, min(p + AHEAD, last)), step, head, shape)
         where = scratch[SCORES] + (p - first) * shape[fields.BLOCK] * 4
         score_page(where, scratch[QUERY_TILE], scale, keys + at, keys + later, v + at, shape)
 
@@ -115,10 +132,10 @@ def score_chunk(begin, item, head, scratch, a, shape):
 def score_latents(begin, item, head, scratch, a, shape):
     """As `score_chunk`, of keys whose pages have to be turned."""
     table, first, pages, last = pages_of(begin, item, a, shape)
-    keys, scale = get_i64(a, K), np.float32(get_f64(a, SCALE))
+    keys, scale, step = get_i64(a, K), np.float32(get_f64(a, SCALE)), get_i64(a, PAGE)
     for p in range(first, pages):
-        at = keys + page_at(get_i32(table, p), head, shape)
-        later = keys + page_at(get_i32(table, min(p + AHEAD, last)), head, shape)
+        at = keys + page_at(get_i32(table, p), step, head, shape)
+        later = keys + page_at(get_i32(table, min(p + AHEAD, last)), step, head, shape)
         where = scratch[SCORES] + (p - first) * shape[fields.BLOCK] * 4
         turn_page(scratch[TURNED], at, shape)
         score_page(where, scratch[QUERY_TILE], scale, scratch[TURNED], later, at, shape)
@@ -132,7 +149,8 @@ def sum_chunk(begin, item, head, scratch, a, shape):
     seen, end = pages * shape[fields.BLOCK], min(begin + CHUNK, get_i64(item, END))
     hide(scores, item, begin, seen, get_i64(a, WINDOW), shape)
     soften(scores, seen - begin, largest, weights, factors, shape)
-    sum_values(sums, scores, factors, get_i64(a, V), table, head, begin, end, shape)
+    v, step = get_i64(a, V), get_i64(a, PAGE)
+    sum_values(sums, scores, factors, v, table, step, head, begin, end, shape)
 
 
 def make_attend(shape: Shape) -> Body:
@@ -141,13 +159,13 @@ def make_attend(shape: Shape) -> Body:
     What scores do not need is left out here: numba drops the branches that these constants decide.
     """
     bits, heads, per_head, split, size, value, block, rows, width, pairs = shape[:10]
-    capped, sloped, latent = shape[10:]
+    capped, sloped, latent, sunk, shared, last = shape[10:]
     floats, turned_floats = shape.scratch_floats, shape.turned_floats
 
     def attend(a):
         constants = (
             bits, heads, per_head, split, size, value, block, rows, width, pairs, capped, sloped,
-            latent,
+            latent, sunk, shared, last,
         )  # fmt: skip
         turned = get_i64(a, SCRATCH) + take(a + THREAD) * floats * 4
         queries = turned + turned_floats * 4
@@ -162,6 +180,8 @@ def make_attend(shape: Shape) -> Body:
                 return
             head, item = number % heads, get_i64(a, ITEMS) + number // heads * ITEM_FIELDS * 8
             begin_item(item, head, scratch, a, constants)
+            if sunk:
+                load_sinks(item, head, largest, weights, a, constants)
             if sloped:
                 load_slopes(slopes, head, a, constants)
             for begin in range(get_i64(item, START), get_i64(item, END), CHUNK):

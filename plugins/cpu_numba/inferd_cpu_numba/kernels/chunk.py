@@ -21,11 +21,11 @@ NARROW = 2 * CHUNK  # from a row of weights to the next, where they are bfloat16
 
 
 @njit(inline="always")
-def page_at(page, head, shape):
-    """Where a page of a head begins, in bytes from the start of the cache."""
-    split, copies = shape[fields.SPLIT], 2 - shape[fields.LATENT]
-    heads, size = shape[fields.HEADS] // split, shape[fields.SIZE] * (shape[fields.BITS] // 8)
-    return (page * heads + head // split) * copies * shape[fields.BLOCK] * size
+def page_at(page, step, head, shape):
+    """Where a page of a head begins, in bytes from the start of the cache; pages are `step`
+    apart."""
+    copies, size = 2 - shape[fields.LATENT], shape[fields.SIZE] * (shape[fields.BITS] // 8)
+    return page * step + head // shape[fields.SPLIT] * copies * shape[fields.BLOCK] * size
 
 
 @njit(inline="always")
@@ -95,7 +95,7 @@ def soften(scores, num, largest, weights, factors, shape):
 
 
 @njit(inline="always")
-def sum_values(sums, scores, factors, v, table, head, first, end, shape):
+def sum_values(sums, scores, factors, v, table, step, head, first, end, shape):
     """sums * factors + weights * values of keys first to end, some vectors of a value at a time.
 
     A slot's value begins `size` elements after that of the slot before.
@@ -106,7 +106,7 @@ def sum_values(sums, scores, factors, v, table, head, first, end, shape):
         total = tile.load(rows, width, sums + column * 4, value, 32)
         total = tile.scale_rows(total, factors)
         for page in range(first // block, (end + block - 1) // block):
-            at = v + page_at(get_i32(table, page), head, shape) + column * (bits // 8)
+            at = v + page_at(get_i32(table, page), step, head, shape) + column * (bits // 8)
             place, num = page * block - first, min(block, end - page * block)
             if shape[fields.PAIRS]:
                 total = _sum_pairs(total, scores + place * 2, at, num, size * 2)

@@ -79,7 +79,7 @@ def deal_shared(contexts, starts, tables, width, decodes, window, block, queries
         end, shared = alike_from(row, contexts, tables, width, decodes, window, block, queries)
         for at in range(row, end if shared else row, queries):
             count, token = min(queries, end - at), get_i32(starts, at)
-            put(items, number, at, token, count, shared - 1, 0, shared, leads + at - row, -1)
+            put(items, number, at, token, count, shared, 0, shared, leads + at - row, -1)
             number, keys = number + 1, keys + queries * shared
         leads += end - row if shared else 0
         row = end

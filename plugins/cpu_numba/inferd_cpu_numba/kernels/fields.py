@@ -3,4 +3,4 @@
 from __future__ import annotations
 
 BITS, HEADS, PER_HEAD, SPLIT, SIZE, VALUE, BLOCK, ROWS, WIDTH, PAIRS = range(10)
-CAPPED, SLOPED, LATENT = range(10, 13)
+CAPPED, SLOPED, LATENT, SUNK, SHARED, LAST = range(10, 16)

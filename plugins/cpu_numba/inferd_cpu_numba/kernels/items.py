@@ -5,7 +5,8 @@ row's keys START to END, where START begins a page. PART is -1, or where the res
 items have the row's other keys: of each query, to a part of its own from there on.
 
 Or of several decoding rows from ROW on, one query of each, over the pages that all of them begin
-with. LEAD of a row's other items is the part that it left there, else -1.
+with: POSITION is END, as none of them has its own key there. LEAD of a row's other items is the
+part that it left there, else -1.
 """
 
 from __future__ import annotations

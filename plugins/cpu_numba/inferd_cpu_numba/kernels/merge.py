@@ -11,6 +11,7 @@ from numba import njit
 
 from inferd_cpu_numba.kernels import fields, tile
 from inferd_cpu_numba.kernels.chunk import HIDDEN
+from inferd_cpu_numba.kernels.heads import is_last, out_of
 from inferd_cpu_numba.kernels.items import ITEM_FIELDS, LEAD, PART, TOKEN
 from inferd_cpu_numba.kernels.memory import get_i64
 from inferd_cpu_numba.kernels.parallel import FIRST, Body
@@ -44,24 +45,28 @@ def weigh(first, num, parts, step, lead):
 
 
 @njit(inline="always")
-def sum_parts(out, first, num, parts, step, lead, shape):
-    bits, per_head, value = shape[fields.BITS], shape[fields.PER_HEAD], shape[fields.VALUE]
+def sum_parts(heads, out, first, num, parts, step, lead, shape):
+    bits, value = shape[fields.BITS], shape[fields.VALUE]
     for e in range(0, value, LANES):
-        total = tile.zeros(per_head, 1)
+        total = tile.zeros(heads, 1)
         for place in range(first, num):
             part = at_place(place, parts, step, lead)
-            sums = tile.load(per_head, 1, part + (2 * LANES + e) * 4, value, 32)
+            sums = tile.load(heads, 1, part + (2 * LANES + e) * 4, value, 32)
             total = tile.add(total, tile.scale_rows(sums, part))
         tile.store(total, out + e * (bits // 8), value, bits)
 
 
 def make_merge(shape: Shape) -> Body:
     """For the Shape of decodes, on one thread: COUNT is items times heads, as for attend."""
-    bits, heads, per_head, split, size, value = shape[:6]
+    bits, heads, per_head, split, size, value, block, rows, width, pairs = shape[:10]
+    capped, sloped, latent, sunk, shared, last = shape[10:]
     floats = shape.part_floats
 
     def merge(a):
-        constants = (bits, heads, per_head, split, size, value)
+        constants = (
+            bits, heads, per_head, split, size, value, block, rows, width, pairs, capped, sloped,
+            latent, sunk, shared, last,
+        )  # fmt: skip
         at, count, step = 0, get_i64(get_i64(a, COUNT), 0), heads * floats * 4
         while at < count:
             item = get_i64(a, ITEMS) + at * ITEM_FIELDS * 8
@@ -73,8 +78,11 @@ def make_merge(shape: Shape) -> Body:
                 parts, led = of_head + get_i64(item, PART) * step, of_head + lead * step
                 first = -1 if lead >= 0 else 0
                 weigh(first, num, parts, step, led)
-                out = (token * heads + head) * per_head * value * (bits // 8)
-                sum_parts(get_i64(a, OUT) + out, first, num, parts, step, led, constants)
+                out = get_i64(a, OUT) + out_of(token, head, constants)
+                if is_last(head, constants):
+                    sum_parts(last, out, first, num, parts, step, led, constants)
+                else:
+                    sum_parts(per_head, out, first, num, parts, step, led, constants)
             at += num
 
     return merge

@@ -9,25 +9,34 @@ from numba import njit
 
 from inferd_cpu_numba.kernels import fields, tile
 from inferd_cpu_numba.kernels.arguments import OUT, PARTS
+from inferd_cpu_numba.kernels.heads import is_last, out_of
 from inferd_cpu_numba.kernels.items import PART, QUERIES, TOKEN
 from inferd_cpu_numba.kernels.memory import get_i64
 from inferd_cpu_numba.kernels.vectors import LANES
 
 
 @njit(inline="always")
+def divide(num, sums, weights, out, shape):
+    """Of so many heads, by weights that are inverse already."""
+    bits, value = shape[fields.BITS], shape[fields.VALUE]
+    for e in range(0, value, LANES):
+        part = tile.scale_rows(tile.load(num, 1, sums + e * 4, value, 32), weights)
+        tile.store(part, out + e * (bits // 8), value, bits)
+
+
+@njit(inline="always")
 def write(item, head, sums, weights, a, shape):
     """Divided by their weights, to the item's tokens."""
-    bits, heads = shape[fields.BITS], shape[fields.HEADS]
-    per_head, value = shape[fields.PER_HEAD], shape[fields.VALUE]
+    per_head, last = shape[fields.PER_HEAD], shape[fields.LAST]
     tile.store_vector(tile.inverse(tile.load_vector(weights)), weights)
     for query in range(get_i64(item, QUERIES)):
-        token = get_i64(item, TOKEN) + query
-        out = get_i64(a, OUT) + (token * heads + head) * per_head * value * (bits // 8)
+        out = get_i64(a, OUT) + out_of(get_i64(item, TOKEN) + query, head, shape)
         row = query * per_head
-        for e in range(0, value, LANES):
-            part = tile.load(per_head, 1, sums + (row * value + e) * 4, value, 32)
-            part = tile.scale_rows(part, weights + row * 4)
-            tile.store(part, out + e * (bits // 8), value, bits)
+        of_row, weight = sums + row * shape[fields.VALUE] * 4, weights + row * 4
+        if is_last(head, shape):
+            divide(last, of_row, weight, out, shape)
+        else:
+            divide(per_head, of_row, weight, out, shape)
 
 
 @njit(inline="always")

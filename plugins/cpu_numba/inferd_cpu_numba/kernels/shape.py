@@ -32,20 +32,24 @@ class Shape(NamedTuple):
     capped: int  # 1 where scores have a soft cap
     sloped: int  # 1 where they have slopes (ALiBi)
     latent: int  # 1 where values are the first elements of keys
+    sunk: int  # 1 where queries have a sink
+    shared: int  # query heads of a KV head
+    last: int  # those of its last item, which may have fewer than `per_head`
 
     @classmethod
     def of(cls, request: AttentionRequest, bits: int, queries: int, pairs: bool) -> Shape:
         """For items of so many queries."""
         shared = request.num_heads // request.num_kv_heads
-        per_head = max(n for n in range(1, min(shared, LANES) + 1) if not shared % n)
+        split = -(-shared // LANES)
+        per_head = -(-shared // split)
         value = request.value_dim or request.head_dim
         rows, vectors = per_head * queries, value // LANES
         fitting = [n for n in range(1, vectors + 1) if not vectors % n and n * rows <= REGISTERS]
         return cls(
             bits=bits,
-            heads=request.num_heads // per_head,
+            heads=request.num_kv_heads * split,
             per_head=per_head,
-            split=shared // per_head,
+            split=split,
             size=request.head_dim,
             value=value,
             block=request.block_size,
@@ -55,6 +59,9 @@ class Shape(NamedTuple):
             capped=int(request.soft_cap is not None),
             sloped=int(request.alibi),
             latent=int(request.value_dim is not None),
+            sunk=int(request.sinks),
+            shared=shared,
+            last=shared - (split - 1) * per_head,
         )
 
     @property
