@@ -9,6 +9,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 
 from inferd.errors import UnsupportedModel
 
+ATTENTION = {"attention", "full_attention", "sliding_attention"}  # kinds of layers
 CHANGING_ROPES = ("dynamic", "longrope")  # their frequencies depend on the longest row of a batch
 
 
@@ -26,15 +27,11 @@ def find_class(name: str, hf: dict[str, Any]) -> tuple[type[Any], Any]:
     config_kind = transformers.CONFIG_MAPPING[model_type]
     if not issubclass(config_kind, kind.config_class):
         raise UnsupportedModel(f"{name} takes more than text, model_type {model_type!r} is a part")
-    if getattr(kind, "_is_stateful", False):
-        raise UnsupportedModel(
-            f"{name} keeps a recurrent state, which the KV cache has no place for"
-        )
     try:
         hf_config = config_kind.from_dict(hf)
     except Exception as error:  # whatever transformers' checks raise
         raise UnsupportedModel(f"transformers does not take this config.json: {error}") from None
-    _refuse(name, hf_config)
+    _refuse(name, hf_config, getattr(kind, "_is_stateful", False))
     return kind, hf_config
 
 
@@ -43,7 +40,12 @@ def _causal_names() -> set[str]:
     return {name for entry in found for name in ((entry,) if isinstance(entry, str) else entry)}
 
 
-def _refuse(name: str, hf_config: Any) -> None:
+def _refuse(name: str, hf_config: Any, may_keep_state: bool) -> None:
+    layers = set(getattr(hf_config, "layer_types", None) or ["unknown"])
+    if may_keep_state and not layers <= ATTENTION:
+        raise UnsupportedModel(
+            f"{name} keeps a recurrent state, which the KV cache has no place for"
+        )
     if getattr(hf_config, "is_encoder_decoder", False):
         raise UnsupportedModel(f"{name} is configured as an encoder-decoder (is_encoder_decoder)")
     rope = getattr(hf_config, "rope_parameters", None) or {}

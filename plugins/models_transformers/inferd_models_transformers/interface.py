@@ -27,6 +27,13 @@ class Mask:
     visible: Callable[..., Any]  # (row, head, query, key), as transformers' mask functions
     width: int | None  # of a window
 
+    def __getitem__(self, places: tuple[Any, ...]) -> Mask:
+        """Of all queries and keys, as where a model could leave some out and does not."""
+        whole = (slice(None), slice(0, None))
+        if not all(place in whole for place in places):
+            raise TypeError(f"a part of a mask: {places}")
+        return self
+
 
 @dataclass(frozen=True, slots=True)
 class Seen:

@@ -48,6 +48,16 @@ BERT = {
     "hidden_act": "gelu_new",
     "pad_token_id": 0,
 }
+GROUPED = {"n_group": 2, "topk_group": 1}
+GEMMA = {**WINDOWS, **ROPE_BY_TYPE, "final_logit_softcapping": 4.0}
+PER_LAYER_INPUTS = {"vocab_size_per_layer_input": 320, "hidden_size_per_layer_input": 16}
+UNEQUAL = {"global_head_dim": 32, "num_global_key_value_heads": 1}  # pages of two shapes
+MULTIPLIERS = {
+    "embedding_multiplier": 2.0,
+    "logits_scaling": 0.5,
+    "residual_multiplier": 0.7,
+    "attention_multiplier": 0.3,
+}
 GPT = {"n_positions": 256, "n_embd": 96, "n_layer": 4, "n_head": 6, "n_inner": 128}
 
 CONFIGS: dict[str, dict[str, Any]] = {
@@ -89,6 +99,13 @@ CONFIGS: dict[str, dict[str, Any]] = {
     },
     "BitNetForCausalLM": {"model_type": "bitnet", **NO_HEAD_DIM, "hidden_act": "relu2"},
     "CTRLLMHeadModel": {"model_type": "ctrl", **GPT, "n_inner": None, "dff": 128},
+    "Cohere2MoeForCausalLM": {
+        "model_type": "cohere2_moe",
+        **EXPERTS,
+        **WINDOWS,
+        "layer_norm_eps": 1e-2,
+        "logit_scale": 1.0,
+    },
     "CwmForCausalLM": {"model_type": "cwm", **WINDOWS, **LLAMA3},
     "Dots1ForCausalLM": {
         "model_type": "dots1",
@@ -110,18 +127,63 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "moe_layer_start_index": 1,
         "moe_layer_end_index": 3,
     },
+    "ExaoneMoeForCausalLM": {
+        "model_type": "exaone_moe",
+        **EXPERTS,
+        **WINDOWS,
+        **GROUPED,
+        "num_shared_experts": 1,
+        "mlp_layer_types": MLPS,
+    },
+    "FlexOlmoForCausalLM": {"model_type": "flex_olmo", **EXPERTS},
     "GPTBigCodeForCausalLM": {"model_type": "gpt_bigcode", **GPT, "tie_word_embeddings": True},
+    "Gemma3nForCausalLM": {
+        "model_type": "gemma3n_text",
+        **GEMMA,
+        **PER_LAYER_INPUTS,
+        "layer_types": ["sliding_attention", "full_attention"] * 2,
+        "num_kv_shared_layers": 2,
+        "laurel_rank": 8,
+        "altup_num_inputs": 2,
+        "intermediate_size": [128] * 4,
+        "activation_sparsity_pattern": [0.5, 0.0, 0.5, 0.0],
+    },
+    "Gemma4ForCausalLM": {
+        "model_type": "gemma4_text",
+        **GEMMA,
+        **PER_LAYER_INPUTS,
+        **UNEQUAL,
+        "num_kv_shared_layers": 1,
+    },
+    "Gemma4UnifiedForCausalLM": {"model_type": "gemma4_unified_text", **GEMMA, **UNEQUAL},
+    "Glm4MoeLiteForCausalLM": {
+        "model_type": "glm4_moe_lite",
+        **LATENT,
+        **ROUTED,
+        **GROUPED,
+        "n_shared_experts": 1,
+        "mlp_layer_types": MLPS,
+    },
+    "GraniteMoeHybridForCausalLM": {  # without a recurrent layer, as the smallest of them
+        "model_type": "granitemoehybrid",
+        **MULTIPLIERS,
+        "layer_types": ["attention"] * 4,
+        "mamba_n_heads": 12,
+        "num_local_experts": 0,
+        "shared_intermediate_size": 128,
+    },
+    "GraniteMoeSharedForCausalLM": {
+        "model_type": "granitemoeshared",
+        **MULTIPLIERS,
+        "num_local_experts": 6,
+        "num_experts_per_tok": 2,
+        "shared_intermediate_size": 40,
+    },
     "HYV3ForCausalLM": {"model_type": "hy_v3", **EXPERTS, "mlp_layer_types": MLPS},
     "HeliumForCausalLM": {"model_type": "helium", "hidden_size": 96, "attention_bias": True},
     "HunYuanDenseV1ForCausalLM": {"model_type": "hunyuan_v1_dense", "attention_bias": True},
     "HunYuanMoEV1ForCausalLM": {"model_type": "hunyuan_v1_moe", "num_experts": 6, "moe_topk": 2},
-    "HyperCLOVAXForCausalLM": {
-        "model_type": "hyperclovax",
-        "embedding_multiplier": 2.0,
-        "logits_scaling": 0.5,
-        "residual_multiplier": 0.7,
-        "attention_multiplier": 0.3,
-    },
+    "HyperCLOVAXForCausalLM": {"model_type": "hyperclovax", **MULTIPLIERS},
     "Jais2ForCausalLM": {"model_type": "jais2", "hidden_act": "relu2", "layer_norm_eps": 1e-2},
     "Kolibri1ForCausalLM": {
         "model_type": "kolibri1",
@@ -160,6 +222,23 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "num_local_experts": 6,
         "num_experts_per_tok": 2,
     },
+    "MiniMaxM3VLForCausalLM": {
+        "model_type": "minimax_m3_vl_text",
+        "num_local_experts": 6,
+        "num_experts_per_tok": 2,
+    },
+    "Ministral3ForCausalLM": {
+        "model_type": "ministral3",
+        "rope_theta": None,
+        "rope_parameters": {
+            "rope_type": "yarn",
+            "rope_theta": 900.0,
+            "factor": 8.0,
+            "original_max_position_embeddings": 32,
+            "llama_4_scaling_beta": 0.3,
+        },
+    },
+    "MinistralForCausalLM": {"model_type": "ministral", **WINDOWS},
     "ModernBertDecoderForCausalLM": {
         "model_type": "modernbert-decoder",
         **NO_HEAD_DIM,
@@ -184,18 +263,38 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "topk_group": 1,
         "routed_scaling_factor": 1.5,
     },
+    "VaultGemmaForCausalLM": {
+        "model_type": "vaultgemma",
+        **WINDOWS,
+        "query_pre_attn_scalar": 32,
+        "attn_logit_softcapping": 5.0,
+        "final_logit_softcapping": 4.0,
+    },
     "YoutuForCausalLM": {"model_type": "youtu", **LATENT, "rope_interleave": False},
 }
-FEW = ("ApertusForCausalLM", "BertLMHeadModel", "MiniCPM3ForCausalLM", "Dots1ForCausalLM")
-"""One of each kind, for every run of the tests: dense, post-norm, latent, experts and windows."""
+FEW = (
+    *("ApertusForCausalLM", "BertLMHeadModel", "MiniCPM3ForCausalLM", "Dots1ForCausalLM"),
+    "Gemma4ForCausalLM",
+)
+"""One of each kind, for every run of the tests: dense, post-norm, latent, experts and windows,
+pages of two shapes."""
 CLOSE = {
     "AXK1ForCausalLM": "DeepSeek-V3",
+    "Cohere2MoeForCausalLM": "Command-A",
     "CwmForCausalLM": "Llama",
     "Ernie4_5ForCausalLM": "Llama",
+    "ExaoneMoeForCausalLM": "EXAONE 4",
+    "FlexOlmoForCausalLM": "OLMoE",
     "GPTBigCodeForCausalLM": "GPT-2",
+    "Glm4MoeLiteForCausalLM": "DeepSeek-V3",
+    "GraniteMoeHybridForCausalLM": "Granite",
+    "GraniteMoeSharedForCausalLM": "Granite MoE",
     "HyperCLOVAXForCausalLM": "Granite",
+    "Ministral3ForCausalLM": "Mistral",
+    "MinistralForCausalLM": "Mistral",
     "SeedOssForCausalLM": "Llama",
     "SolarOpenForCausalLM": "GLM-4.5",
+    "VaultGemmaForCausalLM": "Gemma 2",
     "YoutuForCausalLM": "DeepSeek-V3",
 }
 """Those that differ from a family with a plugin of its own by a field or two."""

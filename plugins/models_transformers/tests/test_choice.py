@@ -18,6 +18,7 @@ from inferd.runner.explain import candidates_for
 from inferd.testing.drive import build_context, load_model
 from inferd.testing.oracle import Held
 from inferd.testing.tiny import BASE, tiny_config, write_checkpoint
+from inferd_models_transformers.interface import Mask
 from inferd_models_transformers.model import TransformersForCausalLM
 from inferd_models_transformers.weights import ExpertsWeights
 
@@ -27,6 +28,7 @@ REFUSED = {
     "BloomForCausalLM": ({"model_type": "bloom"}, "position_ids"),
     "DiffLlamaForCausalLM": ({"model_type": "diffllama", **SMALL}, "attends 2 times"),
     "GptOssForCausalLM": ({"model_type": "gpt_oss", **SMALL}, "s_aux"),
+    "GraniteMoeHybridForCausalLM": ({"model_type": "granitemoehybrid"}, "recurrent state"),
     "MambaForCausalLM": ({"model_type": "mamba"}, "recurrent state"),
     "BartForCausalLM": ({"model_type": "bart"}, "encoder-decoder"),
     "RobertaForCausalLM": (
@@ -54,6 +56,13 @@ def test_what_it_cannot_is_refused_with_the_reason(architecture):
     assert reason in verdict.reason
     with pytest.raises(UnsupportedModel):
         TransformersForCausalLM.attention_request(config, "cpu", 16)
+
+
+def test_a_mask_is_taken_whole():
+    mask = Mask(lambda *_: True, None)
+    assert mask[:, :, slice(0, None), :] is mask
+    with pytest.raises(TypeError, match="part of a mask"):
+        mask[:, :, slice(-1, None), :]
 
 
 def test_it_is_taken_where_no_plugin_has_the_name():
