@@ -106,6 +106,11 @@ class Driver:
         parts = logits_TV.split_with_sizes([len(tokens[row]) for row in rows])
         return dict(zip(rows, parts, strict=True))
 
+    def keep(self, row: int, length: int) -> None:
+        """Of a row, so many tokens in whole blocks, as a prefix hit finds them; others are gone."""
+        self._tables[row] = [table[: length // self._size] for table in self._tables[row]]
+        self._lengths[row] = length
+
     def _batch(self, rows: list[int], tokens: Mapping[int, Sequence[int]]) -> Batch:
         starts = [self._lengths.get(row, 0) for row in rows]
         counts = [len(tokens[row]) for row in rows]

@@ -72,7 +72,8 @@ class ModelContract(ModelFields):
 
     @pytest.mark.parametrize("way", WAYS)
     def test_parity(self, variant: str, way: str) -> None:
-        """Whole, in chunks, token by token, and in batches of rows at different places."""
+        """Whole, in chunks, token by token, in batches of rows at different places, and after a
+        prefix was found in the cache."""
         self._check_parity(variant, way, None)
 
     def test_parity_with_the_best_ops(self, variant: str) -> None:

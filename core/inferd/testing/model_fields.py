@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections import ChainMap
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -158,4 +159,4 @@ def _ropes(hf: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     kinds = hf.get("rope_parameters") or {}
     for kind in kinds:
         if isinstance(kinds[kind], Mapping):
-            yield {**hf, "rope_parameters": kinds[kind]}
+            yield ChainMap({"rope_parameters": kinds[kind]}, hf)  # type: ignore[arg-type]

@@ -21,7 +21,7 @@ from inferd.testing.oracle import Held, Oracle
 BLOCK_SIZE = 8
 SAME, DIFFERENT = 1e-4, 1e-2
 """max |difference of logits| / their standard deviation: at most, and at least."""
-WAYS = ("whole", "chunked", "decode", "batched")
+WAYS = ("whole", "chunked", "decode", "batched", "cached")
 
 
 def schedule(way: str, length: int) -> list[list[int]]:
@@ -31,6 +31,7 @@ def schedule(way: str, length: int) -> list[list[int]]:
         "whole": [[length]] * 3,
         "chunked": [[7, 30, 1, rest], [0, 1, length - 1], [half, 0, 0, length - half]],
         "decode": [[1] * length],
+        "cached": [[length]] * 3,
         "batched": [
             [5] + [1] * (length - 5),
             [0] * 4 + [13] * (length // 13) + [1] * (length % 13),
@@ -69,7 +70,19 @@ def feed(model: CausalLM, oracle: Oracle, way: str) -> dict[int, Tensor]:
         for row, logits_TV in driver.step(tokens).items():
             parts[row].append(logits_TV)
         done = ends
+    if way == "cached":
+        _again(driver, oracle, parts)
     return {row: torch.cat(logits) for row, logits in parts.items()}
+
+
+def _again(driver: Driver, oracle: Oracle, parts: dict[int, list[Tensor]]) -> None:
+    """Every row once more, from a half of it that is found in the cache."""
+    found = len(oracle.ids_RT[0]) // 2 // BLOCK_SIZE * BLOCK_SIZE
+    for row in parts:
+        driver.keep(row, found)
+    rest = {row: oracle.ids_RT[row, found:].tolist() for row in parts}
+    for row, logits_TV in driver.step(rest).items():
+        parts[row] = [*(part[:found] for part in parts[row]), logits_TV]
 
 
 def distance(model: CausalLM, oracle: Oracle, way: str = "whole") -> float:

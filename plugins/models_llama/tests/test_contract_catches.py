@@ -119,7 +119,7 @@ class TestParity(OneThread):
         assert far_ways(contract(kind, family)) == set(WAYS)
 
     def test_what_is_wrong_in_later_chunks_only_fails_there(self):
-        assert far_ways(contract(PositionsFromZero)) == {"chunked", "decode", "batched"}
+        assert far_ways(contract(PositionsFromZero)) == {"chunked", "decode", "batched", "cached"}
 
     def test_the_right_ones_fail_nowhere(self):
         assert not far_ways(contract(LlamaForCausalLM))
