@@ -12,6 +12,7 @@ from inferd.config.model import ModelOptions
 from inferd.contracts.loader import WeightLoader
 from inferd.contracts.model import ModelConfig
 from inferd.errors import PluginError, UnsupportedModel, UsageError
+from inferd.loading.text_part import text_config
 from inferd.plugin import Registry
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -76,22 +77,6 @@ def model_config(
         max_model_len=_max_model_len(hf, options),
         vocab_size=vocab_size,
     )
-
-
-def text_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The language model's part of a multimodal configuration, with what stands outside of it."""
-    inner = config.get("text_config")
-    if not isinstance(inner, Mapping):
-        return dict(config)
-    shared = (
-        "architectures",
-        "dtype",
-        "torch_dtype",
-        "quantization_config",
-        "compression_config",
-        "tie_word_embeddings",
-    )
-    return {key: config[key] for key in shared if config.get(key) is not None} | dict(inner)
 
 
 def _dtype(

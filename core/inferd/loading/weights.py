@@ -15,6 +15,7 @@ from inferd.contracts.model import CausalLM
 from inferd.errors import CheckpointError
 from inferd.layers.layer import Layer
 from inferd.loading.name_map import NameMap
+from inferd.loading.text_part import text_names, text_tensors
 
 DUMMY_SCALE = 0.02
 MOST_LINES = 8  # of an error, for each of missing and unexpected
@@ -41,8 +42,8 @@ def load_weights(
     targets = _Targets(model)
     done = 0
     try:
-        targets.check_names(model.stored_as(loader.names() or ()))
-        for tensor in model.stored(loader.tensors()):
+        targets.check_names(model.stored_as(text_names(loader.names() or ())))
+        for tensor in model.stored(text_tensors(loader)):
             targets.give(tensor)
             done += tensor.data.numel() * tensor.data.element_size()
             if progress is not None:

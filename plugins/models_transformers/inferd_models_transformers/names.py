@@ -31,7 +31,11 @@ class Conversion:
         self._renamings = [t for t in transforms if isinstance(t, WeightRenaming)]
         self._converters = [t for t in transforms if isinstance(t, WeightConverter)]
         self._names = dict.fromkeys(names, True)
-        self._ignored = list(model._keys_to_ignore_on_load_unexpected or ())
+        self._ignored = [
+            pattern
+            for module in model.modules()  # a base knows of its own
+            for pattern in getattr(module, "_keys_to_ignore_on_load_unexpected", None) or ()
+        ]
 
     def __call__(self, tensors: Iterator[RawTensor]) -> Iterator[RawTensor]:
         waiting: dict[str, list[tuple[str, RawTensor]]] = {}
