@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from inferd.contracts.platform import Record
-from inferd.contracts.sampling_ops import Argmax, Draw, DrawFiltered, TopLogprobs
+from inferd.contracts.sampling_ops import Argmax, Draw, DrawFiltered, Mask, TopLogprobs
 from inferd.contracts.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -196,6 +196,7 @@ class Ops:
     prepare_inputs: PrepareInputs
     linear: Mapping[str, MakeLinear]  # by weight format: dense, w4_g, ...
     experts: Mapping[str, MakeExperts]  # by weight format, as linear
+    mask: Mask
     argmax: Argmax
     draw: Draw
     draw_filtered: DrawFiltered

@@ -1,9 +1,11 @@
-"""The ops of the sampler, fields of Ops. Logits are in any floating dtype and stay as they are.
+"""The ops of the sampler, fields of Ops. Logits are in any floating dtype; all ops but `mask` leave
+them as they are.
 
 `best_N` is the largest logit in float32, nan where there is one: not finite says that the row has
 no token. Its id is then any of the vocabulary.
 
-Shape suffixes: N rows, V vocabulary, K most likely, C = K + 1 with the chosen token first.
+Shape suffixes: N rows, M of them with a mask, V vocabulary, W words of 32 tokens, K most likely,
+C = K + 1 with the chosen token first.
 """
 
 from __future__ import annotations
@@ -13,6 +15,15 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+class Mask(Protocol):
+    """In place, -inf for what may not follow in the rows `places_M`; nan stays nan.
+
+    Bit t % 32 of word t // 32 (int32) says whether token t may. Places are int64 and rise.
+    """
+
+    def __call__(self, logits_NV: Tensor, words_MW: Tensor, places_M: Tensor) -> None: ...
 
 
 class Argmax(Protocol):

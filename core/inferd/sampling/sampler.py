@@ -27,7 +27,8 @@ from inferd.sampling.penalties import PenaltyParams, apply_penalties
 from inferd.sampling.processors import Processors
 from inferd.types import RowStart
 
-CHANGES = Need.MASK | Need.PENALTIES | Need.BIAS | Need.PROCESSORS  # of the logits, in place
+SUMS = Need.PENALTIES | Need.BIAS | Need.PROCESSORS  # changes of the logits, in float32
+CHANGES = Need.MASK | SUMS  # in place
 KINDS = Need.RANDOM | Need.FILTER  # which of the ops picks the token
 
 
@@ -84,7 +85,7 @@ class Sampler:
             best_N, ids_N = self._ops.argmax(logits_NV)
             return Sampled(ids_N, best_N, None, ())
         places = self._columns.places(step.rows, Need.LOGPROBS)
-        if need & CHANGES:
+        if need & SUMS:
             logits_NV = logits_NV.float()
         raw_NV = self._raw(logits_NV, places, need) if len(places) else logits_NV
         self._change(logits_NV, step, need)
@@ -103,8 +104,8 @@ class Sampler:
         return logits_NV.clone() if need & CHANGES else logits_NV
 
     def _change(self, logits_NV: Tensor, step: SampleStep, need: int) -> None:
-        if need & Need.MASK:
-            self._columns.masks.apply(logits_NV, step.rows)
+        if need & Need.MASK and (found := self._columns.masks.of(step.rows)) is not None:
+            self._ops.mask(logits_NV, *found)
         if need & Need.BIAS:
             self._bias.apply(logits_NV, self._history_RL, step)
         if need & Need.PROCESSORS:

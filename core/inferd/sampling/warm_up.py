@@ -33,6 +33,8 @@ def _calls(
     temperature_N, top_p_N, min_p_N = floats_NF.unbind(1)
     ints_NI = torch.ones(ROWS, 3, dtype=torch.int64, device=device)
     keys_N, top_k_N, positions_N = ints_NI[:, 0], ints_NI[:, 1], ints_NI[:, 2].contiguous()
+    words_NW = torch.full((ROWS, -(-vocab_size // 32)), -1, dtype=torch.int32, device=device)
+    yield partial(ops.mask, logits_NV, words_NW, torch.arange(ROWS, device=device))
     yield partial(ops.argmax, logits_NV)
     yield partial(ops.draw, logits_NV, temperature_N, keys_N, positions_N)
     for unbounded in (False, True):

@@ -33,6 +33,30 @@ MIXED = [
 BOUNDED = [params for params in MIXED if params.top_k]
 
 
+def mask(ops: Offer, dtype: str, device: torch.device) -> None:
+    """Rows without a mask stay, bits beyond the vocabulary mean nothing, a nan is seen."""
+    generator = torch.Generator().manual_seed(0)
+    for size in (*SIZES, 640):
+        words_MW = torch.randint(-(2**31), 2**31, (3, -(-size // 32)), generator=generator).int()
+        words_MW[1, ::2], words_MW[2, ::3] = -1, 0
+        for places in ([0, 2, 4], [0, 1, 2]):
+            logits_NV = torch.randn(max(places) + 1, size, generator=generator).to(DTYPES[dtype])
+            logits_NV[0, size // 2] = torch.nan
+            expected_NV = _masked(logits_NV, words_MW, places)
+            found_NV, places_M = logits_NV.to(device), torch.tensor(places).to(device)
+            ops["mask"](found_NV, words_MW.to(device), places_M)
+            same = torch.allclose(found_NV.cpu(), expected_NV, 0.0, 0.0, equal_nan=True)
+            assert same, f"mask of {size} logits, rows {places}: not what the words say"
+
+
+def _masked(logits_NV: Tensor, words_MW: Tensor, places: list[int]) -> Tensor:
+    masked_NV, tokens_V = logits_NV.clone(), torch.arange(logits_NV.shape[1])
+    allowed_MV = (words_MW[:, tokens_V // 32] >> tokens_V % 32 & 1) == 1
+    for place, allowed_V in zip(places, allowed_MV, strict=True):
+        masked_NV[place, ~allowed_V & ~logits_NV[place].isnan()] = -torch.inf
+    return masked_NV
+
+
 def argmax(ops: Offer, dtype: str, device: torch.device) -> None:
     for what, logits_NV in _cases(4, dtype):
         best_N, ids_N = ops["argmax"](logits_NV.to(device))
@@ -168,6 +192,7 @@ def _columns(rows: list[RowParams], device: torch.device) -> FilterParams:
 
 
 SAMPLING_CHECKS = {
+    "mask": mask,
     "argmax": argmax,
     "draw": draw,
     "draw_filtered": draw_filtered,

@@ -22,6 +22,7 @@ from inferd_cpu_numba.inputs import Embedding, PrepareInputs
 from inferd_cpu_numba.linear import MakeLinear, supports_pairs
 from inferd_cpu_numba.player import Player
 from inferd_cpu_numba.rope import RopeKvWrite, prepare_rope
+from inferd_cpu_numba.sampling import Argmax, Draw, Mask
 from inferd_cpu_numba.tape import Tape
 from inferd_cpu_numba.threads import threads_for
 from inferd_cpu_numba.weights import WeightMemory
@@ -69,7 +70,9 @@ class NumbaOps(OpProvider):
             "rms_norm": RmsNorm(call(norm.make_rms_norm(bits), norm.RMS_NORM)),
             "add_rms_norm": AddRmsNorm(call(norm.make_add_rms_norm(bits), norm.ADD_RMS_NORM)),
             "act_and_mul": {"silu": silu, "gelu_tanh": gelu_tanh},
-            "argmax": Argmax.of(bits, compiler),
+            "mask": Mask(compiler, bits),
+            "argmax": Argmax(compiler, bits),
+            "draw": Draw(compiler, bits),
             "embedding": Embedding(compiler),
             "prepare_inputs": PrepareInputs(compiler),
         }
@@ -142,37 +145,3 @@ class Activation(Op):
         out_TI = torch.empty((tokens, size), dtype=x_T2I.dtype)
         self._call(threads_for(tokens), x_T2I.data_ptr(), out_TI.data_ptr(), tokens, size)
         return out_TI
-
-
-class Argmax:
-    """Of logits in the model's dtype, or in float32 where a sampler changed them."""
-
-    def __init__(self, calls: Mapping[torch.dtype, runtime.Call], scratch: int) -> None:
-        self._calls, self._scratch = calls, scratch  # float32 of a row
-
-    @classmethod
-    def of(cls, bits: int, compiler: runtime.Compiler) -> Argmax:
-        from inferd_cpu_numba.kernels import argmax
-
-        calls = {
-            dtype: compiler.call(argmax.make_argmax(size), argmax.ARGMAX)
-            for dtype, size in runtime.BITS.items()
-            if size in (bits, 32)
-        }
-        return cls(calls, argmax.ROWS)
-
-    def __call__(self, logits_NV: Tensor) -> tuple[Tensor, Tensor]:
-        rows, size = logits_NV.shape
-        best_N, ids_N = torch.empty(rows), torch.empty(rows, dtype=torch.int64)
-        scratch = torch.empty(rows * self._scratch)
-        self._calls[logits_NV.dtype](
-            1 if rows == 1 else torch.get_num_threads(),
-            logits_NV.data_ptr(),
-            logits_NV.stride(0),
-            rows,
-            size,
-            best_N.data_ptr(),
-            ids_N.data_ptr(),
-            scratch.data_ptr(),
-        )
-        return best_N, ids_N

@@ -6,10 +6,18 @@ import numpy as np
 import pytest
 import torch
 
+from inferd.builtin.sampling import SAMPLING_OPS
 from inferd.sampling.masks import TokenMasks
 from inferd.types import StepMasks
 
 CPU = torch.device("cpu")
+
+
+def applied(masks: TokenMasks, logits: torch.Tensor, rows: list[int]) -> torch.Tensor:
+    changed = logits.clone()
+    if (found := masks.of(np.array(rows))) is not None:
+        SAMPLING_OPS["mask"](changed, *found)
+    return changed
 
 
 def masks_of(rows: list[int], allowed: list[set[int]], vocab: int) -> StepMasks:
@@ -26,8 +34,7 @@ def test_only_what_is_allowed_is_left(vocab: int) -> None:
     allowed = [{int(t) for t in generator.choice(vocab, size=-(-vocab // 3))} for _ in range(3)]
     masks.put(masks_of([5, 0, 2], allowed, vocab))
     logits = torch.randn(3, vocab)
-    changed = logits.clone()
-    masks.apply(changed, np.array([0, 2, 5]))
+    changed = applied(masks, logits, [0, 2, 5])
     for place, tokens in enumerate([allowed[1], allowed[2], allowed[0]]):
         left = torch.isfinite(changed[place]).nonzero().flatten().tolist()
         assert set(left) == tokens
@@ -38,8 +45,7 @@ def test_rows_without_a_mask_stay_as_they_are() -> None:
     masks = TokenMasks(CPU)
     masks.put(masks_of([7], [{3}], 40))
     logits = torch.randn(3, 40)
-    changed = logits.clone()
-    masks.apply(changed, np.array([1, 7, 2]))
+    changed = applied(masks, logits, [1, 7, 2])
     assert torch.equal(changed[[0, 2]], logits[[0, 2]])
     assert torch.isfinite(changed[1]).nonzero().flatten().tolist() == [3]
 
@@ -48,6 +54,4 @@ def test_the_masks_of_a_step_are_gone_with_the_next() -> None:
     masks, logits = TokenMasks(CPU), torch.randn(1, 40)
     masks.put(masks_of([7], [{3}], 40))
     masks.put(None)
-    changed = logits.clone()
-    masks.apply(changed, np.array([7]))
-    assert torch.equal(changed, logits)
+    assert torch.equal(applied(masks, logits, [7]), logits)

@@ -13,7 +13,7 @@ from inferd.params import MAX_LOGPROBS
 from inferd.sampling.warm_up import warm_up
 from inferd.testing.drive import reference_ops
 
-NAMES = ("argmax", "draw", "draw_filtered", "top_logprobs")
+NAMES = ("mask", "argmax", "draw", "draw_filtered", "top_logprobs")
 
 
 def recorded(calls: list[tuple[Any, ...]]) -> Ops:
@@ -38,6 +38,7 @@ def test_every_way_is_met_once() -> None:
         (name, dtype, which)
         for dtype in (torch.bfloat16, torch.float32)
         for name, kinds in (
+            ("mask", (None,)),
             ("argmax", (None,)),
             ("draw", (None,)),
             ("draw_filtered", (False, True)),
@@ -52,4 +53,4 @@ def test_every_way_is_met_once() -> None:
 def test_logits_in_float32_are_met_once() -> None:
     calls: list[tuple[Any, ...]] = []
     warm_up(recorded(calls), 5, torch.float32, torch.device("cpu"))
-    assert len(calls) == len(set(calls)) == 6
+    assert len(calls) == len(set(calls)) == 7

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from inferd.builtin.sampling.draw import draw, draw_filtered
 from inferd.builtin.sampling.logprobs import top_logprobs
+from inferd.builtin.sampling.mask import mask
 from inferd.builtin.sampling.rows import argmax
 
 SAMPLING_OPS = {
+    "mask": mask,
     "argmax": argmax,
     "draw": draw,
     "draw_filtered": draw_filtered,
