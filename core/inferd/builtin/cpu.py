@@ -23,6 +23,9 @@ class CpuPlatform(Platform):
     """Threads are set to the cores this process may use, unless OMP_NUM_THREADS says otherwise."""
 
     name = "cpu"
+    scheduler_defaults = {"short_step_tokens": 352}
+    """64 requests of 178 tokens at once: 99 in 100 of their gaps between tokens are under 0.28 s,
+    and 0.65 s with steps of 2,048 (SmolLM2, 2 cores of an EPYC, 2026-11-27)."""
 
     @classmethod
     def detect(cls) -> Verdict:

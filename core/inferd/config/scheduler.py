@@ -16,6 +16,14 @@ class SchedulerOptions(Options):
     max_num_batched_tokens: Annotated[
         int, Field(ge=1, description="tokens one step computes; 8192 on a GPU")
     ] = 2048
+    short_step_tokens: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="tokens of prompts that one step computes while few wait, beside those "
+            "that run; 0: as many as there is room for; 352 on a CPU",
+        ),
+    ] = 0
     enable_chunked_prefill: Annotated[
         bool, Field(description="split prompts to fill steps; off: only those longer than a step")
     ] = True

@@ -23,6 +23,8 @@ from inferd.scheduling.step import Step
 from inferd.scheduling.waiting import WaitingQueue
 from inferd.types import Request, Sequence, SequenceOutput, Status, StepPlan, StepResult, StepStats
 
+SHARE = 8  # of what waits, in a step that would be short otherwise
+
 
 class Scheduler:
     """Owns every sequence from `add` to its last output. Deterministic; single-threaded."""
@@ -117,7 +119,7 @@ class Scheduler:
             return None
         step = Step(
             self._next_step,
-            self.options.max_num_batched_tokens,
+            self._budget(),
             self.layout.block_size,
             self.options.enable_chunked_prefill,
         )
@@ -132,6 +134,14 @@ class Scheduler:
         self.counters.num_steps += 1
         self.counters.num_tokens += step.num_tokens
         return step.plan()
+
+    def _budget(self) -> int:
+        """Short steps keep answers flowing; the more waits, the more the next one takes of it."""
+        most, short = self.options.max_num_batched_tokens, self.options.short_step_tokens
+        if not short or not self.options.enable_chunked_prefill:
+            return most
+        prompts = max(short, self.waiting.num_tokens // SHARE)
+        return min(most, prompts + len(self.running.sequences))
 
     def _register_prompts(self, step: Step) -> None:
         """Prompt blocks computed by this step are readable by later ones, never by this one."""

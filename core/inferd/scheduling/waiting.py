@@ -15,6 +15,8 @@ class WaitingQueue:
     def __init__(self) -> None:
         self._heap: list[tuple[tuple[int, ...], Sequence]] = []
         self._members: dict[tuple[int, ...], Sequence] = {}  # keys differ between sequences
+        self._num_tokens: dict[tuple[int, ...], int] = {}
+        self.num_tokens = 0  # that are known of all of them
 
     def __len__(self) -> int:
         return len(self._members)
@@ -23,7 +25,10 @@ class WaitingQueue:
         return seq.key in self._members
 
     def push(self, seq: Sequence) -> None:
+        self._forget(seq.key)
         self._members[seq.key] = seq
+        self._num_tokens[seq.key] = seq.num_known
+        self.num_tokens += seq.num_known
         heappush(self._heap, (seq.key, seq))
 
     def peek(self) -> Sequence | None:
@@ -35,11 +40,15 @@ class WaitingQueue:
     def pop(self) -> Sequence:
         """The first; only right after a `peek` that found it."""
         key, seq = heappop(self._heap)
-        del self._members[key]
+        self._forget(key)
         return seq
 
     def discard(self, seq: Sequence) -> None:
-        self._members.pop(seq.key, None)
+        self._forget(seq.key)
         if len(self._heap) > 2 * len(self._members) + SLACK:
             self._heap = list(self._members.items())
             heapify(self._heap)
+
+    def _forget(self, key: tuple[int, ...]) -> None:
+        if self._members.pop(key, None) is not None:
+            self.num_tokens -= self._num_tokens.pop(key)

@@ -58,6 +58,37 @@ def test_without_chunking_a_prompt_above_the_budget_is_split_and_never_exceeds_i
     ]
 
 
+def test_steps_are_short_beside_what_runs_while_little_waits() -> None:
+    desk = Desk(budget=64, short=4)
+    desk.add("a", 6, max_tokens=4)
+    desk.add("b", 8, max_tokens=2)
+    assert desk.run() == [
+        "0: prefill a[0:4]",
+        "1: prefill a[4:6] b[0:3]",
+        "2: decode a, prefill b[3:8]",
+        "3: decode a b",
+        "4: decode a",
+    ]
+
+
+def test_steps_are_longer_the_more_waits() -> None:
+    desk = Desk(budget=64, short=4, depth=0)
+    for name in "abcdef":
+        desk.add(name, 20)
+    sizes = [int(step.partition("[0:")[2].partition("]")[0]) for step in desk.run()[:1]]
+    assert sizes == [6 * 20 // 8]
+    desk = Desk(budget=10, short=4)
+    for name in "abcdef":
+        desk.add(name, 20)
+    assert desk.run()[0] == "0: prefill a[0:10]"
+
+
+def test_prompts_that_are_not_to_be_split_need_no_short_steps() -> None:
+    desk = Desk(budget=16, short=4, chunked=False)
+    desk.add("a", 10, max_tokens=1)
+    assert desk.run() == ["0: prefill a[0:10]"]
+
+
 def test_a_step_ahead_stops_at_the_length_that_is_known() -> None:
     desk = Desk(depth=1)
     desk.add("a", 3, max_tokens=2)

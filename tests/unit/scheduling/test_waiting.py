@@ -39,6 +39,19 @@ def test_the_discarded_are_passed_over() -> None:
     assert (first in queue, len(queue), queue.peek()) == (False, 1, second)
 
 
+def test_tokens_of_those_that_wait_are_counted() -> None:
+    queue = WaitingQueue()
+    first, second = sequence(0), sequence(1)
+    for seq in (first, second, second):
+        queue.push(seq)
+    assert queue.num_tokens == 2
+    queue.discard(first)
+    queue.discard(first)
+    assert (queue.peek(), queue.num_tokens) == (second, 1)
+    queue.pop()
+    assert queue.num_tokens == 0
+
+
 def test_aborts_behind_a_blocked_head_do_not_pile_up() -> None:
     queue = WaitingQueue()
     second, head = sequence(1), sequence(0)

@@ -24,6 +24,7 @@ class Desk:
         blocks: int = 65,
         rows: int = 8,
         budget: int = 16,
+        short: int = 0,
         depth: int = 1,
         chunked: bool = True,
         caching: bool = True,
@@ -34,6 +35,7 @@ class Desk:
         options = SchedulerOptions(
             max_num_seqs=rows,
             max_num_batched_tokens=budget,
+            short_step_tokens=short,
             enable_chunked_prefill=chunked,
             max_num_queued_reqs=queue,
         )
