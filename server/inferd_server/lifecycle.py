@@ -37,7 +37,7 @@ async def serve(
 
     `began` is when the command started, monotonic seconds.
     """
-    engine, surface = AsyncEngine(config), Surface(config)
+    engine, surface = AsyncEngine(config, watched=True), Surface(config)
     loggers = surface.stat_loggers()
     banner, signals, url = Banner(settings), Signals(), url_of(listener)
     starting = asyncio.create_task(engine.start())

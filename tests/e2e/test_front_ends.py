@@ -267,3 +267,12 @@ def test_several_do_not_share_a_port_with_another_server(start: Any) -> None:
             assert served.wait(60) == 3
             served.close()
             assert f"127.0.0.1:{port} is in use" in served.stderr
+
+
+@pytest.mark.slow  # 15 s of silence
+async def test_one_alone_that_hangs_ends(start: Any) -> None:
+    """Whoever runs the server starts it again."""
+    with start() as served:
+        served.event("ready")
+        os.kill(served.process.pid, signal.SIGSTOP)
+        assert served.process.wait(60) == -signal.SIGKILL

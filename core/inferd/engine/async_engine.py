@@ -36,11 +36,17 @@ class AsyncEngine:
     """Requests in, streams of RequestOutput out; the engine runs in its own process.
 
     `address` joins a running engine as a further front end instead of starting one, under a `name`
-    that no other has.
+    that no other has. With `watched` the engine it starts kills this process when its loop has not
+    turned for 15 seconds: for servers that somebody starts again.
     """
 
     def __init__(
-        self, config: EngineConfig, address: str | None = None, name: str | None = None
+        self,
+        config: EngineConfig,
+        address: str | None = None,
+        name: str | None = None,
+        *,
+        watched: bool = False,
     ) -> None:
         self.config = config
         self.tokenizer: Tokenizer | None = None
@@ -49,7 +55,7 @@ class AsyncEngine:
         self.stats = StepStats()
         self.error: InferdError | None = None
         self.info: WorkerInfo
-        self._client = EngineClient(config, address, name)
+        self._client = EngineClient(config, address, name, watched=watched)
         self._inputs: InputProcessor
         self._gate: GrammarGate | None = None
         self._streams = Streams(self._client.name)

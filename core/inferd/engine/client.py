@@ -32,13 +32,18 @@ class EngineClient:
     """Spawns the engine process, or joins the one at `address` as another front end.
 
     Never imports torch. One asyncio loop owns it. No two have the same `name`: the engine answers
-    by it.
+    by it. `watched` has the engine process kill this one when its loop no longer turns.
     """
 
     def __init__(
-        self, config: EngineConfig, address: str | None = None, name: str | None = None
+        self,
+        config: EngineConfig,
+        address: str | None = None,
+        name: str | None = None,
+        *,
+        watched: bool = False,
     ) -> None:
-        self._config = config
+        self._config, self._watched = config, watched
         self._folder: Path | None = None
         if address is None:
             self._folder = _private_folder()
@@ -59,7 +64,7 @@ class EngineClient:
         if self._folder is not None:
             await self._spawn()
         self._socket.connect(self.address)
-        self.send(m.Hello())
+        self.send(m.Hello(self._watched))
         reply = await self._first_reply()
         if isinstance(reply, m.Failed):
             await self.stop(2.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -40,6 +41,7 @@ class EngineLoop:
         self._owners: dict[str, bytes] = {}  # request id -> identity of its front end
         self._unfinished: dict[str, int] = {}  # request id -> samples that have not finished
         self._last_seen: dict[bytes, float] = {}
+        self._watched: bytes | None = None  # whose process is the parent, and not to hang
         self._next_check = 0.0
         self._running = True
         self._handlers: dict[type[m.Message], Callable[[bytes, m.Message], object]] = {
@@ -75,7 +77,9 @@ class EngineLoop:
                 self._handlers[type(message)](identity, message)
             timeout_ms = 0
 
-    def _hello(self, identity: bytes, _: m.Message) -> None:
+    def _hello(self, identity: bytes, message: m.Message) -> None:
+        if message.watched:  # type: ignore[attr-defined]
+            self._watched = identity
         self._socket.send_multipart([identity, self._ready])
 
     def _add(self, identity: bytes, message: m.Message) -> None:
@@ -151,6 +155,9 @@ class EngineLoop:
 
     def _drop_front_end(self, identity: bytes) -> None:
         """Should it wake up, it learns that its streams are gone."""
+        if identity == self._watched:
+            print(f"inferd engine: the server hung for {SILENCE_S:.0f} s: killed", file=sys.stderr)
+            os.kill(self._parent, signal.SIGKILL)
         for request_id in self._bye(identity):
             text = "the request was dropped because its front end did not answer for a while"
             lost = m.Refused(request_id, text, None, "server_error")

@@ -23,7 +23,12 @@ class Message(msgspec.Struct, array_like=True, tag=True):
 
 
 class Hello(Message):
-    """A front end is there; answered by Ready or Failed once loading ends."""
+    """A front end is there; answered by Ready or Failed once loading ends.
+
+    One that started the engine process may ask to be killed when it hangs.
+    """
+
+    watched: bool = False
 
 
 class Add(Message):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -131,6 +132,22 @@ def test_a_silent_front_end_loses_its_requests(
     assert "a" not in running.loop._owners
     assert running.one.hear(m.Refused).request_id == "a"
     assert running.other.hear(m.Outputs).stats.num_running == 1
+
+
+def test_a_watched_front_end_that_is_silent_is_killed(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once, though another is silent, too; the engine sees then that its parent is gone."""
+    killed: list[tuple[int, int]] = []
+    monkeypatch.setattr(module.os, "kill", lambda *call: killed.append(call))
+    monkeypatch.setattr(module, "IDLE_MS", 20)
+    monkeypatch.setattr(module, "SILENCE_S", 0.15)
+    running.one.say(m.Hello(watched=True), add("a"))
+    running.loop._next_check = 0.0
+    deadline = time.monotonic() + 5
+    while running.loop.front_ends and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert killed == [(os.getppid(), signal.SIGKILL)]
 
 
 def test_bye_aborts_at_once(running: Running) -> None:
