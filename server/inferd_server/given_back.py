@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 
-EVERY_S = 0.5
+EVERY_S = 0.25
 RENEWED_S = 1.5  # until what is made anew every second has been: timers, the engine's last word
 CROWD = 256  # connections; what fewer of them took is not worth looking for
 NUMBER, SMALL = 32, range(48, 177, 16)  # bytes that objects of an event loop take
@@ -37,12 +37,12 @@ async def giving_back(
 
 
 async def _watch(num_connections: Callable[[], int], renew: Callable[[], None]) -> None:
-    most = 0
+    most = now = 0
     while True:
         await asyncio.sleep(EVERY_S)
-        now = num_connections()
+        before, now = now, num_connections()
         most = max(most, now)
-        if most - now > CROWD and now < most / 2:
+        if most - now > CROWD and now < most / 2 and now >= before:  # no more of them are leaving
             most = now
             await asyncio.to_thread(gc.collect)
             gaps = await asyncio.to_thread(_filled)
