@@ -10,7 +10,8 @@ import msgspec
 
 from inferd.contracts.output_parser import Arguments, Call, Content, Piece, Reasoning
 from inferd.engine.answers import AnswerParser
-from inferd.engine.forced_calls import ForcedCalls, schema_of_calls, tags_of_calls
+from inferd.engine.call_tags import tags_of_calls
+from inferd.engine.forced_calls import ForcedCalls, schema_of_calls
 from inferd.engine.outputs import CompletionOutput
 from inferd.errors import RequestError
 from inferd.params import SamplingParams

@@ -291,15 +291,15 @@ STRICT_ASKED: list[tuple[str, dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("path", "body"), STRICT_ASKED)
 async def test_strict_that_has_no_effect_is_told_of(
-    mistral: Scripted, path: str, body: dict[str, Any]
+    pythonic: Scripted, path: str, body: dict[str, Any]
 ) -> None:
-    mistral.say("Hi.")
-    reply = await mistral.http.post(path, json={"model": "tiny", **body})
+    pythonic.say("Hi.")
+    reply = await pythonic.http.post(path, json={"model": "tiny", **body})
     assert reply.status_code == 200
     assert "strict of tools" in reply.headers["x-inferd-notes"]
-    mistral.say('[{"name":"ping","arguments":{}}]')
+    pythonic.say('[{"name":"ping","arguments":{}}]')
     choice = {"type": "any"} if "max_tokens" in body else "required"
-    reply = await mistral.http.post(path, json={"model": "tiny", **body, "tool_choice": choice})
+    reply = await pythonic.http.post(path, json={"model": "tiny", **body, "tool_choice": choice})
     assert reply.status_code == 200
     assert "x-inferd-notes" not in reply.headers
 
@@ -363,6 +363,66 @@ async def test_strict_tools_between_special_tokens(ministral: Scripted) -> None:
     ministral.say("[TOOL_CALLS]get_weather[ARGS]{}")
     with pytest.raises(openai.InternalServerError, match="grammar does not allow"):
         await ministral.openai.chat.completions.create(**asked)
+
+
+@pytest.fixture(scope="module")
+async def coder(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scripted]:
+    """Writes arguments between tags, without quotes."""
+    async with scripted(tmp_path_factory.mktemp("coder"), "<tool_call> <function=") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+async def pythonic(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scripted]:
+    """Writes calls as Python does, of which no grammar is made."""
+    marks = ("<|tool_call_start|>", "<|tool_call_end|>")
+    folder = tmp_path_factory.mktemp("pythonic")
+    async with scripted(folder, " ".join(marks), special=marks) as server:
+        yield server
+
+
+def tagged(name: str, **arguments: str) -> str:
+    fields = "".join(f"<parameter={k}>\n{v}\n</parameter>\n" for k, v in arguments.items())
+    return f"<tool_call>\n<function={name}>\n{fields}</function>\n</tool_call>"
+
+
+async def test_strict_tools_whose_arguments_are_tags(coder: Scripted) -> None:
+    asked = {**ASKED, "tools": EXACT}
+    coder.say(
+        f"I look.\n{tagged('get_weather', city='Zürich', days='2')}\n{tagged('ping', x='<1')}"
+    )
+    message = (await coder.openai.chat.completions.create(**asked)).choices[0].message
+    assert message.content == "I look."
+    assert called(message.tool_calls) == [("get_weather", ARGUMENTS), ("ping", {"x": "<1"})]
+    for wrong in (
+        tagged("get_weather", days="2"),
+        tagged("get_weather", city="Zürich", days="two"),
+        tagged("get_weather", city="Z" * 21),
+        tagged("get_weather", city="Zürich", country="CH"),
+    ):
+        coder.say(wrong)
+        with pytest.raises(openai.InternalServerError, match="grammar does not allow"):
+            await coder.openai.chat.completions.create(**asked)
+
+
+async def test_what_text_without_quotes_cannot_be_held_to_is_refused(coder: Scripted) -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "string", "pattern": "^x"}}}
+    tool = {"type": "function", "function": {"name": "f", "parameters": schema, "strict": True}}
+    with pytest.raises(openai.BadRequestError, match="strict of f: pattern of a") as caught:
+        await coder.openai.chat.completions.create(**{**ASKED, "tools": [tool]})
+    assert caught.value.param == "tools"
+
+
+async def test_strict_tools_in_a_list_of_calls(mistral: Scripted) -> None:
+    asked = {**ASKED, "tools": EXACT}
+    mistral.say(f'I look.[TOOL_CALLS][{CALL}, {{"name": "ping", "arguments": {{"x": 1}}}}]')
+    message = (await mistral.openai.chat.completions.create(**asked)).choices[0].message
+    assert message.content == "I look."
+    assert called(message.tool_calls) == [("get_weather", ARGUMENTS), ("ping", {"x": 1})]
+    for wrong in (CALL.replace("2}", '"2"}'), CALL.replace("get_", "got_")):
+        mistral.say(f"[TOOL_CALLS][{wrong}]")
+        with pytest.raises(openai.InternalServerError, match="grammar does not allow"):
+            await mistral.openai.chat.completions.create(**asked)
 
 
 async def test_a_strict_schema_that_cannot_be_enforced_names_tools(qwen: Scripted) -> None:

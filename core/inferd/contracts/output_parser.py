@@ -77,6 +77,26 @@ class CallFrame:
 
 
 @dataclass(frozen=True, slots=True)
+class ListFrame(CallFrame):
+    """Calls in a JSON list: objects with these keys, and an id if there is a key for it."""
+
+    name: str = "name"
+    arguments: str = "arguments"
+    call_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldsFrame(CallFrame):
+    """Each argument has a begin and an end of its own; one that may be a text is written as it is.
+
+    {key} stands for its name, {text} for true where it may be a text, else false.
+    """
+
+    field_begin: str
+    field_end: str
+
+
+@dataclass(frozen=True, slots=True)
 class ChatFormat:
     """What a checkpoint says about how its model speaks."""
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 Args = Mapping[str, Any]
+MOST_DEPTH = 16  # of references, and of choices within choices
 READ_S = 0.25  # for the tags of one call; it is the event loop that waits
 MARK = "\x01{}\x02"  # in the place of a string with delimiters of its own
 MARKED = re.compile("\x01(\\d+)\x02")
@@ -137,31 +138,48 @@ def typed(arguments: dict[str, Any], schema: Any) -> dict[str, Any]:
     if not isinstance(properties, Mapping):
         return arguments
     return {
-        name: _as(value, _types(properties[name]))
-        if isinstance(value, str) and name in properties
-        else value
+        name: value
+        if not isinstance(value, str) or name not in properties or may_be_text(schema, name)
+        else _as(value)
         for name, value in arguments.items()
     }
 
 
-def _types(schema: Any) -> set[str]:
+def may_be_text(schema: Mapping[str, Any], name: str) -> bool:
+    """Whether a property may be a string, or does not say what it is."""
+    kinds = _types(schema["properties"][name], schema)
+    return not kinds or "string" in kinds
+
+
+def _types(schema: Any, root: Mapping[str, Any], depth: int = 0) -> set[str]:
     """Of a property; empty where it does not say."""
-    if not isinstance(schema, Mapping):
+    schema = resolved(schema, root)
+    if not isinstance(schema, Mapping) or depth > MOST_DEPTH:
         return set()
     kinds = schema.get("type", [])
     found = {kinds} if isinstance(kinds, str) else {k for k in kinds if isinstance(k, str)}
     for word in ("anyOf", "oneOf"):
         for each in schema.get(word) or ():
-            found |= _types(each)
+            found |= _types(each, root, depth + 1)
     return found
+
+
+def resolved(schema: Any, root: Mapping[str, Any]) -> Any:
+    """What a $ref within `root` leads to; None where it leads nowhere."""
+    for _ in range(MOST_DEPTH):
+        if not isinstance(schema, Mapping) or not isinstance(ref := schema.get("$ref"), str):
+            return schema
+        schema = root
+        for part in ref.removeprefix("#").split("/")[1:]:
+            key = part.replace("~1", "/").replace("~0", "~")
+            schema = schema.get(key) if isinstance(schema, Mapping) else None
+    return None
 
 
 PYTHON = {"True": True, "False": False, "None": None}
 
 
-def _as(text: str, kinds: set[str]) -> Any:
-    if not kinds or "string" in kinds:
-        return text
+def _as(text: str) -> Any:
     if text.strip() in PYTHON:
         return PYTHON[text.strip()]
     try:

@@ -1,68 +1,54 @@
-"""Calls under a grammar: forced ones are a JSON list, whatever the family's own format is; strict
-ones stand in the family's format, in an answer that is free otherwise.
-"""
+"""Calls that are forced: a JSON list under a grammar, whatever the family's own format is."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Mapping
 from typing import Any
 
 from inferd.contracts.call_stream import CallStream, head
-from inferd.contracts.output_parser import (
-    CallFrame,
-    ChatFormat,
-    Content,
-    OutputParser,
-    Piece,
-    Tools,
-)
+from inferd.contracts.output_parser import ChatFormat, Content, OutputParser, Piece, Tools
 from inferd.contracts.verdict import Verdict, no
 
 ANY_ARGUMENTS = {"type": "object"}
 
 
 def schema_of_calls(tools: Tools, *, most: int | None) -> str:
-    """The JSON schema of one call of `tools` or more, at most `most`.
-
-    Each tool's own schema stands in $defs, where what it refers to in itself is found again.
-    """
-    functions = [tool["function"] for tool in tools]
-    calls = [
-        {
-            "type": "object",
-            "properties": {
-                "name": {"const": function["name"]},
-                "arguments": {"$ref": f"#/$defs/{number}"},
-            },
-            "required": ["name", "arguments"],
-            "additionalProperties": False,
-        }
-        for number, function in enumerate(functions)
-    ]
-    schema: dict[str, Any] = {"type": "array", "minItems": 1, "items": {"anyOf": calls}}
+    """The JSON schema of one call of `tools` or more, at most `most`."""
+    functions = {tool["function"]["name"]: tool["function"].get("parameters") for tool in tools}
+    schema = list_of_calls(functions)
     if most is not None:
         schema["maxItems"] = most
-    schema["$defs"] = {
-        str(number): _moved(function.get("parameters") or ANY_ARGUMENTS, f"#/$defs/{number}")
-        for number, function in enumerate(functions)
-    }
     return json.dumps(schema)
 
 
-def tags_of_calls(frame: CallFrame, tools: Tools, strict: Collection[str]) -> str:
-    """The structural tag of answers with any calls of `tools`, those of `strict` with arguments as
-    their schemas have them.
+def list_of_calls(
+    functions: Mapping[str, Any],
+    name: str = "name",
+    arguments: str = "arguments",
+    call_id: str = "",
+) -> dict[str, Any]:
+    """The JSON schema of calls by these keys; `functions` have a schema each, or any arguments.
+
+    Each schema stands in $defs, where what it refers to in itself is found again.
     """
-    structures = [
-        {
-            "begin": frame.trigger + frame.begin.replace("{name}", function["name"]),
-            "schema": (function["name"] in strict and function.get("parameters")) or ANY_ARGUMENTS,
-            "end": frame.end,
-        }
-        for function in (tool["function"] for tool in tools)
-    ]
-    return json.dumps({"triggers": [frame.trigger], "structures": structures}, ensure_ascii=False)
+    calls = []
+    for number, function in enumerate(functions):
+        properties: dict[str, Any] = {call_id: {"type": "string"}} if call_id else {}
+        properties |= {name: {"const": function}, arguments: {"$ref": f"#/$defs/{number}"}}
+        calls.append(
+            {
+                "type": "object",
+                "properties": properties,
+                "required": list(properties),
+                "additionalProperties": False,
+            }
+        )
+    defined = {
+        str(number): _moved(schema or ANY_ARGUMENTS, f"#/$defs/{number}")
+        for number, schema in enumerate(functions.values())
+    }
+    return {"type": "array", "minItems": 1, "items": {"anyOf": calls}, "$defs": defined}
 
 
 def _moved(schema: Any, place: str) -> Any:

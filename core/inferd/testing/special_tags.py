@@ -39,6 +39,60 @@ class TagCase:
         return json.dumps({"triggers": [self.trigger], "structures": structures})
 
 
+@dataclass(frozen=True)
+class FieldCase:
+    """Calls of f, whose arguments are fields, and of g, with any text."""
+
+    before: str  # an argument's text
+    after: str
+    end: str
+
+    @property
+    def tag(self) -> str:
+        fields: list[tuple[str, dict[str, object], bool]] = [
+            ("a", {"text": [2, 3]}, True),
+            ("b", {"schema": {"type": "integer"}}, False),
+            ("c", {"choices": ["x", "yes"]}, False),
+        ]
+        f = [
+            {"begin": f"<{key}>{self.before}", "end": self.after, "required": required, **value}
+            for key, value, required in fields
+        ]
+        structures = [
+            {"begin": "<call>f:", "fields": f, "end": self.end},
+            {"begin": "<call>g:", "free": True, "end": self.end},
+        ]
+        return json.dumps({"triggers": ["<call>"], "structures": structures})
+
+    def call(self, name: str, *fields: tuple[str, str]) -> str:
+        inside = "".join(f"<{key}>{self.before}{text}{self.after}" for key, text in fields)
+        return f"<call>{name}:{inside}{self.end}"
+
+    @property
+    def fitting(self) -> list[str]:
+        least = self.call("f", ("a", "\n<"))
+        most = self.call("f", ("a", "xyz"), ("b", "12"), ("c", "yes"))
+        return ["free", f"one {least} two {most}", least.replace("f:", "g:"), f"{most}\n{most}"]
+
+    @property
+    def others(self) -> list[str]:
+        wrong = [
+            (("b", "1"),),
+            (("a", "x"),),
+            (("a", "four"),),
+            (("a", "xy"), ("b", "one")),
+            (("a", "xy"), ("c", "no")),
+            (("c", "x"), ("a", "xy")),
+        ]
+        return ["<call>h:", "<call>f:xy", *(self.call("f", *fields) for fields in wrong)]
+
+
+FIELD_CASES = {
+    "in text": FieldCase("", "</>\n", "</call>"),
+    "between tokens": FieldCase("<sep>", "<end>", "<many>"),
+    "nothing ends a call": FieldCase("", ";", "."),
+}
+
 TAG_CASES = {
     "a token begins a call": TagCase(
         "<one>",

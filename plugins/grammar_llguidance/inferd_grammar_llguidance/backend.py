@@ -16,7 +16,8 @@ from inferd.contracts.grammar import Grammar, GrammarBackend, Matcher, Vocabular
 from inferd.errors import RequestError
 from inferd.structured_outputs import StructuredOutputs
 from inferd_grammar_llguidance.pointer import pointers
-from inferd_grammar_llguidance.tags import Specials, lark_of, specials_of
+from inferd_grammar_llguidance.tags import lark_of
+from inferd_grammar_llguidance.terms import Specials, specials_of
 
 if TYPE_CHECKING:
     from inferd.contracts.grammar import Words

@@ -7,24 +7,14 @@ hold all of them.
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from inferd.errors import RequestError
+from inferd_grammar_llguidance.fields import Body
+from inferd_grammar_llguidance.terms import Specials, parts
 
-STYLE = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
-"""White space as models put it into calls, in one way."""
 TEXT = r"/(.|\n)*/"
-Specials = Mapping[str, int]
-"""Special tokens by their text, without those that end an answer."""
-
-
-def specials_of(tokenizer_json: str, eos_ids: Iterable[int]) -> Specials:
-    added = json.loads(tokenizer_json).get("added_tokens", [])
-    ends = set(eos_ids)
-    return {t["content"]: t["id"] for t in added if t["special"] and t["id"] not in ends}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +23,16 @@ class _Rule:
 
     lead: int | None
     text: str
-    bodies: list[str]
+    bodies: list[Body]
 
     def lines(self, number: int) -> list[str]:
         """A trigger is a lazy lexeme: the first place where it stands is where it counts."""
-        bodies, text = f"({' | '.join(self.bodies)})", json.dumps(self.text, ensure_ascii=False)
+        bodies = f"({' | '.join(body.expression for body in self.bodies)})"
+        text = json.dumps(self.text, ensure_ascii=False)
+        needed = [line for body in self.bodies for line in body.lines]
+        return self._rule(number, bodies, text) + needed
+
+    def _rule(self, number: int, bodies: str, text: str) -> list[str]:
         if self.lead is None:
             return [
                 f"tag_{number}: trigger_{number} {bodies}",
@@ -55,7 +50,10 @@ def lark_of(tag: str, specials: Specials) -> str:
     """Raises RequestError for a tag of another shape."""
     try:
         content = json.loads(tag)
-        rules = [_rule(content["structures"], each, specials) for each in content["triggers"]]
+        rules = [
+            _rule(content["structures"], each, number, specials)
+            for number, each in enumerate(content["triggers"])
+        ]
     except (ValueError, KeyError, TypeError, AttributeError):
         raise RequestError(
             'structural_tag must be {"triggers": [...], "structures": [{"begin", "schema", '
@@ -84,32 +82,15 @@ def _start(rules: list[_Rule], specials: Specials) -> list[str]:
     return ["start: piece (mark piece)*", f"piece: {piece}", f"mark: {' | '.join(marks)}"]
 
 
-def _rule(structures: list[dict[str, Any]], trigger: str, specials: Specials) -> _Rule:
+def _rule(structures: list[dict[str, Any]], trigger: str, number: int, specials: Specials) -> _Rule:
     """Raises ValueError where nothing may follow the trigger."""
     own = [each for each in structures if each["begin"].startswith(trigger)]
     if not own or not trigger:
         raise ValueError("a trigger that begins no structure")
-    parts = _parts(trigger, specials)
-    lead = specials.get(parts[0])
-    text = "".join(parts[lead is not None :])
-    return _Rule(lead, text, [_body(each, trigger, specials) for each in own])
-
-
-def _body(structure: dict[str, Any], trigger: str, specials: Specials) -> str:
-    schema = {"x-guidance": STYLE} | structure["schema"]
-    begin = _terms(structure["begin"].removeprefix(trigger), specials)
-    return f"{begin} %json {json.dumps(schema)} {_terms(structure['end'], specials)}"
-
-
-def _terms(text: str, specials: Specials) -> str:
-    return " ".join(
-        f"<[{specials[part]}]>" if part in specials else json.dumps(part, ensure_ascii=False)
-        for part in _parts(text, specials)
-    )
-
-
-def _parts(text: str, specials: Specials) -> list[str]:
-    """Special tokens and what stands between them."""
-    longest = sorted(specials, key=len, reverse=True)
-    parts = re.split(f"({'|'.join(map(re.escape, longest))})", text) if longest else [text]
-    return [part for part in parts if part]
+    first = parts(trigger, specials)
+    lead = specials.get(first[0])
+    bodies = [
+        Body(each, each["begin"].removeprefix(trigger), f"value_{number}_{place}", specials)
+        for place, each in enumerate(own)
+    ]
+    return _Rule(lead, "".join(first[lead is not None :]), bodies)

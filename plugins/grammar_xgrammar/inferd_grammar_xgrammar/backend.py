@@ -17,6 +17,7 @@ from inferd.errors import RequestError
 from inferd.structured_outputs import StructuredOutputs
 from inferd_grammar_xgrammar.patterns import fault_of_lark, fault_of_regex
 from inferd_grammar_xgrammar.schema import refuse_unenforced
+from inferd_grammar_xgrammar.tags import format_of
 
 if TYPE_CHECKING:
     from inferd.contracts.grammar import Words
@@ -26,12 +27,6 @@ FORM = {"any_whitespace": False, "separators": (",", ":"), "strict_mode": False}
 be there, as the standard has it."""
 
 CONTROL = re.compile(rb"[\x00-\x1f]")
-
-
-SHAPE = (
-    'structural_tag must be {"triggers": [...], "structures": [{"begin", "schema", "end"}]}, and '
-    "each trigger the beginning of a structure"
-)
 
 
 class XgrammarMatcher(Matcher):
@@ -102,7 +97,7 @@ class XgrammarBackend(GrammarBackend):
             _refuse(fault_of_lark(wanted.grammar))
             return self._compiler.compile_lark(wanted.grammar)
         if wanted.structural_tag is not None:
-            return self._compiler.compile_structural_tag(_format(wanted.structural_tag))
+            return self._compiler.compile_structural_tag(format_of(wanted.structural_tag))
         if wanted.json is None:
             return self._compiler.compile_json_schema('{"type": "object"}', **FORM)
         refuse_unenforced(wanted.json)
@@ -112,34 +107,6 @@ class XgrammarBackend(GrammarBackend):
         for place, matcher in enumerate(matchers):
             assert isinstance(matcher, XgrammarMatcher)
             matcher.fill(words_NW, place)
-
-
-def _format(tag: str) -> dict[str, Any]:
-    """As the library has it. Raises RequestError for a tag of another shape, and for a schema."""
-    try:
-        content = json.loads(tag)
-        triggers = [str(trigger) for trigger in content["triggers"]]
-        tags = [(str(s["begin"]), s["schema"], str(s["end"])) for s in content["structures"]]
-    except (ValueError, KeyError, TypeError):
-        raise _refusal(SHAPE) from None
-    for trigger in triggers:
-        if not trigger or not any(begin.startswith(trigger) for begin, _, _ in tags):
-            raise _refusal(SHAPE)
-    for _, schema, _ in tags:
-        refuse_unenforced(json.dumps(schema))
-    made = [
-        {
-            "type": "tag",
-            "begin": begin,
-            "content": {"type": "json_schema", "json_schema": schema},
-            "end": end,
-        }
-        for begin, schema, end in tags
-    ]
-    return {
-        "type": "structural_tag",
-        "format": {"type": "triggered_tags", "triggers": triggers, "tags": made},
-    }
 
 
 def _refusal(text: str) -> RequestError:

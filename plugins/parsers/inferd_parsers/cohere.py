@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inferd.contracts.output_parser import ListFrame
 from inferd_parsers.family import Family
 
 
@@ -9,6 +10,9 @@ class Cohere(Family):
     has = ("<|START_ACTION|>",)
     keeps_special = True
     frames_content = True
+    call_frame = ListFrame(
+        "<|START_ACTION|>", "", "<|END_ACTION|>", "tool_name", "parameters", "tool_call_id"
+    )
     reasoning_end = "<|END_THINKING|>"
     template = {
         "start_anchor_pattern": r"(?=<\|START_THINKING\|>\s*\Z)",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inferd.contracts.output_parser import ListFrame
 from inferd_parsers.family import NOWHERE, Family
 
 
@@ -10,6 +11,7 @@ class Phi4Mini(Family):
 
     has = ("<|tool|>", "<|/tool|>")
     keeps_special = True
+    call_frame = ListFrame("<|tool_call|>", "", "<|/tool_call|>")
     template = {
         "start_anchor_pattern": NOWHERE,
         "fields": {
@@ -27,3 +29,4 @@ class Granite(Phi4Mini):
     """Without an end."""
 
     has = ("<|tool_call|>", "<|start_of_role|>")
+    call_frame = ListFrame("<|tool_call|>", "", "")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import secrets
 import string
-from typing import Any
+from typing import Any, ClassVar
 
 from inferd.contracts.call_stream import head
-from inferd.contracts.output_parser import CallFrame, ChatFormat, OutputParser
+from inferd.contracts.output_parser import CallFrame, ChatFormat, ListFrame, OutputParser
 from inferd_parsers.family import NOWHERE, Family
 
 CALLS, CALL_ID, ARGS = "[TOOL_CALLS]", "[CALL_ID]", "[ARGS]"
@@ -24,6 +24,7 @@ class Mistral(Family):
 
     has = (CALLS,)
     keeps_special = True
+    call_frame: ClassVar[CallFrame | None] = ListFrame(CALLS, "", "")
     template = {
         "start_anchor_pattern": NOWHERE,
         "fields": {"tool_calls": {"open": CALLS, "head_pattern": HEAD}, "content": {}},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inferd.contracts.output_parser import FieldsFrame
 from inferd_parsers.family import NAMED, NOWHERE, Family
 
 
@@ -9,6 +10,13 @@ class QwenCoder(Family):
     """<tool_call><function=NAME><parameter=KEY>VALUE</parameter></function></tool_call>"""
 
     has = ("<tool_call>", "<function=")
+    call_frame = FieldsFrame(
+        "<tool_call>",
+        "\n<function={name}>\n",
+        "</function>\n</tool_call>",
+        "<parameter={key}>\n",
+        "\n</parameter>\n",
+    )
     template = {
         "start_anchor_pattern": NOWHERE,
         "fields": {
@@ -30,6 +38,13 @@ class Glm(Family):
     """<tool_call>NAME <arg_key>KEY</arg_key> <arg_value>VALUE</arg_value></tool_call>"""
 
     has = ("<tool_call>", "<arg_key>")
+    call_frame = FieldsFrame(
+        "<tool_call>",
+        "{name}\n",
+        "</tool_call>",
+        "<arg_key>{key}</arg_key>\n<arg_value>",
+        "</arg_value>\n",
+    )
     template = {
         "start_anchor_pattern": NOWHERE,
         "fields": {
@@ -52,6 +67,9 @@ class MiniMax(Family):
     """<invoke name="NAME"><parameter name="KEY">VALUE</parameter></invoke>, several in one frame"""
 
     has = ("minimax:tool_call",)
+    call_frame = FieldsFrame(
+        '<invoke name="', '{name}">\n', "</invoke>", '<parameter name="{key}">', "</parameter>\n"
+    )
     template = {
         "start_anchor_pattern": NOWHERE,
         "fields": {

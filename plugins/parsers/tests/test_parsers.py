@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -10,7 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inferd.config.plugins import PluginOptions
-from inferd.contracts.output_parser import Arguments, Call, ChatFormat, Content, Piece, joined
+from inferd.contracts.output_parser import (
+    Arguments,
+    Call,
+    CallFrame,
+    ChatFormat,
+    Content,
+    FieldsFrame,
+    ListFrame,
+    Piece,
+    joined,
+)
 from inferd.engine.answers import AnswerParser, Answers
 from inferd.host.host import Host
 from inferd.host.selection import Selection
@@ -100,11 +111,26 @@ FRAMED = {
 }
 
 
+def written(frame: CallFrame) -> str:
+    """Between a call's begin and its end."""
+    if isinstance(frame, ListFrame):
+        call = {frame.name: WEATHER.name, frame.arguments: json.loads(ARGUMENTS)}
+        call |= {frame.call_id: "0"} if frame.call_id else {}
+        return json.dumps([call], ensure_ascii=False)
+    if isinstance(frame, FieldsFrame):
+        return "".join(
+            frame.field_begin.replace("{key}", key) + str(value) + frame.field_end
+            for key, value in json.loads(ARGUMENTS).items()
+        )
+    return ARGUMENTS
+
+
 @pytest.mark.parametrize("name", FRAMED)
 def test_a_call_in_its_frame_is_read(name: str) -> None:
     """What a grammar holds models to is what their parser reads."""
     frame = FRAMED[name].call_frame
-    text = frame.trigger + frame.begin.replace("{name}", WEATHER.name) + ARGUMENTS + frame.end
+    begin = frame.trigger + frame.begin.replace("{name}", WEATHER.name)
+    text = begin + written(frame) + frame.end
     found = AnswerParser([FRAMED[name]("", TOOLS)])
     assert parsed(found, list(text)) == (WEATHER,)
 

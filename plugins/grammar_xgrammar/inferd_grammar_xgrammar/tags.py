@@ -1,0 +1,72 @@
+"""Structural tags as the library has them.
+
+A structure holds a `schema`; or `fields`, each {"begin", "end", "required"} with a `schema`, with
+`choices`, or with `text`, its least and its most characters; or, with `free`, any text.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from inferd.errors import RequestError
+from inferd_grammar_xgrammar.schema import refuse_unenforced
+
+SHAPE = (
+    'structural_tag must be {"triggers": [...], "structures": [{"begin", "schema", "end"}]}, and '
+    "each trigger the beginning of a structure"
+)
+Format = dict[str, Any]
+
+
+def format_of(tag: str) -> Format:
+    """Raises RequestError for a tag of another shape, and for a schema that is not enforced."""
+    try:
+        content = json.loads(tag)
+        triggers = [str(trigger) for trigger in content["triggers"]]
+        tags = [_tag(each, _content(each)) for each in content["structures"]]
+    except (ValueError, KeyError, TypeError):
+        raise RequestError(SHAPE, "structured_outputs") from None
+    for trigger in triggers:
+        if not trigger or not any(tag["begin"].startswith(trigger) for tag in tags):
+            raise RequestError(SHAPE, "structured_outputs")
+    return {
+        "type": "structural_tag",
+        "format": {"type": "triggered_tags", "triggers": triggers, "tags": tags},
+    }
+
+
+def _tag(part: Mapping[str, Any], content: Format) -> Format:
+    begin, end = str(part["begin"]), str(part["end"])
+    return {"type": "tag", "begin": begin, "content": content, "end": end}
+
+
+def _content(part: Mapping[str, Any]) -> Format:
+    if "fields" in part:
+        return {"type": "sequence", "elements": [_field(each) for each in part["fields"]]}
+    if part.get("free"):
+        return {"type": "any_text"}
+    return _of_schema(part["schema"])
+
+
+def _field(field: Mapping[str, Any]) -> Format:
+    tag = _tag(field, _value(field))
+    return tag if field["required"] else {"type": "optional", "content": tag}
+
+
+def _value(field: Mapping[str, Any]) -> Format:
+    if "schema" in field:
+        return _of_schema(field["schema"])
+    if "choices" in field:
+        choices = [{"type": "const_string", "value": each} for each in field["choices"]]
+        return {"type": "or", "elements": choices}
+    least, most = field["text"]
+    if least == 0 and most is None:
+        return {"type": "any_text"}
+    return {"type": "regex", "pattern": f"[\\s\\S]{{{least},{'' if most is None else most}}}"}
+
+
+def _of_schema(schema: Any) -> Format:
+    refuse_unenforced(json.dumps(schema))
+    return {"type": "json_schema", "json_schema": schema}
