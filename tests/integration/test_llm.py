@@ -109,6 +109,9 @@ def test_chat(shared_llm: LLM) -> None:
     assert custom.prompt == "hi/1/calm"
     with pytest.raises(RequestError, match="messages is empty"):
         shared_llm.chat([], GREEDY)
+    for text in ("Hi", ["Hi"], [["Hi"]]):
+        with pytest.raises(RequestError, match="there is generate"):
+            shared_llm.chat(text, GREEDY)
 
 
 @pytest.mark.parametrize("size", range(1, len(TEXT.encode()) + 1, 3))

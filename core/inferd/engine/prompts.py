@@ -47,7 +47,15 @@ def _as_dict(prompt: Any) -> TokensPrompt:
 
 
 def as_conversations(messages: list[Message] | list[list[Message]]) -> list[list[Message]]:
-    """Raises RequestError when there is no message at all."""
+    """Raises RequestError when there is no message at all, or something else than messages."""
     if not messages:
         raise RequestError("messages is empty; give at least one message", "messages")
-    return [messages] if isinstance(messages[0], dict) else messages
+    conversations = [messages] if isinstance(messages[0], dict) else messages
+    for each in conversations:
+        if not isinstance(each, list) or not all(isinstance(message, dict) for message in each):
+            raise RequestError(
+                'chat takes messages such as {"role": "user", "content": "Hi"}, and lists of them; '
+                "for text as it is there is generate",
+                "messages",
+            )
+    return conversations
