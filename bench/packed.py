@@ -3,8 +3,7 @@
     python -m bench.packed --llama PYTHON [--rounds 3]
 
 PYTHON is the interpreter of an environment with llama-cpp-python. Runs alternate, each in a process
-of its own; run it from the root of the repository on a machine that does nothing else. llama.cpp's
-binding has no batches: of it there is one stream alone.
+of its own; run it from the root of the repository on a machine that does nothing else.
 """
 
 from __future__ import annotations
