@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from inferd.layers.activation import ActAndMul, Activation
+from inferd.layers.alibi import alibi_slopes
 from inferd.layers.attention import Attention, LatentAttention
 from inferd.layers.blocks import (
     Block,
@@ -71,6 +72,7 @@ __all__ = [
     "SelfAttention",
     "StackedMoE",
     "TwoNormParallelBlock",
+    "alibi_slopes",
     "check_suffix",
     "grouped_or_dense",
     "head_order",

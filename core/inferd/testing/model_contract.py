@@ -42,7 +42,8 @@ class ModelContract(ModelFields):
     Each field that the model reads needs a value that is not transformers' default in some
     variant, and changing it must break parity; `mutations` names another value where doubling,
     halving, negating or leaving it out does not do. A None in `config` leaves a field out, a NULL
-    (model_variants) sets it to null.
+    (model_variants) sets it to null. `attn_implementation` says how transformers computes
+    attention, where its eager one is wrong.
     """
 
     def test_the_oracle_can_tell(self, variant: str) -> None:

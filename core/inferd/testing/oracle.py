@@ -22,6 +22,7 @@ from inferd.loading.safetensors import SafetensorsLoader
 from inferd.testing.tiny import draw
 
 ROWS = 3
+EAGER = "eager"
 FEW_KEYS = 16  # with fewer to choose from, attention has no room for favourites
 
 
@@ -58,15 +59,15 @@ def _ask(architecture: str, text: str, length: int, seed: int) -> Oracle:
     with torch.inference_mode():
         hf_config.__class__ = _spied(kind, defaults.keys() | config.keys(), fields_read)
         model = _drawn(architecture, hf_config, seed)
-        out = model(ids_RT, output_attentions=True, use_cache=False)
+        logits_RTV, attentions = _answer(model, ids_RT)
         hf_config.__class__ = kind
     return Oracle(
         config=config,
         defaults=defaults,
         tensors=_saved(model),
         ids_RT=ids_RT,
-        logits_RTV=out.logits,
-        favourites=_favourites(torch.stack(out.attentions)),
+        logits_RTV=logits_RTV,
+        favourites=_favourites(torch.stack(attentions)),
         fields_read=frozenset(fields_read),
     )
 
@@ -87,10 +88,23 @@ def continued(
 
 
 def _configuration(text: str) -> Any:
+    """Computed as `attn_implementation` says, where it stands there."""
     import transformers
 
-    kind = transformers.CONFIG_MAPPING[json.loads(text)["model_type"]]
-    return kind.from_dict(json.loads(text), attn_implementation="eager")
+    fields = json.loads(text)
+    attention = fields.pop("attn_implementation", EAGER)
+    kind = transformers.CONFIG_MAPPING[fields["model_type"]]
+    return kind.from_dict(fields, attn_implementation=attention)
+
+
+def _answer(model: Any, ids_RT: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Logits, and attention's weights, which are there with the eager one only."""
+    if model.config._attn_implementation == EAGER:
+        out = model(ids_RT, output_attentions=True, use_cache=False)
+        return out.logits, out.attentions
+    logits_RTV = model(ids_RT, use_cache=False).logits
+    model.set_attn_implementation(EAGER)
+    return logits_RTV, model(ids_RT, output_attentions=True, use_cache=False).attentions
 
 
 def _drawn(architecture: str, hf_config: Any, seed: int) -> Any:

@@ -5,7 +5,6 @@ Shape suffixes: T tokens, D hidden.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -23,6 +22,7 @@ from inferd.layers import (
     LayerNorm,
     NoRotary,
     Parts,
+    alibi_slopes,
 )
 from inferd.types import Batch
 
@@ -36,15 +36,6 @@ FIELDS: dict[str, str | tuple[str, ...] | None] = {
     "num_key_value_heads": None,
     "head_dim": None,
 }
-
-
-def alibi_slopes(heads: int) -> tuple[float, ...]:
-    """arXiv:2108.12409: powers of one base; where `heads` is no power of two, then every other one
-    of the next."""
-    power = 2 ** math.floor(math.log2(heads))
-    first = [2.0 ** (-8 * step / power) for step in range(1, power + 1)]
-    between = [2.0 ** (-4 * step / power) for step in range(1, 2 * (heads - power), 2)]
-    return tuple(first + between)
 
 
 class BloomDecoder(Decoder):

@@ -7,23 +7,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from inferd.errors import UnsupportedModel
+from inferd.contracts.attention import AttentionRequest
+from inferd.contracts.model import BuildContext, ModelConfig
 from inferd.layers import (
     MLP,
     Block,
+    Decoder,
     DecoderLM,
     DecoderShape,
     Fields,
     LayerNorm,
+    NoRotary,
     ParallelBlock,
     Parts,
     PreNormBlock,
+    Rotary,
+    SelfAttention,
     TwoNormParallelBlock,
 )
+
+from .alibi import AlibiAttention, widened
 
 FIELDS = {
     "intermediate_size": "ffn_hidden_size",
@@ -33,7 +40,15 @@ FIELDS = {
 }
 
 
+class FalconDecoder(Decoder):
+    def rotaries(self, shape: DecoderShape, build: BuildContext) -> Sequence[Rotary | NoRotary]:
+        if Fields(build.config.hf).flag("alibi"):
+            return [NoRotary(widened(shape), build)] * shape.num_layers
+        return super().rotaries(shape, build)
+
+
 class FalconForCausalLM(DecoderLM):
+    decoder = FalconDecoder
     packed = {}
     names = {
         "transformer.h": "model.layers",
@@ -55,16 +70,21 @@ class FalconForCausalLM(DecoderLM):
             block = TwoNormParallelBlock if norms == 2 else ParallelBlock
         else:
             block = ParallelBlock if fields.flag("parallel_attn", True) else PreNormBlock
-        return Parts(norm=LayerNorm, mlp=MLP, block=block)
+        attention = AlibiAttention if fields.flag("alibi") else SelfAttention
+        return Parts(norm=LayerNorm, attention=attention, mlp=MLP, block=block)
+
+    @classmethod
+    def attention_request(
+        cls, config: ModelConfig, platform: str, block_size: int
+    ) -> AttentionRequest:
+        request = super().attention_request(config, platform, block_size)
+        if Fields(config.hf).flag("alibi"):
+            return replace(request, head_dim=widened(cls.read_shape(config.hf)))
+        return request
 
     @classmethod
     def read_shape(cls, hf: Mapping[str, Any]) -> DecoderShape:
         bare = Fields(hf)
-        if bare.flag("alibi"):
-            raise UnsupportedModel(
-                "config.json: alibi is not supported for Falcon, whose slopes times positions are "
-                "rounded to bfloat16; falcon-rw is the only one that has it"
-            )
         names: dict[str, str | None] = {**FIELDS, "num_key_value_heads": None}
         kv_heads = bare.count("num_attention_heads")
         if bare.flag("new_decoder_architecture"):

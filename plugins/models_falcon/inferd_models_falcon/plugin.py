@@ -16,5 +16,5 @@ def inferd_register_models(registry: Registry[CausalLM]) -> None:
     registry.add(
         "FalconForCausalLM",
         "inferd_models_falcon.falcon:FalconForCausalLM",
-        summary="Falcon 7B, 11B, 40B and 180B",
+        summary="Falcon RW, 7B, 11B, 40B and 180B",
     )
