@@ -35,12 +35,13 @@ from attention_found import Measured, attempts, overall, report
 from compiling import compile_all
 from timing import copy_rate, graph_time
 
-from inferd_attention_triton.kernels import deal, launch
+from inferd_attention_triton.kernels import deal, launch, launch_hopper
 from inferd_attention_triton.kernels.chain import ALONE, CHAINED, Chain
 from inferd_attention_triton.plan import device_of
 from inferd_attention_triton.tuned import (
     DecodeTiles,
     PrefillTiles,
+    Ring,
     chained,
     select,
     select_decode,
@@ -64,6 +65,13 @@ PREFILL_TILES = [
     )
     for stages in (2, 3, 4)
 ]  # fmt: skip
+
+
+def rings(tiles: PrefillTiles) -> list[PrefillTiles]:
+    """Other buffers of kernels/hopper.py, where it takes those blocks."""
+    if tiles.ring is None:
+        return []
+    return [replace(tiles, ring=Ring(*sizes)) for sizes in ((128, 3), (128, 5), (64, 8), (64, 6))]
 
 
 def main() -> None:
@@ -177,10 +185,12 @@ class Prefill:
             rate = case.flops / self._flash[name] / 1e12
             print(f"flash {name:14} {self._flash[name] * 1e6:8.1f} us {rate:7.1f} TFLOP/s")
         default = select(self._architecture, 128, self._pool[0].dtype.itemsize).prefill
-        tried = [*default, *PREFILL_TILES] if sweep else list(default)
+        portable = [replace(tiles, ring=None) for tiles in default]
+        tried = [*default, *portable, *([*PREFILL_TILES, *rings(default[0])] if sweep else [])]
         tried = list(dict.fromkeys(tried))
         one = next(iter(cases.values()))
-        compile_all([(launch, "prefill_kernel")], [prefill_call(one, tiles) for tiles in tried])
+        kernels = [(launch, "prefill_kernel"), (launch_hopper, "hopper_prefill_kernel")]
+        compile_all(kernels, [prefill_call(one, tiles) for tiles in tried])
         found = []
         for name, case in cases.items():
             rows = list(attempts(tried, lambda t, n=name, c=case: self._measure(n, c, t)))

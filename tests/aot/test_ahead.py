@@ -11,6 +11,8 @@ import pytest
 import torch
 import triton
 from triton.backends.compiler import GPUTarget
+from triton.experimental.gluon.language import NVMMASharedLayout
+from triton.experimental.gluon.nvidia.hopper import TensorDescriptor
 from triton.runtime.jit import JITFunction
 
 from inferd_ops_triton.kernels import activation, ahead, norm
@@ -73,6 +75,23 @@ def test_a_rehearsal_compiles_and_runs_nothing(device: Device) -> None:
     assert sorted(device.loaded) == ["act_and_mul_kernel", "rms_norm_kernel"]
     assert device.launched == []
     assert JITFunction.run is usual
+
+
+def test_tensor_descriptors_are_alike_by_what_is_compiled_for_them() -> None:
+    layout = NVMMASharedLayout(128, 16, rank=2)
+    kinds = [
+        ahead._kind(
+            TensorDescriptor(torch.empty(rows, 64, dtype=dtype), [rows, 64], [64, 1], box, layout)
+        )
+        for rows, dtype, box in [
+            (16, torch.float16, [8, 64]),
+            (32, torch.float16, [8, 64]),
+            (16, torch.bfloat16, [8, 64]),
+            (16, torch.float16, [16, 64]),
+        ]
+    ]
+    assert kinds[0] == kinds[1]
+    assert len(set(kinds)) == 3
 
 
 def test_syntax_trees_are_made_one_at_a_time(device: Device, monkeypatch: Any) -> None:

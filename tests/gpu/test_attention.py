@@ -86,6 +86,19 @@ def test_long_prefills(rows: list[Row]) -> None:
     check(Paged(rows), f"{rows}")
 
 
+RING: list[Row] = [(700, 700), (2, 2), (65, 700), (513, 3001), (129, 129), (40, 8192), (33, 100)]
+
+
+@pytest.mark.parametrize("block", [16, 64, 128])
+@pytest.mark.parametrize("kv_heads", [4, 8, 16, 32])
+@pytest.mark.parametrize("size", [64, 128])
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_prefills_through_a_ring(dtype: str, size: int, kv_heads: int, block: int) -> None:
+    """On sm_90 by kernels/hopper.py; rows end within a page, a tile, or the first of either."""
+    paged = Paged(RING, DTYPES[dtype], size=size, kv_heads=kv_heads, block=block)
+    check(paged, f"{kv_heads} KV heads of {size}, blocks of {block}")
+
+
 def test_a_cache_of_more_than_2_to_the_31_elements() -> None:
     """Blocks are scattered over all of it; 32-bit offsets would wrap."""
     paged = Paged([(1, 3000), (200, 900)], num_blocks=80_000)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import HealthCheck, settings
+from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 from machines import PoolMachine, SchedulerMachine
 
 COMMON = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
 SHORT = settings(max_examples=500, stateful_step_count=50, derandomize=True, **COMMON)
-LONG = settings(max_examples=20_000, stateful_step_count=200, **COMMON)
+PARTS = 10
+LONG = settings(max_examples=20_000 // PARTS, stateful_step_count=200, **COMMON)
 
 
 class TestScheduler(SchedulerMachine.TestCase):
@@ -20,10 +22,8 @@ class TestPool(PoolMachine.TestCase):
 
 
 @pytest.mark.soak
-class TestSchedulerSoak(SchedulerMachine.TestCase):
-    settings = LONG
-
-
-@pytest.mark.soak
-class TestPoolSoak(PoolMachine.TestCase):
-    settings = LONG
+@pytest.mark.parametrize("part", range(PARTS))
+@pytest.mark.parametrize("machine", [SchedulerMachine, PoolMachine])
+def test_at_length(machine: type[RuleBasedStateMachine], part: int) -> None:
+    """Each part draws its own; Hypothesis remembers a run, so one long run would fill memory."""
+    run_state_machine_as_test(machine, settings=LONG)

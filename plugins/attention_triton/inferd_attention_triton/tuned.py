@@ -23,11 +23,20 @@ class DecodeTiles:
 
 
 @dataclass(frozen=True, slots=True)
+class Ring:
+    """Of kernels/hopper.py."""
+
+    tile: int
+    buffers: int  # for a tile of keys or of values
+
+
+@dataclass(frozen=True, slots=True)
 class PrefillTiles:
     block_m: int  # queries * heads of a program
     tile: int
     warps: int
     stages: int
+    ring: Ring | None = None  # where kernels/hopper.py takes blocks of this size
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +62,11 @@ NVIDIA = {
         DecodeTiles(32, 4, 3, 4),
         (PrefillTiles(64, 32, 8, 2), PrefillTiles(64, 32, 8, 2)),
     ),
+}
+HOPPER = NVIDIA | {
+    size: replace(tiles, prefill=(replace(tiles.prefill[0], ring=Ring(128, 4)), tiles.prefill[1]))
+    for size, tiles in NVIDIA.items()
+    if size <= 256
 }
 # unpacking a cache in fp8 takes registers: the larger tile would spill
 NVIDIA_FP8 = NVIDIA | {
@@ -99,6 +113,8 @@ def select(architecture: str, head_dim: int, itemsize: int) -> Tiles:
     if itemsize == 4:
         return WIDE
     table = AMD if architecture.startswith("gfx") else NVIDIA_FP8 if itemsize == 1 else NVIDIA
+    if architecture == "sm_90" and itemsize == 2:
+        table = HOPPER
     return table[max(128, padded(head_dim) * 2)]
 
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from inferd.testing.kernels import Variant
+from inferd_attention_triton.kernels.hopper import MAXNREG, WARPS
+from inferd_attention_triton.kernels.launch_hopper import PAGE_LAYOUT
 from inferd_attention_triton.tuned import (
     DecodeTiles,
     PrefillTiles,
+    Ring,
     Tiles,
     chained,
     padded,
@@ -61,6 +64,8 @@ def _heads(
             yield _decode(arch, decode, kind, size, page, feature)
         for block in dict.fromkeys(tiles.prefill):
             yield _prefill(arch, block, kind, size, page, feature)
+            if block.ring is not None and size % 64 == 0 and not feature:
+                yield _ring(block, block.ring, kind, size, page)
 
 
 def _dealing() -> Iterator[Variant]:
@@ -139,6 +144,35 @@ def _prefill(
         num_warps=tiles.warps,
         num_stages=tiles.stages,
         name=f"prefill {tiles.block_m} {kind} {size} page={page}{feature}",
+    )
+
+
+def _ring(tiles: PrefillTiles, ring: Ring, kind: str, size: int, page: int) -> Variant:
+    pages = f"tensordesc<{kind}[1, {page}, 64],{PAGE_LAYOUT!r}>"
+    return Variant(
+        f"{KERNELS}.hopper:hopper_prefill_kernel",
+        {
+            "pages_desc": pages,
+            **dict.fromkeys(("q_ptr", "out_ptr"), f"*{kind}"),
+            **dict.fromkeys(("tables_ptr", "blocks_ptr"), "*i32"),
+            "table_stride": "i32",
+        },
+        {
+            "HEADS": HEADS,
+            "SHARE": HEADS // KV_HEADS,
+            "E": size,
+            "PAGE": page,
+            "PAGES_OF_BLOCK": 2 * KV_HEADS,
+            "PAGES_TO_V": KV_HEADS,
+            "Q_STRIDE": (HEADS + 2 * KV_HEADS) * size,
+            "SCALE": size**-0.5,
+            "TILE": ring.tile,
+            "BLOCK_M": tiles.block_m,
+            "DEPTH": ring.buffers,
+        },
+        num_warps=WARPS,
+        maxnreg=MAXNREG,
+        name=f"prefill {tiles.block_m} ring {kind} {size} page={page}",
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
+from triton.experimental.gluon._runtime import GluonASTSource
 
 from inferd.plugin.registry import import_target
 
@@ -47,7 +48,8 @@ def _compile(variant: dict[str, Any], arch: str) -> Any:
     if missing:
         raise ValueError(f"arguments of the kernel and of the variant differ: {sorted(missing)}")
     aligned = {n for n, kind in types.items() if kind.startswith("*")} | set(variant["aligned"])
-    source = ASTSource(
+    make_source: Any = GluonASTSource if kernel.is_gluon() else ASTSource
+    source = make_source(
         fn=kernel,
         signature={name: types.get(name, "constexpr") for name in kernel.arg_names},
         constexprs={(i,): constants[n] for i, n in enumerate(kernel.arg_names) if n in constants},
@@ -55,7 +57,9 @@ def _compile(variant: dict[str, Any], arch: str) -> Any:
             (i,): [["tt.divisibility", 16]] for i, n in enumerate(kernel.arg_names) if n in aligned
         },
     )
-    options = {"num_warps": variant["num_warps"], "num_stages": variant["num_stages"]}
+    options = {name: variant[name] for name in ("num_warps", "num_stages")}
+    if variant["maxnreg"] is not None:
+        options["maxnreg"] = variant["maxnreg"]
     return triton.compile(source, target=_target(arch), options=options)
 
 

@@ -14,7 +14,8 @@ make fewer than 2 * EXTRA parts. `work` has rows of WORDS int32:
 Prefills. Each row's queries are cut into blocks of BLOCK_Q. `blocks` has rows of WORDS int32:
 
     0                    number of blocks
-    1 ..                 of a block: first token, row, number of queries, position of the first
+    1 ..                 of a block: first token, row, number of queries, position of the first,
+                         the row's context
 """
 
 from __future__ import annotations
@@ -110,6 +111,7 @@ def deal_blocks_kernel(starts_ptr, contexts_ptr, blocks_ptr, rows, decodes, BLOC
             tl.store(at + 1, row, mask=here)
             tl.store(at + 2, tl.minimum(queries - i * BLOCK_Q, BLOCK_Q), mask=here)
             tl.store(at + 3, context - queries + i * BLOCK_Q, mask=here)
+            tl.store(at + 4, context, mask=here)
         total += tl.sum(count)
     tl.store(blocks_ptr, total)
 

@@ -7,6 +7,7 @@ R rows of tables.
 from __future__ import annotations
 
 from functools import lru_cache
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -128,6 +129,16 @@ def merged_at_once(extra: int, size: int) -> int:
     return min(MERGED_AT_ONCE // padded(size), padded(extra))
 
 
+@lru_cache
+def _hopper() -> ModuleType | None:
+    """launch_hopper, where this Triton's Gluon has what it uses."""
+    try:
+        from inferd_attention_triton.kernels import launch_hopper
+    except ImportError:
+        return None
+    return launch_hopper if launch_hopper.AVAILABLE else None
+
+
 def prefill(
     tensors: Tensors,
     blocks: Tensor,
@@ -137,6 +148,14 @@ def prefill(
     params: AttentionParams,
 ) -> None:
     """The queries in `blocks`, dealt to `num` programs for each share of query heads."""
+    if tiles.ring is not None:
+        from inferd_attention_triton.kernels import (
+            launch_hopper,
+        )  # Triton's names for it may change
+
+        if launch_hopper.takes(tensors, params, share, tiles):
+            launch_hopper.prefill(tensors, blocks, num, share, tiles, params)
+            return
     latent = params.spec.value_dim is not None
     arguments, constants = _shared(tensors, params, share)
     kernel = latent_prefill_kernel if latent else prefill_kernel

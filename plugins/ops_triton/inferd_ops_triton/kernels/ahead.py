@@ -59,7 +59,12 @@ def _one_at_a_time(parse: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 def _kind(value: Any) -> Hashable:
     """What a kernel may be compiled for."""
-    return (value.dtype, value.data_ptr() % 16) if isinstance(value, Tensor) else value
+    if isinstance(value, Tensor):
+        return value.dtype, value.data_ptr() % 16
+    if hasattr(value, "block_shape"):  # a tensor descriptor
+        return _kind(value.base), *value.block_shape, repr(value.layout)
+    known: Hashable = value
+    return known
 
 
 def _load(kernel: Any) -> None:
