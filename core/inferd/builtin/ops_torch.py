@@ -14,7 +14,8 @@ from torch import Tensor
 
 from inferd.builtin.experts import reference_experts
 from inferd.builtin.sampling import SAMPLING_OPS
-from inferd.contracts.ops import Linear, OpProvider, OpRequest, StepInputs
+from inferd.contracts.ops import Linear, OpProvider, OpRequest
+from inferd.contracts.step_ops import StepInputs
 from inferd.contracts.verdict import YES, Verdict
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from inferd.contracts.ops import PrepareInputs
+from inferd.contracts.step_ops import PrepareInputs
 from inferd.memory.staging import upload, upload_ints
 from inferd.runner.request_table import RequestTable
 from inferd.sampling.columns import SampleStep

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from inferd.contracts.ops import StepInputs
+from inferd.contracts.step_ops import StepInputs
 from inferd_cpu_numba import runtime
 from inferd_cpu_numba.threads import threads_for
 

@@ -16,7 +16,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from inferd.contracts.ops import StepInputs
+from inferd.contracts.step_ops import StepInputs
 
 TOKENS = 128  # of a program
 BLOCKS = 256  # of a block table, copied at a time
