@@ -16,7 +16,7 @@ from typing import Any
 from bench.front.host import Process, serving
 
 ROWS, TOKENS, TOKENS_PER_SECOND = 64, 16, 100
-SETTLE_S = 3.0  # until the server has noticed that its clients are gone
+SETTLE_S = 5.0  # until the server has noticed that its clients are gone, and given back
 
 
 def report(connections: int, requests: int, queue: int) -> dict[str, Any]:
