@@ -16,5 +16,6 @@ def inferd_register_models(registry: Registry[CausalLM]) -> None:
     for name, module, summary in (
         ("GraniteForCausalLM", "granite", "Granite 3, dense"),
         ("GraniteMoeForCausalLM", "granite_moe", "Granite 3 with experts (1B-A400M, 3B-A800M)"),
+        ("MiniCPMForCausalLM", "minicpm", "MiniCPM 1, 2 and 4, dense"),
     ):
         registry.add(name, f"inferd_models_granite.{module}:{name}", summary=summary)

@@ -23,6 +23,32 @@ class TestGranite(ModelContract):
     }
 
 
+class TestMiniCPM(ModelContract):
+    """transformers has no MiniCPM 1, 2 or 4: a Granite with its numbers is the oracle."""
+
+    plugin = "models_granite"
+    architecture = "MiniCPMForCausalLM"
+    oracle_architecture = "GraniteForCausalLM"
+    config = {
+        "model_type": "granite",
+        "attention_bias": True,
+        "attention_multiplier": 0.25,  # 1 / sqrt(head_dim), which is 16
+        "scale_emb": 3.0,
+        "embedding_multiplier": 3.0,
+        "scale_depth": 1.4,
+        "residual_multiplier": 0.7,  # by sqrt(num_hidden_layers), which is 2
+        "dim_model_base": 144,
+        "logits_scaling": 0.5,  # hidden_size, which is 72, by that
+    }
+    variants = {
+        "untied": {"tie_word_embeddings": False, "num_experts": 0},
+        "tied, gelu": {"hidden_act": "gelu", "tie_word_embeddings": True, "attention_bias": False},
+    }
+    cannot = {"num_experts"}
+    mutations = {"num_experts": 8}
+    inert = {*MULTIPLIERS, "mlp_bias"}  # of the Granite
+
+
 class TestGraniteMoe(ModelContract):
     plugin = "models_granite"
     architecture = "GraniteMoeForCausalLM"
