@@ -20,6 +20,7 @@ from inferd.types import Request, SequenceOutput
 
 IDLE_MS = 1000  # how often an idle engine looks whether its parent still lives
 SILENCE_S = 15.0  # a front end that sends no Beat for so long is taken for dead
+MOST_MISSED = 15  # looks, a second apart, that find nothing of a front end which is not to hang
 
 
 class EngineLoop:
@@ -42,6 +43,7 @@ class EngineLoop:
         self._unfinished: dict[str, int] = {}  # request id -> samples that have not finished
         self._last_seen: dict[bytes, float] = {}
         self._watched: bytes | None = None  # whose process is the parent, and not to hang
+        self._missed = 0  # looks since it was heard of
         self._next_check = 0.0
         self._running = True
         self._handlers: dict[type[m.Message], Callable[[bytes, m.Message], object]] = {
@@ -74,6 +76,7 @@ class EngineLoop:
             identity, *frames = self._socket.recv_multipart()
             for message in filter(None, map(_decode, frames)):
                 self._last_seen[identity] = time.monotonic()
+                self._missed = 0 if identity == self._watched else self._missed
                 self._handlers[type(message)](identity, message)
             timeout_ms = 0
 
@@ -145,7 +148,18 @@ class EngineLoop:
         for identity, seen in list(self._last_seen.items()):
             if now - seen > SILENCE_S:
                 self._drop_front_end(identity)
+        self._end_hung()
         self._tell_stats()
+
+    def _end_hung(self) -> None:
+        """Looks are counted, no clock is read: after a pause of both processes neither hangs."""
+        if self._watched is None:
+            return
+        self._missed += 1
+        if self._missed > MOST_MISSED:
+            self._watched = None
+            print("inferd engine: the server hangs and is killed", file=sys.stderr)
+            os.kill(self._parent, signal.SIGKILL)
 
     def _tell_stats(self) -> None:
         """What changes without outputs, as an abort does, or with another front end's."""
@@ -155,9 +169,6 @@ class EngineLoop:
 
     def _drop_front_end(self, identity: bytes) -> None:
         """Should it wake up, it learns that its streams are gone."""
-        if identity == self._watched:
-            print(f"inferd engine: the server hung for {SILENCE_S:.0f} s: killed", file=sys.stderr)
-            os.kill(self._parent, signal.SIGKILL)
         for request_id in self._bye(identity):
             text = "the request was dropped because its front end did not answer for a while"
             lost = m.Refused(request_id, text, None, "server_error")

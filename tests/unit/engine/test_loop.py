@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import threading
@@ -137,16 +138,25 @@ def test_a_silent_front_end_loses_its_requests(
 def test_a_watched_front_end_that_is_silent_is_killed(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Once, though another is silent, too; the engine sees then that its parent is gone."""
+    """Once, after so many looks, whatever the clock says; the engine sees then that its parent is
+    gone.
+    """
     killed: list[tuple[int, int]] = []
     monkeypatch.setattr(module.os, "kill", lambda *call: killed.append(call))
-    monkeypatch.setattr(module, "IDLE_MS", 20)
-    monkeypatch.setattr(module, "SILENCE_S", 0.15)
-    running.one.say(m.Hello(watched=True), add("a"))
-    running.loop._next_check = 0.0
-    deadline = time.monotonic() + 5
-    while running.loop.front_ends and time.monotonic() < deadline:
-        time.sleep(0.01)
+    loop = running.loop
+    loop._next_check = math.inf  # it does not look by itself
+    loop._watched = b"one"
+    loop._last_seen[b"one"] -= 1000
+    for _ in range(module.MOST_MISSED):
+        loop._end_hung()
+    running.one.say(m.Beat())
+    running.one.say(m.Hello())
+    running.one.hear(m.Ready)
+    for _ in range(module.MOST_MISSED):
+        loop._end_hung()
+    assert not killed
+    for _ in range(3):
+        loop._end_hung()
     assert killed == [(os.getppid(), signal.SIGKILL)]
 
 
