@@ -23,6 +23,7 @@ SETUPS = st.builds(
     groups=st.sampled_from([(FULL,), (FULL, WINDOW), (WINDOW,), MANY]),
     rows=st.integers(1, 6),
     budget=st.sampled_from([1, 5, 16, 200]),
+    short=st.sampled_from([0, 3, 20]),
     depth=st.sampled_from([1, 0, 2]),
     chunked=st.booleans(),
     caching=st.booleans(),

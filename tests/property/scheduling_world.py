@@ -128,6 +128,7 @@ class Setup:
     groups: tuple[GroupSpec, ...] = (FULL,)
     rows: int = 4
     budget: int = 16
+    short: int = 0  # tokens of prompts in a short step
     depth: int = 1
     chunked: bool = True
     caching: bool = True
@@ -142,6 +143,7 @@ class Setup:
             groups=groups,
             rows=rng.randint(1, 12),
             budget=rng.choice([1, 5, 16, 40, 200]),
+            short=rng.choice([0, 0, 3, 20]),
             depth=rng.choice([0, 1, 1, 1, 3]),
             chunked=rng.random() < 0.75,
             caching=rng.random() < 0.8,
@@ -158,6 +160,7 @@ class World:
         options = SchedulerOptions(
             max_num_seqs=setup.rows,
             max_num_batched_tokens=setup.budget,
+            short_step_tokens=setup.short,
             enable_chunked_prefill=setup.chunked,
         )
         self.scheduler = Scheduler(

@@ -72,8 +72,9 @@ class Watch:
                 self.deadlines[key] = self.steps + sum(self._alone(s) for s in ahead)
 
     def _alone(self, seq: Sequence) -> int:
-        chunks = -(-CONTEXT // self.world.setup.budget)
-        return chunks + seq.max_total - seq.num_prompt + 2 * (self.world.setup.depth + 1)
+        setup = self.world.setup
+        chunks = -(-CONTEXT // min(setup.budget, setup.short or setup.budget))
+        return chunks + seq.max_total - seq.num_prompt + 2 * (setup.depth + 1)
 
 
 def _name(seq: Sequence) -> tuple[str, int]:
