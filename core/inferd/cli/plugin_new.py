@@ -10,6 +10,7 @@ from inferd import __version__
 from inferd.cli.plugin_kinds import WRITTEN, Kind
 from inferd.errors import UsageError
 from inferd.host.catalog import KINDS
+from inferd.host.host import discover
 
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
@@ -17,11 +18,17 @@ NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 def write_plugin(kind: str, name: str, into: Path) -> str:
     """Write the plugin's folder below `into`; returns what to type next.
 
-    Raises UsageError for a kind that nothing loads, a name that cannot be one, a folder that is
-    there already.
+    Raises UsageError for a kind that nothing loads, a name that cannot be one or is another
+    plugin's here, a folder that is there already.
     """
     _check(kind, name)
     words = _words(WRITTEN[kind], kind, name)
+    installed = discover().get(name)
+    if installed is not None and installed.distribution != words["distribution"]:
+        raise UsageError(
+            f"{installed.distribution} is installed and offers a plugin {name!r}, which a second "
+            "one could not share; choose another name"
+        )
     folder = into / words["distribution"]
     if folder.exists():
         raise UsageError(f"{folder} exists already; choose another name or --into DIR")

@@ -104,6 +104,12 @@ def test_a_bad_name_is_refused(tmp_path, capsys, name):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_name_of_another_plugin_is_refused(tmp_path, capsys):
+    assert main(["plugins", "new", "ops", "parsers", "--into", str(tmp_path)]) == 2
+    assert "inferd is installed and offers a plugin 'parsers'" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_unknown_kind_lists_the_known(tmp_path, capsys):
     assert main(["plugins", "new", "kernels", "sample", "--into", str(tmp_path)]) == 2
     assert "kinds: models, attention" in capsys.readouterr().err
