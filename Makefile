@@ -80,7 +80,7 @@ soak: fixtures ## the property tests at length
 	$(PYTEST) -m soak --timeout 7200 $(TESTARGS)
 
 conformance: fixtures ## thousands of drawn requests against a live server
-	$(PYTEST) -m soak tests/e2e/test_openapi.py --timeout 3600 $(TESTARGS)
+	$(SPREAD) --dist load -m soak tests/e2e/test_openapi.py --timeout 3600 $(TESTARGS)
 
 lint: install ## ruff, mypy, import rules
 	$(BIN)/ruff check .
