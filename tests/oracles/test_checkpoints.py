@@ -11,9 +11,9 @@ import shutil
 
 import pytest
 import torch
+from bench.scoring import perplexity, scored
 from explicit import dense
 from safetensors.torch import load_file, save_file
-from scoring import perplexity, scored
 
 from inferd.contracts.loader import RawTensor
 from inferd.contracts.quantization import LinearSpec

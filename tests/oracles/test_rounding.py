@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from scoring import perplexity, scored
+from bench.scoring import perplexity, scored
 
 pytestmark = pytest.mark.oracles
 MOST = 0.01  # of the perplexity; what more texts say is in docs/reference/quantization.md

@@ -50,7 +50,7 @@ def make_tokens() -> Body:
 
 
 def make_places() -> Body:
-    """On one thread. Entries past a row's context stay as they are."""
+    """On one thread. Entries past a row's context are 0: backends of others gather them, too."""
 
     def places(a):
         block, width = get_i64(a, BLOCK), get_i64(a, WIDTH)
@@ -61,8 +61,9 @@ def make_places() -> Body:
                 position = start + n
                 slot = get_i32(table, position // block) * block + position % block
                 set_i64(get_i64(a, SLOTS), first + n, slot)
-            for b in range((start + count + block - 1) // block):
-                set_i32(get_i64(a, TO), r * width + b, get_i32(table, b))
+            taken = (start + count + block - 1) // block
+            for b in range(width):
+                set_i32(get_i64(a, TO), r * width + b, get_i32(table, b) if b < taken else 0)
 
     return places
 
