@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from itertools import groupby
 from typing import Any
 
 import anthropic
@@ -93,7 +94,8 @@ async def test_chat_stream_is_the_whole_reply(qwen: Scripted) -> None:
     assert called(final.message.tool_calls) == called(whole.tool_calls)
     deltas = [e.chunk.choices[0].delta for e in events if e.type == "chunk"]
     assert "".join(getattr(d, "reasoning_content", None) or "" for d in deltas) == "Rain?"
-    assert [c.index for d in deltas for c in d.tool_calls or []] == [0, 1]
+    indices = [c.index for d in deltas for c in d.tool_calls or []]
+    assert [index for index, _ in groupby(indices)] == [0, 1]  # a call may come in pieces
 
 
 async def test_arguments_that_are_cut_off(qwen: Scripted) -> None:

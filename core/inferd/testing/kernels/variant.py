@@ -20,6 +20,6 @@ class Variant:
     constexprs: Mapping[str, int | float | bool | str | None]
     num_warps: int = 4
     num_stages: int = 3
-    maxnreg: int | None = None  # registers of a thread, where the kernel gives them out
     name: str = ""
     aligned: tuple[str, ...] = field(default=())
+    maxnreg: int | None = None  # registers of a thread, where the kernel gives them out
