@@ -28,6 +28,11 @@ def test_prompts_of_every_form(shared_llm: LLM) -> None:
         assert shared_llm.generate(form, GREEDY)[0].outputs == outputs[0].outputs
 
 
+def test_steps_are_as_long_as_there_is_work_for(shared_llm: LLM) -> None:
+    """On CPUs a server's are not."""
+    assert shared_llm._engine._scheduler.options.short_step_tokens == 0
+
+
 def test_no_prompts(shared_llm: LLM) -> None:
     assert shared_llm.generate([], GREEDY) == []
 

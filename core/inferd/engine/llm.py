@@ -35,7 +35,8 @@ class LLM:
     """
 
     def __init__(self, model: str = "smollm2", **options: Any) -> None:
-        self.config = EngineConfig.of(model, **options)
+        # nobody waits for one token of a batch: steps as long as there is work for
+        self.config = EngineConfig.of(model, **({"short_step_tokens": 0} | options))
         front = load_front(self.config.model)
         self._tokenizer = front.tokenizer
         self._generation_config = front.generation_config
