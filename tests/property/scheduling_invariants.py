@@ -45,6 +45,8 @@ def check(scheduler: Scheduler) -> None:
     _check_cache(scheduler)
     assert {id(s) for s in sequences if s.status == Status.RUNNING} == {id(s) for s in running}
     assert [s.key for s in running] == sorted(s.key for s in running)
+    waiting = scheduler.waiting
+    assert waiting.num_tokens == sum(seq.num_known for seq in sequences if seq in waiting)
     rows = [seq.row for seq in sequences if seq.row >= 0]
     assert len(set(rows)) == len(rows) == scheduler.options.max_num_seqs - scheduler.rows.num_free
     for seq in running:

@@ -14,6 +14,9 @@ in integers of 64 and 32 bits that wrap, `>>` shifting zeros in:
 
 from __future__ import annotations
 
+import numpy as np
+import numpy.typing as npt
+
 GOLDEN = 0x9E3779B97F4A7C15  # 2**64 / golden ratio: the increment of splitmix64
 MIX_1 = 0xBF58476D1CE4E5B9  # mix64 is splitmix64's output function
 MIX_2 = 0x94D049BB133111EB
@@ -28,6 +31,14 @@ def mix64(x: int) -> int:
     x = ((x ^ (x >> 30)) * MIX_1) & WORD
     x = ((x ^ (x >> 27)) * MIX_2) & WORD
     return x ^ (x >> 31)
+
+
+def token_words(vocab_size: int) -> npt.NDArray[np.int32]:
+    """Of all tokens, by id."""
+    x = np.arange(1, vocab_size + 1, dtype=np.uint64) * np.uint64(GOLDEN)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(MIX_1)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(MIX_2)
+    return (x ^ (x >> np.uint64(31))).astype(np.uint32).view(np.int32)
 
 
 def signed64(x: int) -> int:

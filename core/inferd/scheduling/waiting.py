@@ -15,8 +15,7 @@ class WaitingQueue:
     def __init__(self) -> None:
         self._heap: list[tuple[tuple[int, ...], Sequence]] = []
         self._members: dict[tuple[int, ...], Sequence] = {}  # keys differ between sequences
-        self._num_tokens: dict[tuple[int, ...], int] = {}
-        self.num_tokens = 0  # that are known of all of them
+        self.num_tokens = 0  # known of all of them; nobody's changes while it waits
 
     def __len__(self) -> int:
         return len(self._members)
@@ -27,7 +26,6 @@ class WaitingQueue:
     def push(self, seq: Sequence) -> None:
         self._forget(seq.key)
         self._members[seq.key] = seq
-        self._num_tokens[seq.key] = seq.num_known
         self.num_tokens += seq.num_known
         heappush(self._heap, (seq.key, seq))
 
@@ -50,5 +48,6 @@ class WaitingQueue:
             heapify(self._heap)
 
     def _forget(self, key: tuple[int, ...]) -> None:
-        if self._members.pop(key, None) is not None:
-            self.num_tokens -= self._num_tokens.pop(key)
+        seq = self._members.pop(key, None)
+        if seq is not None:
+            self.num_tokens -= seq.num_known

@@ -41,20 +41,10 @@ Weights, inputs and results are each rounded once at most: 2 ** -9 in bfloat16, 
 """
 
 
-FP8_SUMS = 1e-3
-"""The same where both sides are in FP8: NVIDIA's tensor cores add such products in about 14 bits.
-
-Less than bfloat16 loses in any case.
-"""
-
-
-def check_rounded(
-    what: object, found: Tensor, reference: Tensor, dtype: str, *, fp8: bool = False
-) -> None:
+def check_rounded(what: object, found: Tensor, reference: Tensor, dtype: str) -> None:
     """Raises AssertionError with the relative error of a linear on packed weights."""
     assert found.shape == reference.shape, f"{what}: {found.shape}, expected {reference.shape}"
     error = (found.double().cpu() - reference.double()).norm() / reference.double().norm()
-    most = max(ROUNDING[dtype], FP8_SUMS) if fp8 else ROUNDING[dtype]
-    assert error <= most, (
-        f"{what}: relative error {float(error):.2e}, {most:g} is allowed for {dtype}"
+    assert error <= ROUNDING[dtype], (
+        f"{what}: relative error {float(error):.2e}, {ROUNDING[dtype]:g} is allowed for {dtype}"
     )

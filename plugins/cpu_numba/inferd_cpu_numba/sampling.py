@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from inferd.contracts.noise import GOLDEN, MIX_1, MIX_2
+from inferd.contracts.noise import token_words
 from inferd_cpu_numba import runtime
 
 
@@ -55,12 +54,12 @@ class Mask(_ByDtype):
 class _Picked(_ByDtype):
     """The largest of something, by row."""
 
-    def _pick(self, logits_NV: Tensor, *more: int) -> tuple[Tensor, Tensor]:
-        from inferd_cpu_numba.kernels.argmax import ROWS
+    _scratch: int  # float32 of a row
 
+    def _pick(self, logits_NV: Tensor, *more: int) -> tuple[Tensor, Tensor]:
         rows, size = logits_NV.shape
         best_N, ids_N = torch.empty(rows), torch.empty(rows, dtype=torch.int64)
-        scratch = torch.empty(rows * ROWS)
+        scratch = torch.empty(rows * self._scratch)
         self._calls[logits_NV.dtype](
             threads_for_rows(rows),
             logits_NV.data_ptr(),
@@ -80,6 +79,7 @@ class Argmax(_Picked):
         from inferd_cpu_numba.kernels import argmax
 
         super().__init__(compiler, bits, argmax.make_argmax, argmax.ARGMAX)
+        self._scratch = argmax.ROWS
 
     def __call__(self, logits_NV: Tensor) -> tuple[Tensor, Tensor]:
         return self._pick(logits_NV)
@@ -87,16 +87,17 @@ class Argmax(_Picked):
 
 class Draw(_Picked):
     def __init__(self, compiler: runtime.Compiler, bits: int) -> None:
-        from inferd_cpu_numba.kernels import draw
+        from inferd_cpu_numba.kernels import argmax, draw
 
         super().__init__(compiler, bits, draw.make_draw, draw.DRAW)
+        self._scratch = argmax.ROWS
 
     def __call__(
         self, logits_NV: Tensor, temperature_N: Tensor, keys_N: Tensor, positions_N: Tensor
     ) -> tuple[Tensor, Tensor]:
         return self._pick(
             logits_NV,
-            token_words(logits_NV.shape[1]).data_ptr(),
+            words_of(logits_NV.shape[1]).data_ptr(),
             keys_N.data_ptr(),
             keys_N.stride(0),
             positions_N.data_ptr(),
@@ -110,9 +111,6 @@ def threads_for_rows(rows: int) -> int:
 
 
 @cache
-def token_words(vocab_size: int) -> Tensor:
-    """int32 [V], as inferd.contracts.noise has them."""
-    x = np.arange(1, vocab_size + 1, dtype=np.uint64) * np.uint64(GOLDEN)
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(MIX_1)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(MIX_2)
-    return torch.from_numpy((x ^ (x >> np.uint64(31))).astype(np.uint32).view(np.int32))
+def words_of(vocab_size: int) -> Tensor:
+    """int32 [V]"""
+    return torch.from_numpy(token_words(vocab_size))

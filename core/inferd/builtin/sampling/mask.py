@@ -25,6 +25,7 @@ def mask(logits_NV: Tensor, words_MW: Tensor, places_M: Tensor) -> None:
 
 @functools.lru_cache(maxsize=8)
 def _caps(dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Of 8 tokens by their byte, [X, 8]."""
-    bits_X8 = torch.arange(256).unsqueeze(1) >> torch.arange(8) & 1
-    return torch.where(bits_X8 == 1, torch.inf, -torch.inf).to(device, dtype)
+    """Of 8 tokens by their byte, [X, 8]; made on the device, since a copy there would block."""
+    bytes_X, bits_8 = (torch.arange(size, device=device) for size in (256, 8))
+    allowed_X8 = (bytes_X.unsqueeze(1) >> bits_8 & 1) == 1
+    return torch.where(allowed_X8, torch.inf, -torch.inf).to(dtype)

@@ -7,20 +7,17 @@ from __future__ import annotations
 
 import functools
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from inferd.contracts.noise import GOLDEN, LOW_31, MIX_1, MIX_2, TOKEN_MIX, signed64
+from inferd.contracts.noise import GOLDEN, LOW_31, MIX_1, MIX_2, TOKEN_MIX, signed64, token_words
 
 
 class Noise:
     """Gumbel noise for one vocabulary."""
 
     def __init__(self, vocab_size: int, device: torch.device) -> None:
-        ids = np.arange(1, vocab_size + 1, dtype=np.uint64) * np.uint64(GOLDEN)
-        words = _mix64_array(ids).astype(np.uint32).view(np.int32)
-        self._words_V = torch.from_numpy(words).to(device)
+        self._words_V = torch.from_numpy(token_words(vocab_size)).to(device)
 
     def position_keys(self, keys_N: Tensor, positions_N: Tensor) -> Tensor:
         """Two 32-bit words per row, [N, 2], for the token at `positions_N`."""
@@ -45,11 +42,3 @@ class Noise:
 @functools.lru_cache(maxsize=8)
 def noise_of(vocab_size: int, device: torch.device) -> Noise:
     return Noise(vocab_size, device)
-
-
-def _mix64_array(
-    x: np.ndarray[tuple[int], np.dtype[np.uint64]],
-) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(MIX_1)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(MIX_2)
-    return x ^ (x >> np.uint64(31))

@@ -13,7 +13,6 @@ from typing import Any
 import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
-from triton.experimental.gluon._runtime import GluonASTSource
 
 from inferd.plugin.registry import import_target
 
@@ -48,8 +47,7 @@ def _compile(variant: dict[str, Any], arch: str) -> Any:
     if missing:
         raise ValueError(f"arguments of the kernel and of the variant differ: {sorted(missing)}")
     aligned = {n for n, kind in types.items() if kind.startswith("*")} | set(variant["aligned"])
-    make_source: Any = GluonASTSource if kernel.is_gluon() else ASTSource
-    source = make_source(
+    source = _source(kernel)(
         fn=kernel,
         signature={name: types.get(name, "constexpr") for name in kernel.arg_names},
         constexprs={(i,): constants[n] for i, n in enumerate(kernel.arg_names) if n in constants},
@@ -61,6 +59,14 @@ def _compile(variant: dict[str, Any], arch: str) -> Any:
     if variant["maxnreg"] is not None:
         options["maxnreg"] = variant["maxnreg"]
     return triton.compile(source, target=_target(arch), options=options)
+
+
+def _source(kernel: Any) -> Any:
+    if not kernel.is_gluon():
+        return ASTSource
+    from triton.experimental.gluon._runtime import GluonASTSource  # private, for such kernels only
+
+    return GluonASTSource
 
 
 def _target(arch: str) -> GPUTarget:

@@ -27,11 +27,11 @@ from triton.experimental.gluon.language.nvidia.hopper import (
     warpgroup_mma_wait,
 )
 
-LOG2E = gl.constexpr(1.4426950408889634)
+from inferd_attention_triton.kernels.deal import WORDS
+from inferd_attention_triton.kernels.tile import HIDDEN, LOG2E
+
 # Gluon is an experiment: Triton 3.6 to 3.8 have the names used here, 3.9 has others
 AVAILABLE = hasattr(gl.shared_memory_descriptor, "_reinterpret")
-HIDDEN = gl.constexpr(-1.0e30)  # as in tile.py
-WORDS = gl.constexpr(6)  # as in deal.py
 COLUMNS = gl.constexpr(64)  # of a page at once: 128 bytes, what a swizzled row holds
 # of the second warpgroup and of the warp that fetches; the first has what is left of MAXNREG
 WORKER_WARPS = gl.constexpr([4, 1])
