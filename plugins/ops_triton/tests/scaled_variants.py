@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+import torch
+
 from inferd.testing.kernels import Variant
 from inferd_ops_triton.kernels.rounding import AT_ONCE, warps
+from inferd_ops_triton.kernels.scaled import summed
 from inferd_ops_triton.rounded import has_fnuz, has_fp8
 from inferd_ops_triton.tables import Route, ScaledRoute, table
 
@@ -72,6 +75,8 @@ def _products(arch: str, kind: str) -> Iterator[Variant]:
     for grouped in (False, True) if kind != "i8" else (False,):
         for row in rows["scaled"]:
             yield _product(stored, ScaledRoute(*row), rows["chained"], grouped)
+            if kind != "i8" and summed(torch.float16, ScaledRoute(*row)) == 32:
+                yield _product(stored, ScaledRoute(*row), rows["chained"], grouped, summed=32)
         if grouped:
             yield _product(stored, ScaledRoute(*row), rows["chained"], grouped, even=False)
 
@@ -83,19 +88,21 @@ def _product(
     grouped: bool,
     *,
     even: bool = True,
+    summed: int = 128,
 ) -> Variant:
     types = {**stored, "scales_ptr": "*fp32", "out_ptr": "*fp32", "M": "i32", "N": "i32"}
     kind = stored["x_ptr"].removeprefix("*")
     constants: Constants = {"bias_ptr": None, "RUN": 128 if grouped else 1, "GROUPED": grouped}
     constants |= {"INTEGER": kind == "i8", "BLOCK_M": route.block_m, "BLOCK_N": route.block_n}
-    constants |= {"BLOCK_K": 128 if grouped else route.block_k, "EVEN": even}
+    constants |= {"BLOCK_K": 128 if grouped else route.block_k, "EVEN": even, "SUMMED": summed}
     return Variant(
         f"{KERNELS}.scaled:scaled_kernel",
         {**types, "K": "i32"},
         {**constants, "CHAINED": int(chained)},
         num_warps=route.warps,
         num_stages=route.stages,
-        name=f"scaled {kind} {route.block_m} tokens, in blocks: {grouped}, whole ones: {even}",
+        name=f"scaled {kind} {route.block_m} tokens, in blocks: {grouped}, whole ones: {even}, "
+        f"{summed} inputs at once",
         aligned=("N", "K"),
     )
 

@@ -2,7 +2,8 @@
 
 W is the left operand, as in `skinny`, and K may be cut into parts. Scales are one for each row of W
 and each token, or one for each 128 inputs of both: then every 128 inputs are summed on their own.
-Hopper's sums of FP8 have 14 bits: after 128 inputs they are added to a sum in float32.
+Hopper's sums of FP8 keep 13 bits after the largest number's first, so they are added to a sum in
+float32 after 128 inputs. Models of float16, which rounds as finely, do so after 32.
 
 Shape suffixes: M tokens, N out features, K in features, R runs of rows, G groups of K, P parts of
 K.
@@ -56,6 +57,7 @@ def scaled_kernel(
     RUN: tl.constexpr,  # rows of W that share scales
     GROUPED: tl.constexpr,  # whether 128 inputs have scales, which BLOCK_K is then
     INTEGER: tl.constexpr,
+    SUMMED: tl.constexpr,  # inputs that are added in the matrix units' own precision
     BLOCK_M: tl.constexpr,
     BLOCK_N: tl.constexpr,
     BLOCK_K: tl.constexpr,
@@ -97,9 +99,11 @@ def scaled_kernel(
         elif GROUPED:
             scales_N = tl.load(scale_ptrs + done // 128)
             x_scales_M = tl.load(x_scale_ptrs + done // 128)
-            sums += tl.dot(weight, x) * (scales_N[:, None] * x_scales_M[None, :])
+            most: tl.constexpr = SUMMED if SUMMED < BLOCK_K else None  # None: no second sum
+            products = tl.dot(weight, x, max_num_imprecise_acc=most)
+            sums += products * (scales_N[:, None] * x_scales_M[None, :])
         else:
-            sums = tl.dot(weight, x, sums, max_num_imprecise_acc=min(BLOCK_K, 128))
+            sums = tl.dot(weight, x, sums, max_num_imprecise_acc=min(BLOCK_K, SUMMED))
         weight_ptrs += BLOCK_K
         x_ptrs += BLOCK_K
 
@@ -110,6 +114,11 @@ def scaled_kernel(
         values += tl.load(bias_ptr + n, mask=n < N, other=0.0).to(tl.float32)[:, None]
     out_ptrs = out_ptr + (part * M + m).to(tl.int64)[None, :] * N + n[:, None]
     tl.store(out_ptrs, values.to(out_ptr.dtype.element_ty), mask=inside_n & inside_m)
+
+
+def summed(dtype: torch.dtype, route: ScaledRoute) -> int:
+    """Inputs between two additions in float32. 128 by 128 results leave no registers for more."""
+    return 32 if dtype == torch.float16 and route.block_m * route.block_n <= 128 * 64 else 128
 
 
 def multiply(
@@ -129,8 +138,9 @@ def multiply(
     scaled_kernel[(blocks, parts)](
         x.codes_TK, x.scales_TG, weight.values_NK, weight.scales_RG,
         None if parts > 1 else bias_N, sums, tokens, size, inner, weight.run, grouped,
-        weight.values_NK.dtype == torch.int8, route.block_m, route.block_n, block_k,
-        inner % block_k == 0, num_warps=route.warps, num_stages=route.stages, **chain,
+        weight.values_NK.dtype == torch.int8, summed(dtype, route),
+        route.block_m, route.block_n, block_k, inner % block_k == 0,
+        num_warps=route.warps, num_stages=route.stages, **chain,
     )  # fmt: skip
     if parts > 1:
         add_parts_kernel[(triton.cdiv(tokens * size, REDUCED_AT_ONCE),)](
