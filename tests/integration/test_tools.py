@@ -293,15 +293,15 @@ STRICT_ASKED: list[tuple[str, dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("path", "body"), STRICT_ASKED)
 async def test_strict_that_has_no_effect_is_told_of(
-    pythonic: Scripted, path: str, body: dict[str, Any]
+    gemma: Scripted, path: str, body: dict[str, Any]
 ) -> None:
-    pythonic.say("Hi.")
-    reply = await pythonic.http.post(path, json={"model": "tiny", **body})
+    gemma.say("Hi.")
+    reply = await gemma.http.post(path, json={"model": "tiny", **body})
     assert reply.status_code == 200
     assert "strict of tools" in reply.headers["x-inferd-notes"]
-    pythonic.say('[{"name":"ping","arguments":{}}]')
+    gemma.say('[{"name":"ping","arguments":{}}]')
     choice = {"type": "any"} if "max_tokens" in body else "required"
-    reply = await pythonic.http.post(path, json={"model": "tiny", **body, "tool_choice": choice})
+    reply = await gemma.http.post(path, json={"model": "tiny", **body, "tool_choice": choice})
     assert reply.status_code == 200
     assert "x-inferd-notes" not in reply.headers
 
@@ -375,11 +375,9 @@ async def coder(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scrip
 
 
 @pytest.fixture(scope="module")
-async def pythonic(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scripted]:
-    """Writes calls as Python does, of which no grammar is made."""
-    marks = ("<|tool_call_start|>", "<|tool_call_end|>")
-    folder = tmp_path_factory.mktemp("pythonic")
-    async with scripted(folder, " ".join(marks), special=marks) as server:
+async def gemma(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scripted]:
+    """Writes calls in ways of which no grammar is made."""
+    async with scripted(tmp_path_factory.mktemp("gemma"), "<start_of_turn> tools") as server:
         yield server
 
 

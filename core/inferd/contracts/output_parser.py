@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import msgspec
@@ -72,8 +72,12 @@ class CallFrame:
     """How a call stands in text: arguments in JSON between `begin` and `end`."""
 
     trigger: str  # where the text can only go on as a call
-    begin: str  # after the trigger; {name} stands for the tool's
+    begin: str  # after the trigger; {name} stands for the tool's, {number} for any whole number
     end: str
+    starts: tuple[str, ...] = field(default=(), kw_only=True)
+    """Where calls have no trigger: what an answer begins with that is calls as a whole, in parts
+    between which white space may stand. {name} stands for the tool's.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +98,18 @@ class FieldsFrame(CallFrame):
 
     field_begin: str
     field_end: str
+    separator: str = ""  # between two
+    quote: str = ""  # before and after a text
+    opens: str = ""  # before all of them
+    closes: str = ""
+    other_begin: str = ""  # of each argument of a tool that is not strict; "": they are any text
+
+
+@dataclass(frozen=True, slots=True)
+class PythonFrame(CallFrame):
+    """Calls as Python has them, with values in JSON, several with `separator` between them."""
+
+    separator: str = ", "
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,9 +22,10 @@ from inferd.errors import RequestError
 from inferd.structured_outputs import StructuredOutputs
 from inferd.testing.grammar_features import FEATURES, as_text
 from inferd.testing.plugin_contract import PluginContract, implementation, registry
-from inferd.testing.special_tags import FIELD_CASES, SPECIALS, TAG_CASES
+from inferd.testing.special_tags import FIELD_CASES, MORE_CASES, SPECIALS, TAG_CASES
 from inferd.testing.tiny_tokenizer import write_tokenizer
 
+TAGS = TAG_CASES | FIELD_CASES | MORE_CASES
 SIZE, EOS = 259 + len(SPECIALS), 257  # one token per byte, and special ones
 SCHEMA = """{"type": "object", "properties": {"a": {"enum": [1, 22]}}, "required": ["a"],
 "additionalProperties": false}"""
@@ -127,11 +128,11 @@ class GrammarContract(PluginContract):
             taken = [_after(grammar, known).accept(token) for token in range(256)]
             assert mask[:256].tolist() == taken
 
-    @pytest.mark.parametrize("name", [*TAG_CASES, *FIELD_CASES])
+    @pytest.mark.parametrize("name", TAGS)
     def test_tags(self, name: str) -> None:
         if "structural_tag" in self.cannot:
             pytest.skip("structural_tag: cannot")
-        made, case = self.made(), (TAG_CASES | FIELD_CASES)[name]
+        made, case = self.made(), TAGS[name]
         grammar = made.compile(StructuredOutputs(structural_tag=case.tag))
         lost = [text for text in case.fitting if not passes(made, grammar, text)]
         wrong = [text for text in case.others if passes(made, grammar, text)]

@@ -91,6 +91,57 @@ FIELD_CASES = {
     "in text": FieldCase("", "</>\n", "</call>"),
     "between tokens": FieldCase("<sep>", "<end>", "<many>"),
     "nothing ends a call": FieldCase("", ";", "."),
+    "a token inside of what ends it": FieldCase("", "</<end>\n", "<many>"),
+}
+
+
+@dataclass(frozen=True)
+class AnyCase:
+    content: dict[str, object]
+    fitting: tuple[str, ...]
+    others: tuple[str, ...]
+
+    @property
+    def tag(self) -> str:
+        return json.dumps(self.content)
+
+
+def _call(name: str, *keys: str) -> dict[str, object]:
+    fields = [
+        {"begin": f"{key}=", "end": "", "required": True, "schema": {"type": "integer"}}
+        for key in keys
+    ]
+    return {"begin": f"{name}(", "fields": fields, "end": ")"}
+
+
+WORDS = {"begin": "h(", "pattern": "[a-c]*", "end": ")"}
+SEVERAL = {"several": [_call("f", "a"), _call("g"), WORDS], "between": ", "}
+LISTS = [{"begin": "<one>[", **SEVERAL, "end": "]<end>"}]
+EACH = {"begin": "<sep>", "free": True, "end": "</<sep>"}
+MAYBE = [{"begin": "<one>f:", "several": [EACH], "between": "", "least": 0, "end": "<end>"}]
+COUNTED = [{"begin": "<one>f:", "numbered": "<sep>", "schema": SCHEMA, "end": "<end>"}]
+WHOLE = {"begin": "", "several": [_call("f", "a"), _call("g")], "between": "; ", "end": ""}
+MORE_CASES = {
+    "several": AnyCase(
+        {"triggers": ["<one>"], "structures": LISTS},
+        ("a", "<one>[f(a=1)]<end>", "<one>[f(a=12), g(), h(abc)]<end>b<one>[h()]<end>"),
+        ("<one>", "<one>[]<end>", "<one>[f()]<end>", "<one>[g(),g()]<end>", "<one>[h(d)]<end>"),
+    ),
+    "several or none": AnyCase(
+        {"triggers": ["<one>"], "structures": MAYBE},
+        ("<one>f:<end>", "<one>f:<sep>x<1></</<sep><end>", "<one>f:<sep></<sep><sep>y</<sep><end>"),
+        ("<one>f:<sep><end>", "<one>f:<sep>x<sep><end>", "<one>f:x<end>"),
+    ),
+    "a number": AnyCase(
+        {"triggers": ["<one>"], "structures": COUNTED},
+        ('<one>f:0<sep>{"a": 1}<end>', 'x<one>f:12<sep>{"a": 1}<end><one>f:13<sep>{"a": 1}<end>'),
+        ('<one>f:<sep>{"a": 1}<end>', '<one>f:x<sep>{"a": 1}<end>', "<one>f:1<sep>{}<end>"),
+    ),
+    "the whole answer": AnyCase(
+        {"whole": WHOLE, "otherwise": r"([^fg](.|\n)*)?"},
+        ("", "a f(a=x)", "f(a=1)", "f(a=1); g()"),
+        ("f", "f(a=x)", "f(a=1) ", "f(a=1); h()"),
+    ),
 }
 
 TAG_CASES = {

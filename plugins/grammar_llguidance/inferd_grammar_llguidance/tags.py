@@ -1,7 +1,7 @@
 """Structural tags in the library's notation: free text, in which a trigger ends the freedom.
 
 No text of a grammar stands for a special token. Where a trigger begins with one, the free text may
-hold all of them.
+hold all of them. Or the `whole` answer is a structure, or fits the regular expression `otherwise`.
 """
 
 from __future__ import annotations
@@ -50,6 +50,8 @@ def lark_of(tag: str, specials: Specials) -> str:
     """Raises RequestError for a tag of another shape."""
     try:
         content = json.loads(tag)
+        if "whole" in content:
+            return _whole(content["whole"], content["otherwise"], specials)
         rules = [
             _rule(content["structures"], each, number, specials)
             for number, each in enumerate(content["triggers"])
@@ -68,6 +70,12 @@ def lark_of(tag: str, specials: Specials) -> str:
             *(line for number, rule in enumerate(rules) for line in rule.lines(number)),
         ]
     )
+
+
+def _whole(structure: dict[str, Any], otherwise: str, specials: Specials) -> str:
+    body = Body(structure, structure["begin"], "value", specials)
+    lines = ["%llguidance {}", f"start: {body.expression} | OTHERWISE", f"OTHERWISE: /{otherwise}/"]
+    return "\n".join([*lines, *body.lines])
 
 
 def _start(rules: list[_Rule], specials: Specials) -> list[str]:

@@ -1,7 +1,10 @@
 """Structural tags as the library has them.
 
 A structure holds a `schema`; or `fields`, each {"begin", "end", "required"} with a `schema`, with
-`choices`, or with `text`, its least and its most characters; or, with `free`, any text.
+`choices`, or with `text`, its least and its most characters; or, with `free`, any text; or what
+fits a `pattern`; or `several` structures, `least` of them or more, with `between` between them. If
+it is `numbered`, a whole number and that text follow its begin. Or the `whole` answer is a
+structure without begin and end, or fits the regular expression `otherwise`.
 """
 
 from __future__ import annotations
@@ -24,6 +27,10 @@ def format_of(tag: str) -> Format:
     """Raises RequestError for a tag of another shape, and for a schema that is not enforced."""
     try:
         content = json.loads(tag)
+        if "whole" in content:
+            other = {"type": "regex", "pattern": str(content["otherwise"])}
+            ways = [_sequence(_content(content["whole"])), other]
+            return {"type": "structural_tag", "format": {"type": "or", "elements": ways}}
         triggers = [str(trigger) for trigger in content["triggers"]]
         tags = [_tag(each, _content(each)) for each in content["structures"]]
     except (ValueError, KeyError, TypeError):
@@ -43,11 +50,36 @@ def _tag(part: Mapping[str, Any], content: Format) -> Format:
 
 
 def _content(part: Mapping[str, Any]) -> Format:
+    inside = _inside(part)
+    if "numbered" not in part:
+        return inside
+    after = {"type": "const_string", "value": str(part["numbered"])}
+    return _sequence({"type": "regex", "pattern": "[0-9]+"}, after, inside)
+
+
+def _inside(part: Mapping[str, Any]) -> Format:
     if "fields" in part:
-        return {"type": "sequence", "elements": [_field(each) for each in part["fields"]]}
+        return _sequence(*map(_field, part["fields"]))
+    if "several" in part:
+        return _several(part)
+    if "pattern" in part:
+        return {"type": "regex", "pattern": part["pattern"]}
     if part.get("free"):
         return {"type": "any_text"}
     return _of_schema(part["schema"])
+
+
+def _several(part: Mapping[str, Any]) -> Format:
+    return {
+        "type": "tags_with_separator",
+        "tags": [_tag(each, _content(each)) for each in part["several"]],
+        "separator": part["between"],
+        "at_least_one": part.get("least", 1) > 0,
+    }
+
+
+def _sequence(*elements: Format) -> Format:
+    return {"type": "sequence", "elements": [{"type": "const_string", "value": ""}, *elements]}
 
 
 def _field(field: Mapping[str, Any]) -> Format:

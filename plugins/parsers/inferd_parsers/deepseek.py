@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from inferd.contracts.output_parser import CallFrame
+from inferd.contracts.output_parser import CallFrame, FieldsFrame
 from inferd_parsers.family import NAMED, NOWHERE, Family
 
 BEGIN, SEPARATOR, END = "<｜tool▁call▁begin｜>", "<｜tool▁sep｜>", "<｜tool▁call▁end｜>"
@@ -63,6 +63,14 @@ class DeepSeekV32(Family):
 
     has = ("<｜DSML｜",)
     keeps_special = True
+    call_frame = FieldsFrame(
+        '｜DSML｜invoke name="',
+        '{name}">\n',
+        "</｜DSML｜invoke>",
+        '<｜DSML｜parameter name="{key}" string="{text}">',
+        "</｜DSML｜parameter>\n",
+        other_begin='<｜DSML｜parameter name="',
+    )
     template = {
         "start_anchor_pattern": NOWHERE,
         "fields": {

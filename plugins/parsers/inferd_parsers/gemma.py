@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inferd.contracts.output_parser import FieldsFrame
 from inferd_parsers.family import NAMED, NOWHERE, Family
 
 
@@ -10,6 +11,17 @@ class Gemma4(Family):
 
     has = ("<|tool_call>", "<|channel>")
     keeps_special = True
+    call_frame = FieldsFrame(
+        "<|tool_call>",
+        "call:{name}",
+        "<tool_call|>",
+        "{key}:",
+        "",
+        separator=",",
+        quote='<|"|>',
+        opens="{",
+        closes="}",
+    )
     reasoning_end = "<channel|>"
     template = {
         "start_anchor_pattern": r"(?=<\|channel>thought\s*\Z)",
@@ -30,6 +42,17 @@ class Gemma4(Family):
 class FunctionGemma(Family):
     has = ("<start_function_call>",)
     keeps_special = True
+    call_frame = FieldsFrame(
+        "<start_function_call>",
+        "call:{name}",
+        "<end_function_call>",
+        "{key}:",
+        "",
+        separator=",",
+        quote="<escape>",
+        opens="{",
+        closes="}",
+    )
     template = {
         "start_anchor_pattern": NOWHERE,
         "fields": {

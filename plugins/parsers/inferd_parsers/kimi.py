@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from inferd.contracts.output_parser import CallFrame
 from inferd_parsers.family import NOWHERE, Family
 
 
 class Kimi(Family):
     has = ("<|tool_call_begin|>",)
     keeps_special = True
+    call_frame = CallFrame(
+        "<|tool_call_begin|>",
+        "functions.{name}:{number}<|tool_call_argument_begin|>",
+        "<|tool_call_end|>",
+    )
     template = {
         "start_anchor_pattern": NOWHERE,
         "fields": {

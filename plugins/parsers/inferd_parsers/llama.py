@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from inferd.contracts.call_stream import head
+from inferd.contracts.output_parser import CallFrame
 from inferd_parsers.family import NOWHERE, Family
 
 DECODER = json.JSONDecoder(strict=False)
@@ -17,6 +18,12 @@ class Llama3(Family):
     has = ("<|start_header_id|>", '"parameters"')
     keeps_special = True
     only_given = True
+    call_frame = CallFrame(
+        "",
+        '{"name": "{name}", "parameters": ',
+        "}",
+        starts=("{", '"name"', ":", '"{name}"'),
+    )
     template = {
         "start_anchor_pattern": NOWHERE,
         "fields": {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from typing import Any, ClassVar
 
+from inferd.contracts.output_parser import CallFrame, PythonFrame
 from inferd_parsers.family import NOWHERE, Family
 
 MOST_CHARS = 1 << 16
@@ -17,6 +18,7 @@ class Pythonic(Family):
     has: ClassVar[tuple[str, ...]] = ("<|header_start|>",)
     keeps_special = True
     only_given = True
+    call_frame: ClassVar[CallFrame | None] = PythonFrame("", "[", "]", starts=("[", "{name}("))
     template = {
         "start_anchor_pattern": NOWHERE,
         "fields": {
@@ -46,6 +48,7 @@ class Lfm2(Pythonic):
 
     has = ("<|tool_call_start|>",)
     only_given = False
+    call_frame = PythonFrame("<|tool_call_start|>", "[", "]<|tool_call_end|>")
     template = {
         "start_anchor_pattern": NOWHERE,
         "fields": {
@@ -61,6 +64,7 @@ class Olmo3(Pythonic):
     has = ("<function_calls>",)
     only_given = False
     keeps_special = False
+    call_frame = PythonFrame("<function_calls>", "", "</function_calls>", separator="\n")
     template = {
         "start_anchor_pattern": NOWHERE,
         "fields": {
@@ -76,6 +80,7 @@ class Gemma3(Pythonic):
     has = ("<start_of_turn>", "tools")
     lacks = ("<start_function_call>",)
     keeps_special = False
+    call_frame = None  # a list without a marker is a call, too
     template = {
         "start_anchor_pattern": NOWHERE,
         "fields": {
@@ -113,6 +118,8 @@ def _value(node: ast.expr) -> Any:
         keys = [_value(key) for key in node.keys if key is not None]
         return dict(zip(map(str, keys), map(_value, node.values), strict=True))
     value = ast.literal_eval(node)
-    if not isinstance(value, str | int | float | bool | None):
+    if isinstance(value, str):  # JSON's pairs of surrogates are one character
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if not isinstance(value, int | float | bool | None):
         raise ValueError(f"{type(value).__name__} is not JSON")
     return value

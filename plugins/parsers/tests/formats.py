@@ -151,6 +151,11 @@ CASES = {
         "[get_time(city='Zürich')]", (Content("[get_time(city='Zürich')]"),), "pythonic"
     ),
     "llama4": Case(PYTHON, BOTH, "pythonic"),
+    "llama4, escapes of JSON": Case(
+        r'[get_weather(city="Z\ud83d\ude00", days=2)]',
+        (Call("get_weather", '{"city": "Z😀", "days": 2}'),),
+        "pythonic",
+    ),
     "llama4, tagged": Case(f"<|python_start|>{PYTHON}<|python_end|>", BOTH, "pythonic"),
     "lfm2": Case(f"I look.<|tool_call_start|>{PYTHON}<|tool_call_end|>", (LOOK, *BOTH), "lfm2"),
     "mistral": Case(f"[TOOL_CALLS]{JSON_LIST}", BOTH, "mistral"),
