@@ -1,20 +1,26 @@
-"""All matrices of SmolLM2's layers on this CPU, and its output head, beside oneDNN.
+"""All matrices of SmolLM2's layers on this CPU, and its output head: each format beside oneDNN.
 
-`python -m bench.kernels.cpu_linear`: milliseconds by number of rows, the fastest of rounds in
-which both alternate. oneDNN has its own packed weights. Weights are random; no two layers share
+    python -m bench.kernels.cpu_linear [--rows 1 16 512] [--makers bfloat16 oneDNN w4_m w8_g]
+
+Milliseconds by number of rows, the fastest of rounds in which all alternate. oneDNN has its own
+packed weights; those of 4 and 8 bits are in groups of 32. Weights are random; no two layers share
 one, so that they come from memory.
 """
 
 from __future__ import annotations
 
+import argparse
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from inferd.cli.bench.report import table
 from inferd.contracts.ops import OpRequest
+from inferd.testing.packed_checks import draw_grouped, draw_minimum
 from inferd_cpu_numba.ops import NumbaOps
 
 LAYERS = 30
@@ -22,15 +28,39 @@ SHAPES = [(960, 576), (576, 576), (3072, 576), (576, 1536)]  # outputs, inputs
 HEAD = (49152, 576)
 ROWS = (1, 8, 16, 28, 64, 512)
 ROUNDS = 9
-Linears = Sequence[tuple[Callable[[Tensor], Tensor], int]]  # with their inputs
+GROUP = 32
+Linear = Callable[[Tensor], Tensor]
 
 
-def onednn(weight_NK: Tensor, _bias: None) -> Callable[[Tensor], Tensor]:
-    packed = torch.ops.mkldnn._reorder_linear_weight(weight_NK)
+def onednn(outputs: int, inputs: int) -> Linear:
+    packed = torch.ops.mkldnn._reorder_linear_weight(drawn(outputs, inputs))
     return lambda x_TK: torch.ops.mkldnn._linear_pointwise(x_TK, packed, None, "none", [], "")
 
 
-def milliseconds(linears: Linears, rows: int) -> float:
+def drawn(outputs: int, inputs: int) -> Tensor:
+    return (torch.randn(outputs, inputs) / inputs**0.5).bfloat16()
+
+
+def makers() -> dict[str, Callable[[int, int], Linear]]:
+    offered: Any = NumbaOps().ops(OpRequest("cpu", "any", torch.bfloat16))
+    make = offered["linear"]
+
+    def symmetric(bits: int, *shape: int) -> Linear:
+        return make[f"w{bits}_g"](draw_grouped(0, bits, (*shape, GROUP), zeros=False), None)
+
+    def minimum(bits: int, *shape: int) -> Linear:
+        return make[f"w{bits}_m"](draw_minimum(0, bits, (*shape, GROUP)), None)
+
+    return {
+        "bfloat16": lambda *shape: make["dense"](drawn(*shape), None),
+        "oneDNN": onednn,
+        **{f"w{bits}_g": partial(symmetric, bits) for bits in (4, 8)},
+        **{f"w{bits}_m": partial(minimum, bits) for bits in (4, 8)},
+    }
+
+
+def milliseconds(linears: Sequence[tuple[Linear, int]], rows: int) -> float:
+    """`linears` with their inputs."""
     inputs = {size: torch.randn(rows, size).bfloat16() for _, size in linears}
     began = time.perf_counter()
     for linear, size in linears:
@@ -39,24 +69,20 @@ def milliseconds(linears: Linears, rows: int) -> float:
 
 
 def main() -> None:
-    offered = NumbaOps().ops(OpRequest("cpu", "any", torch.bfloat16))
-    makers = {"cpu_numba": offered["linear"]["dense"], "oneDNN": onednn}  # type: ignore[index]
+    parser = argparse.ArgumentParser(prog="python -m bench.kernels.cpu_linear", description=__doc__)
+    known = makers()
+    parser.add_argument("--rows", type=int, nargs="+", default=ROWS)
+    parser.add_argument("--makers", nargs="+", choices=known, default=["bfloat16", "oneDNN"])
+    args = parser.parse_args()
     lines = []
     with torch.inference_mode():
         for what, shapes in (("layers", SHAPES * LAYERS), ("head", [HEAD])):
-            weights = [(torch.randn(n, k) / k**0.5).bfloat16() for n, k in shapes]
-            made = {
-                name: [(make(weight, None), weight.shape[1]) for weight in weights]
-                for name, make in makers.items()
-            }
-            for rows in ROWS:
-                rounds = [
-                    [milliseconds(linears, rows) for linears in made.values()]
-                    for _ in range(ROUNDS)
-                ]
+            made = [[(known[name](*shape), shape[1]) for shape in shapes] for name in args.makers]
+            for rows in args.rows:
+                rounds = [[milliseconds(each, rows) for each in made] for _ in range(ROUNDS)]
                 best = [f"{min(times):.1f}" for times in zip(*rounds, strict=True)]
                 lines.append([what, str(rows), *best])
-    print(table(["matrices", "rows", *makers], lines))
+    print(table(["matrices", "rows", *args.makers], lines))
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ class MakeGrouped:
     ) -> None:
         self._compile, self._dense, self._memory = compile_for, dense, memory
         self._calls: dict[Any, runtime.Call] = {}
-        self._zeros, self._room = torch.zeros(PANEL), runtime.Room()
+        self._room = runtime.Room()
 
     def __call__(self, weight: GroupedWeight | MinimumWeight, bias_N: Tensor | None) -> ops.Linear:
         if weight.group_size % FIELDS:
@@ -46,8 +46,8 @@ class MakeGrouped:
         call = self._call_for(weight, scales_NG, minima_NG)
         outputs, inputs = weight.shape
         packed = self._memory.of(pack(weight.codes(), weight.bits, scales_NG, minima_NG))
-        tables = make_tables(weight.bits, signed=minima_NG is None)
-        kept = packed, padded_bias(bias_N, outputs), tables, self._zeros
+        tables = make_tables(signed=minima_NG is None)
+        kept = packed, padded_bias(bias_N, outputs), tables
         linear = _linear(call, kept, self._room.bytes, outputs, inputs, scales_NG.shape[1])
         order_K = weight.order_K if isinstance(weight, GroupedWeight) else None
         if order_K is None:
@@ -62,7 +62,7 @@ class MakeGrouped:
 
         layout = Layout(
             size=weight.group_size,
-            halves=weight.bits // 4,
+            bits=weight.bits,
             scale_bits=8 * scales_NG.element_size(),
             minima=int(minima_NG is not None),
         )
@@ -73,13 +73,13 @@ class MakeGrouped:
 
 def _linear(
     call: runtime.Call,
-    kept: tuple[Tensor, Tensor, Tensor, Tensor],
+    kept: tuple[Tensor, Tensor, Tensor],
     space: Callable[[int], Tensor],
     outputs: int,
     inputs: int,
     groups: int,
 ) -> ops.Linear:
-    packed, bias, tables, zeros = kept
+    packed, bias, tables = kept
     block = rows_of_block(inputs)
 
     def linear(x_TK: Tensor) -> Tensor:
@@ -90,7 +90,7 @@ def _linear(
         room = space(threads * room_bytes)
         x, stride = x_TK.data_ptr(), 2 * x_TK.stride(0)
         weight = packed.data_ptr(), bias.data_ptr()
-        other = tables.data_ptr(), zeros.data_ptr(), room.data_ptr(), room_bytes
+        other = tables.data_ptr(), room.data_ptr(), room_bytes
         call(threads, x, stride, *weight, out_TN.data_ptr(), *other, tokens, outputs, groups, rows)
         return out_TN
 
@@ -109,21 +109,24 @@ def numbers(weight: GroupedWeight | MinimumWeight) -> tuple[Tensor, Tensor | Non
     return scales_NG, scales_NG * -weight.zeros_NG.float()
 
 
-def make_tables(bits: int, *, signed: bool) -> Tensor:
-    """What a field stands for, twice: of a word of two fields' bits the lowest four count."""
-    fields = torch.arange(32) % 16
-    middle = 2 ** (bits - 1) if signed else 0
-    tables = [fields - middle] if bits == 4 else [fields, 16 * fields - middle]
-    return torch.stack(tables).bfloat16()
+def make_tables(*, signed: bool) -> Tensor:
+    """What a field of four bits stands for: twice in bfloat16, then once in float32."""
+    numbers = torch.arange(32) % 16 - (8 if signed else 0)
+    parts = numbers.bfloat16(), numbers[:16].float()
+    return torch.cat([part.view(torch.uint8) for part in parts])
 
 
 def pack(codes_NK: Tensor, bits: int, scales_NG: Tensor, minima_NG: Tensor | None) -> Tensor:
     """uint8 [P, G, bytes of a group], as `kernels.grouped` reads them."""
     groups = scales_NG.shape[1]
     codes_POGS = _panels(codes_NK, groups)
-    halves = [codes_POGS] if bits == 4 else [codes_POGS & 15, codes_POGS >> 4]
-    lanes = torch.stack([_lanes(half) for half in halves], dim=3)
-    parts = [lanes.flatten(2).view(torch.uint8)]
+    if bits == 4:
+        codes = _lanes(codes_POGS)
+    else:  # pairs of inputs; the sign's bit is that of a signed byte
+        signs = 0 if minima_NG is not None else 128
+        pairs = (codes_POGS ^ signs).view(*codes_POGS.shape[:3], -1, 2)
+        codes = pairs.permute(0, 2, 3, 1, 4).contiguous()
+    parts = [codes.flatten(2).view(torch.uint8)]
     for values_NG in (scales_NG, minima_NG):
         if values_NG is not None:
             values_PGO = _panels(values_NG, groups).squeeze(-1).transpose(1, 2).contiguous()

@@ -1,7 +1,8 @@
-"""Vectors of codes: eight inputs of sixteen outputs in fields of four bits, as LLVM's IR.
+"""Codes of eight inputs of a panel: as bfloat16, exactly, or written out with scale and minimum.
 
-A field is looked up in a table of numbers that bfloat16 has exactly. Codes of eight bits are two
-vectors, the low halves and the high ones, with a table for each.
+With 4 bits a vector has eight inputs of sixteen outputs: a word's four fields are every second
+input of an output, and a field is looked up in a table of numbers. With 8 bits codes are bytes, in
+the order of a panel that is written out.
 """
 
 from __future__ import annotations
@@ -11,55 +12,107 @@ from numba import types
 from numba.extending import intrinsic
 
 from inferd_cpu_numba.kernels import vectors
-from inferd_cpu_numba.kernels.pairs import PAIRS, WORDS, add_factors, narrow
-from inferd_cpu_numba.kernels.vectors import F32, I16, I64, INT, LANES, VEC
+from inferd_cpu_numba.kernels.pairs import PAIRS, WORDS, add_factors, narrow_two
+from inferd_cpu_numba.kernels.tile import TileType, mapped
+from inferd_cpu_numba.kernels.vectors import F32, HALF, I8, I16, I32, I64, INT, LANES, VEC
 
-COLUMNS, FIELDS = 2, 8  # vectors of a panel; inputs of a vector of codes
+COLUMNS, FIELDS = 2, 8  # vectors of a panel; inputs that are read at once
+BYTES = ir.VectorType(I8, LANES)
+SPREAD = TileType(1, 2 * COLUMNS)  # numbers of a panel's outputs, each twice
 
 
 @intrinsic(prefer_literal=True)
-def add_codes(_, sums, x, stride, codes, tables, halves):
+def add_codes(_, sums, x, stride, codes, tables, bits, unsigned):
     """sums[r] + eight inputs of row r times their numbers; row r at `x` + r * stride, in bytes."""
 
     def build(context, b, signature, args):
         total = args[0]
-        for half in range(halves.literal_value):
-            for field, factors in _looked_up(b, args[3], args[4], half):
-                inputs = b.add(args[1], ir.Constant(I64, 4 * field))
-                total = add_factors(b, sums, total, inputs, args[2], factors)
+        for pair in range(FIELDS // 2):
+            factors = [
+                _looked_up(b, args[3], args[4], pair, column)
+                if bits.literal_value == 4
+                else narrow_two(b, *_from_bytes(b, args[3], pair, column, unsigned))
+                for column in range(COLUMNS)
+            ]
+            inputs = b.add(args[1], ir.Constant(I64, 4 * pair))
+            total = add_factors(b, sums, total, inputs, args[2], factors)
         return total
 
-    return sums(sums, *[types.int64] * 4, halves), build
+    return sums(sums, *[types.int64] * 4, bits, unsigned), build
 
 
 @intrinsic(prefer_literal=True)
-def write_out(_, out, codes, tables, halves, scales, minima, bits):
+def write_out(_, out, codes, tables, scales, minima, bits, unsigned):
     """Eight inputs of a panel in bfloat16, as `kernels.linear` reads them."""
-    width = bits.literal_value
 
     def build(context, b, signature, args):
-        at, codes, tables, _, scales, minima, _ = args
-        halved = [dict(_looked_up(b, codes, tables, half)) for half in range(halves.literal_value)]
+        at, codes, tables, scales, minima, *_ = args
         for column in range(COLUMNS):
-            scale, minimum = (_floats(b, place, column, width) for place in (scales, minima))
-            for field in range(FIELDS // 2):
-                pairs = [b.bitcast(half[field][column], INT) for half in halved]
-                stored = _scaled_pairs(b, pairs, scale, minimum)
-                place = vectors.pointer(b, at, I16, (field * COLUMNS + column) * 2 * LANES)
-                b.store(stored, b.bitcast(place, INT.as_pointer())).align = 2
+            for pair in range(FIELDS // 2):
+                if bits.literal_value == 4:
+                    numbers = _from_fields(b, codes, tables, pair, column)
+                else:
+                    numbers = _from_bytes(b, codes, pair, column, unsigned)
+                weights = []
+                for half, number in enumerate(numbers):
+                    place = column * 2 + half
+                    factor, lowest = (b.extract_value(each, place) for each in (scales, minima))
+                    weights.append(vectors.fma(b, number, factor, lowest))
+                stored = b.bitcast(narrow_two(b, *weights), INT)
+                place = vectors.pointer(b, at, I32, (pair * COLUMNS + column) * LANES)
+                b.store(stored, b.bitcast(place, INT.as_pointer())).align = 4
         return context.get_dummy_value()
 
-    return types.none(*[types.int64] * 3, halves, *[types.int64] * 2, bits), build
+    return types.none(*[types.int64] * 3, SPREAD, SPREAD, bits, unsigned), build
 
 
-def _looked_up(b, codes, tables, half):
-    """(field, a vector of pairs for each column)"""
-    table = _words(b, tables, half)
-    found = [_words(b, codes, half * COLUMNS + column) for column in range(COLUMNS)]
+@intrinsic(prefer_literal=True)
+def spread(_, address, bits):
+    """A panel's scales or minima, as `write_out` wants them."""
+
+    def build(context, b, signature, args):
+        columns = [_floats(b, args[0], column, bits.literal_value) for column in range(COLUMNS)]
+
+        def cell(place, *_):
+            column, half = divmod(place, 2)
+            order = [half * LANES // 2 + lane // 2 for lane in range(LANES)]
+            one = columns[column]
+            return b.shuffle_vector(one, one, ir.Constant(INT, order))
+
+        return mapped(b, SPREAD, ir.Constant(SPREAD.value, ir.Undefined), cell)
+
+    return SPREAD(types.int64, bits), build
+
+
+def _looked_up(b, codes, tables, pair, column):
+    """A vector of pairs in bfloat16."""
+    table, found = _words(b, tables, 0), _words(b, codes, column)
     look = vectors.declared(b, "llvm.x86.avx512.permvar.hi.512", WORDS, [WORDS, WORDS])
-    for field in range(FIELDS // 2):
-        shift = ir.Constant(WORDS, [4 * field] * 2 * LANES)
-        yield field, [b.bitcast(b.call(look, [table, b.lshr(at, shift)]), PAIRS) for at in found]
+    shift = ir.Constant(WORDS, [4 * pair] * 2 * LANES)
+    return b.bitcast(b.call(look, [table, b.lshr(found, shift)]), PAIRS)
+
+
+def _from_fields(b, codes, tables, pair, column):
+    """The same pairs in float32, those of eight outputs in each of two vectors."""
+    table = b.load(b.bitcast(vectors.pointer(b, tables, F32, LANES), VEC.as_pointer()))
+    table.align = 4
+    look = vectors.declared(b, "llvm.x86.avx512.permvar.sf.512", VEC, [VEC, INT])
+    for half in range(2):
+        place = vectors.pointer(b, codes, I16, (column * 2 + half) * LANES)
+        words = b.load(b.bitcast(place, HALF.as_pointer()))
+        words.align = 2
+        fields = b.lshr(b.zext(words, INT), vectors.constant(INT, 4 * pair))
+        yield b.call(look, [table, fields])
+
+
+def _from_bytes(b, codes, pair, column, unsigned):
+    """Pairs in float32, those of eight outputs in each of two vectors."""
+    widen = b.zext if unsigned.literal_value else b.sext
+    for half in range(2):
+        place = vectors.pointer(b, codes, I8, ((pair * COLUMNS + column) * 2 + half) * LANES)
+        found = b.load(b.bitcast(place, BYTES.as_pointer()))
+        found.align = 1
+        yield b.sitofp(widen(found, INT), VEC)
 
 
 def _words(b, address, number):
@@ -67,19 +120,6 @@ def _words(b, address, number):
     found = b.load(b.bitcast(place, WORDS.as_pointer()))
     found.align = 2
     return found
-
-
-def _scaled_pairs(b, halves, scale, minimum):
-    """From pairs of numbers, which add up, to pairs of weights."""
-    upper, sixteen = vectors.constant(INT, 0xFFFF0000), vectors.constant(INT, 16)
-    weights = []
-    for part in (lambda pair: b.shl(pair, sixteen), lambda pair: b.and_(pair, upper)):
-        number, *more = (b.bitcast(part(pair), VEC) for pair in halves)
-        for other in more:
-            number = b.fadd(number, other)
-        weight = narrow(b, vectors.fma(b, number, scale, minimum))
-        weights.append(b.zext(weight, INT))
-    return b.or_(weights[0], b.shl(weights[1], sixteen))
 
 
 @intrinsic(prefer_literal=True)

@@ -80,6 +80,12 @@ def narrow(b, vector):
     return b.bitcast(b.call(call, [vector]), HALF)
 
 
+def narrow_two(b, first, second):
+    """Both, one after the other, as a vector of bfloat16."""
+    call = vectors.declared(b, "llvm.x86.avx512bf16.cvtne2ps2bf16.512", PAIRS, [VEC, VEC])
+    return b.call(call, [second, first])
+
+
 def _packed(b, address, column):
     found = b.load(b.bitcast(vectors.pointer(b, address, I32, column * LANES), INT.as_pointer()))
     found.align = 4
