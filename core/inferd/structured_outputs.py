@@ -39,6 +39,8 @@ class StructuredOutputs(
         if len(given) != 1:
             raise _refusal(f"give just one of {', '.join(WAYS)}, got {' and '.join(given) or None}")
         value = getattr(self, given[0])
+        if isinstance(value, str) and len(value) > MAX_GRAMMAR_CHARS:
+            raise too_complex(f"{given[0]} has at most {MAX_GRAMMAR_CHARS} characters")
         if not _RULES.get(given[0], _is_text)(value):
             raise _refusal(
                 f"{given[0]} must be {_WANTED.get(given[0], 'a text')}, in all at most "
@@ -46,6 +48,11 @@ class StructuredOutputs(
             )
         if self.backend is not None and not _is_text(self.backend):
             raise _refusal("backend must be a name")
+
+
+def too_complex(text: str) -> RequestError:
+    """For what would take too much time or memory, or more than any answer can hold."""
+    return RequestError(f"structured_outputs: {text}", "structured_outputs", "grammar_too_complex")
 
 
 def _refusal(text: str) -> RequestError:

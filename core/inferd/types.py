@@ -189,7 +189,7 @@ class StepMasks(msgspec.Struct, array_like=True):
     """Which tokens may follow in rows that a grammar restricts. Filled by the engine."""
 
     rows: list[int]
-    words: bytes  # int32, [rows, vocabulary / 32]: bit t % 32 of word t // 32 allows token t
+    words: memoryview  # int32, [rows, vocabulary / 32]: bit t % 32 of word t // 32 allows token t
 
 
 class StepResult(msgspec.Struct, array_like=True):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from inferd.loading.tokenizer import Tokenizer
     from inferd_server.settings import Settings
 
-STALL_S = 10.0  # the longest steps of a busy CPU take some seconds
+STALL_S = 9.0  # told of within ten; the longest steps of a busy CPU take some seconds
 Phase = Literal["loading", "ready", "draining", "dead"]
 
 NOT_SERVING: dict[Phase, str] = {

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 START_S = 240.0
+GOOD = {"model": "tiny", "prompt": "a", "max_tokens": 8, "temperature": 0}
 COMMAND = [sys.executable, "-c", "import sys; from inferd.cli import main; sys.exit(main())"]
 
 

@@ -1,7 +1,8 @@
 """Hostile clients of a live server, by number: what each is answered, what it costs, and that the
 next good request has the answer that it had before. The cases that are one bad body each are in
-tests/unit/server/test_list_a.py, those of the server's life in test_life.py, A34 in
-tests/unit/server/test_keys.py, A64 beside what writes the files.
+tests/unit/server/test_list_a.py, those in which time passes in test_list_a_slow.py, those of the
+server's life in test_life.py, A34 in tests/unit/server/test_keys.py, A64 in
+plugins/cpu_numba/tests/test_runtime.py.
 """
 
 from __future__ import annotations
@@ -13,50 +14,18 @@ import socket
 import struct
 import time
 import zlib
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from served import Served, serving
+from served import GOOD, Served
 
 from inferd.engine.grammar_compiler import MOST_GRAMMARS
 
 pytestmark = pytest.mark.anyio
-GOOD = {"model": "tiny", "prompt": "a", "max_tokens": 8, "temperature": 0}
 MIB = 1 << 20
-
-
-@pytest.fixture(scope="module")
-def served(tiny: Path) -> Iterator[Served]:
-    options = ["--load-format", "dummy", "--dtype", "float32", "--num-blocks", "32768"]
-    with serving(str(tiny), "--port", "0", *options, "--max-model-len", "8192") as made:
-        yield made
-        assert "Traceback" not in made.stderr
-
-
-@pytest.fixture(scope="module")
-def url(served: Served) -> str:
-    found: str = served.event("ready")["url"]
-    return found
-
-
-@pytest.fixture
-async def client(url: str) -> AsyncIterator[httpx.AsyncClient]:
-    """After the test a good request has the answer that it had before."""
-    async with httpx.AsyncClient(base_url=url, timeout=120) as made:
-        before = await answer(made)
-        yield made
-        assert await answer(made) == before
-        assert (await made.get("/ready")).status_code == 200
-
-
-async def answer(client: httpx.AsyncClient) -> str:
-    reply = await client.post("/v1/completions", json=GOOD)
-    text: str = reply.json()["choices"][0]["text"]
-    return text
 
 
 def resident(*pids: int) -> int:
@@ -90,6 +59,25 @@ async def check_schemas(client: httpx.AsyncClient, served: Served, count: int) -
     before = resident(*pids)
     await ask_schemas(client, range(10_000, 10_000 + count))
     assert resident(*pids) - before < 24 * MIB
+
+
+TOO_MUCH: dict[str, Any] = {
+    "deep": '{"items":' * 10_000 + "{}" + "}" * 10_000,
+    "itself": {"$ref": "#"},
+    "wide": {"enum": [f"word {number}" for number in range(100_000)]},
+    "long": {"type": "array", "items": {"type": "string"}, "minItems": 10**9},
+}
+
+
+@pytest.mark.parametrize("name", TOO_MUCH)
+async def test_a28_schemas_that_take_too_much(client: httpx.AsyncClient, name: str) -> None:
+    began = time.monotonic()
+    asked = {"structured_outputs": {"json": TOO_MUCH[name]}}
+    reply = await client.post("/v1/completions", json=GOOD | asked)
+    assert reply.status_code == 400
+    code = "invalid_request" if name == "itself" else "grammar_too_complex"  # nothing fits that
+    assert reply.json()["error"]["code"] == code
+    assert time.monotonic() - began < 3
 
 
 async def test_a29_many_schemas(client: httpx.AsyncClient, served: Served) -> None:

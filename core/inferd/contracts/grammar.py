@@ -35,6 +35,11 @@ class Matcher(ABC):
     def accept(self, token_id: int) -> bool:
         """Go on by a token; False when the grammar does not allow it."""
 
+    @property
+    def ended(self) -> bool:
+        """Whether nothing but the end may follow; False also where that is not known."""
+        return False
+
 
 class Grammar(ABC):
     """Compiled, and shared by all requests that ask for the same."""

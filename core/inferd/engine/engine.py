@@ -138,6 +138,8 @@ class Engine:
         else:
             while self._in_flight:
                 outputs += self._collect()
+            for seq in self._grammars.ended(bound):
+                self._scheduler.expect_end(seq)
             self._executor.sample(plan.step_id, self._grammars.masks(bound))
         self._in_flight.append(plan.step_id)
         return outputs

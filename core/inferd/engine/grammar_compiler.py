@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from inferd.contracts.grammar import Grammar, GrammarBackend, Vocabulary
 from inferd.contracts.verdict import Verdict
+from inferd.engine.grammar_bounds import check_bounds
 from inferd.errors import InferdError, RequestError
 from inferd.host.explain import choose
 from inferd.structured_outputs import StructuredOutputs
@@ -102,6 +103,7 @@ class GrammarCompiler:
 
     def _compile(self, line: _Line, wanted: StructuredOutputs) -> Compiled:
         if wanted not in line.kept:
+            check_bounds(wanted)
             backend = self._backend(wanted.backend)
             with self._locks.setdefault(backend, threading.Lock()):
                 line.kept[wanted] = Compiled(backend, backend.compile(wanted))

@@ -17,7 +17,7 @@ import msgspec
 from inferd.config.engine import EngineConfig
 from inferd.engine.grammar_process import COMPILE_S, Refusal, Start
 from inferd.errors import RequestError
-from inferd.structured_outputs import StructuredOutputs
+from inferd.structured_outputs import StructuredOutputs, too_complex
 
 WAIT_S = 10.0  # for the grammars of others
 MOST_PASSED = 256  # remembered of each process, the least recently used goes first
@@ -117,4 +117,4 @@ def _refusal(code: int) -> RequestError:
     why = "takes too much to compile"
     if code == -signal.SIGALRM:
         why = f"did not compile within {COMPILE_S:g} s"
-    return RequestError(f"the grammar {why}; ask for less", "structured_outputs")
+    return too_complex(f"the grammar {why}; ask for less")

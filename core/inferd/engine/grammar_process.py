@@ -16,12 +16,13 @@ from typing import BinaryIO
 import msgspec
 
 from inferd.config.engine import EngineConfig
+from inferd.engine.grammar_bounds import check_bounds
 from inferd.engine.grammar_compiler import Backends, as_request_error
 from inferd.errors import RequestError
 from inferd.host.host import Host
 from inferd.structured_outputs import StructuredOutputs
 
-COMPILE_S = 5.0  # for one grammar; that its back end is loaded first is not its fault
+COMPILE_S = 2.0  # for one grammar; that its back end is loaded first is not its fault
 MEMORY_BYTES = 4 << 30  # for everything, where the system enforces it (Linux)
 
 
@@ -51,6 +52,7 @@ def serve(backends: Backends, asked: BinaryIO, answers: int) -> None:
 
 def _compile(backends: Backends, wanted: StructuredOutputs) -> Refusal | None:
     try:
+        check_bounds(wanted)
         backend = backends.get(wanted.backend)
         signal.setitimer(signal.ITIMER_REAL, COMPILE_S)
         try:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
-from itertools import groupby
 
 from inferd.contracts.grammar import GrammarBackend, Matcher
 from inferd.engine.grammar_compiler import Compiled, GrammarCompiler, as_request_error
@@ -101,20 +100,31 @@ class Grammars:
             for token_id in output.token_ids:
                 matcher.accept(token_id)
 
+    def ended(self, sequences: list[Sequence]) -> list[Sequence]:
+        """Those that the end of the output alone may follow, and end with it."""
+        return [
+            seq
+            for seq in sequences
+            if (matcher := self._matcher(seq.request.request_id, seq.index)) is not None
+            and matcher.ended
+            and seq.request.eos_ids
+        ]
+
     def masks(self, sequences: list[Sequence]) -> StepMasks | None:
         """What may follow in each of them; those that have ended meanwhile are left out."""
         import numpy as np
 
-        def backend_of(sequence: Sequence) -> GrammarBackend:
-            return self._bound[sequence.request.request_id].backend
-
-        bound = sorted(self.bound(sequences), key=lambda sequence: id(backend_of(sequence)))
-        if not bound:
+        groups: dict[GrammarBackend, list[tuple[int, Matcher]]] = {}
+        for seq in sequences:
+            bound = self._bound.get(seq.request.request_id)
+            if bound is not None and (matcher := bound.matchers.get(seq.index)) is not None:
+                groups.setdefault(bound.backend, []).append((seq.row, matcher))
+        rows = [row for group in groups.values() for row, _ in group]
+        if not rows:
             return None
-        words_NW = np.zeros((len(bound), self._num_words), dtype=np.int32)
+        words_NW = np.zeros((len(rows), self._num_words), dtype=np.int32)
         start = 0
-        for backend, group in groupby(bound, backend_of):
-            found = [self._bound[s.request.request_id].matchers[s.index] for s in group]
-            backend.fill(found, words_NW[start : start + len(found)])
-            start += len(found)
-        return StepMasks([seq.row for seq in bound], words_NW.tobytes())
+        for backend, group in groups.items():
+            backend.fill([matcher for _, matcher in group], words_NW[start : start + len(group)])
+            start += len(group)
+        return StepMasks(rows, words_NW.data.cast("B"))

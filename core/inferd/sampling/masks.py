@@ -27,7 +27,7 @@ class TokenMasks:
         if masks is not None and masks.rows:
             words_LW = np.frombuffer(masks.words, dtype=np.int32).reshape(len(masks.rows), -1)
             self._lines = {row: line for line, row in enumerate(masks.rows)}
-            self._words_LW = upload(words_LW.copy(), self._device)
+            self._words_LW = upload(words_LW, self._device)
 
     def of(self, rows: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor] | None:
         """What the op `mask` takes: words [M, W], places [M] among `rows` of the request table."""
@@ -35,5 +35,7 @@ class TokenMasks:
         if not places or self._words_LW is None:
             return None
         lines = [self._lines[int(rows[place])] for place in places]
-        words_MW = self._words_LW[upload_ints(lines, self._device)]
+        words_MW = self._words_LW
+        if lines != list(range(len(words_MW))):
+            words_MW = words_MW[upload_ints(lines, self._device)]
         return words_MW, upload_ints(places, self._device)

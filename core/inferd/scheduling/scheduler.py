@@ -111,6 +111,10 @@ class Scheduler:
             self.retire(seq)
         return len(ended)
 
+    def expect_end(self, seq: Sequence) -> None:
+        """Its token in flight is known to be its last: no step runs ahead for it."""
+        seq.max_total = min(seq.max_total, seq.num_known + seq.in_flight)
+
     # ---- steps
 
     def schedule(self) -> StepPlan | None:

@@ -89,7 +89,7 @@ class Compiler:
             except OSError as error:
                 if not keep:
                     raise
-                _warn(f"what is compiled cannot be kept in {self._folder}: {error.strerror}")
+                _warn(self._folder, error.strerror)
                 self._folder = None
         return declare()(function)
 
@@ -153,15 +153,16 @@ def _folder() -> Path | None:
     folder = cache_dir() / "numba" / digest.hexdigest()[:16]
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError:
+    except OSError as error:
+        _warn(folder, error.strerror)
         return None
     return folder
 
 
 @cache
-def _warn(text: str) -> None:
+def _warn(folder: Path | None, why: str | None) -> None:
     """Once in a process."""
-    log.warning(text)
+    log.warning("what is compiled cannot be kept in %s: %s", folder, why)
 
 
 @contextmanager

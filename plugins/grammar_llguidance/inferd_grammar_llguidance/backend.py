@@ -27,6 +27,7 @@ STRICT = {"lenient": False, "whitespace_flexible": False}
 on in blanks."""
 UNKNOWN = re.compile(r"^Unimplemented keys: (\[.*\])$")
 ONE_OF = re.compile(r"^oneOf constraints are not supported")
+TOO_MUCH = re.compile(r"\blimit\b|\btoo (many|big|large|complex)\b", re.IGNORECASE)
 PATTERN = re.compile(r"^regex parse error:\n    (.*)\n")
 CHARACTER = r'[^"\\\x00-\x1F\x7F]'
 LENGTHS = (1, 2, 3, 4, 6, 8, 10, 12, 16, 30)
@@ -48,6 +49,10 @@ class LlguidanceMatcher(Matcher):
 
     def accept(self, token_id: int) -> bool:
         return self.matcher.consume_token(token_id)
+
+    @property
+    def ended(self) -> bool:
+        return self.matcher.is_stopped()
 
 
 class LlguidanceGrammar(Grammar):
@@ -80,7 +85,9 @@ class LlguidanceBackend(GrammarBackend):
         if not first.is_error():
             first.compute_bitmask()  # which shows most of what would be too much for a step
         if first.is_error():
-            raise RequestError(_complaint(wanted, first.get_error()), "structured_outputs")
+            error = first.get_error()
+            code = "grammar_too_complex" if TOO_MUCH.search(error) else "invalid_request"
+            raise RequestError(_complaint(wanted, error), "structured_outputs", code)
         return LlguidanceGrammar(matcher)
 
     def fill(self, matchers: Sequence[Matcher], words_NW: Words) -> None:

@@ -74,8 +74,9 @@ def test_what_is_wrong_is_refused(backend: LlguidanceBackend, wanted: Structured
 
 def test_what_would_take_too_long_is_refused(backend: LlguidanceBackend) -> None:
     grammar = f'start: {"(a|b)* " * 3000}\na: "x" a | "y"\nb: "x" b | "z"'
-    with pytest.raises(RequestError, match="not usable: parser error: Too many items"):
+    with pytest.raises(RequestError, match="not usable: parser error: Too many items") as caught:
         backend.compile(StructuredOutputs(grammar=grammar))
+    assert caught.value.code == "grammar_too_complex"
 
 
 def test_a_matcher_that_was_led_astray_allows_nothing(backend: LlguidanceBackend) -> None:

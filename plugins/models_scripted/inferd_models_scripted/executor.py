@@ -33,7 +33,7 @@ class Row:
             return self.ends
         return self.script[place % len(self.script)]
 
-    def error(self, token_id: int, words: bytes | None) -> str | None:
+    def error(self, token_id: int, words: memoryview | None) -> str | None:
         """Why the sequence cannot go on with its script."""
         if self.start.wants_prompt_logprobs:
             return "a scripted executor has no log-probabilities of prompts"
@@ -79,7 +79,7 @@ class ScriptedExecutor(Executor):
         self._due = max(time.monotonic(), self._due) + self._interval
         self._results.append((self._due, self._result(step_id, plan, _words_by_row(masks))))
 
-    def _result(self, step_id: int, plan: StepPlan, words: dict[int, bytes]) -> StepResult:
+    def _result(self, step_id: int, plan: StepPlan, words: dict[int, memoryview]) -> StepResult:
         result = StepResult(step_id, [], [], [])
         lengths = map(sum, zip(plan.starts, plan.num_tokens, strict=True))
         for number, length, epoch, samples in zip(
@@ -108,7 +108,7 @@ class ScriptedExecutor(Executor):
         self._rows.clear()
 
 
-def _words_by_row(masks: StepMasks | None) -> dict[int, bytes]:
+def _words_by_row(masks: StepMasks | None) -> dict[int, memoryview]:
     if masks is None:
         return {}
     size = len(masks.words) // len(masks.rows)

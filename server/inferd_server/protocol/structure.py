@@ -96,4 +96,4 @@ def _made(field: str, **chosen: Any) -> StructuredOutputs:
         return StructuredOutputs(**chosen)
     except RequestError as error:
         text = str(error).removeprefix("structured_outputs: ")
-        raise RequestError(f"{field}: {text}", field) from None
+        raise RequestError(f"{field}: {text}", field, error.code) from None

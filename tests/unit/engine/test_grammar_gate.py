@@ -61,8 +61,8 @@ async def test_what_is_let_through_and_what_is_not(make: Callable[[float], Gramm
         ),
         (
             StructuredOutputs(regex="much"),
-            "the grammar takes too much to compile; ask for less",
-            "invalid_request",
+            "structured_outputs: the grammar takes too much to compile; ask for less",
+            "grammar_too_complex",
         ),
     ):
         refused = await refusal_of(gate, wanted)

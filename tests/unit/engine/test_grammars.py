@@ -32,6 +32,10 @@ class Counting(Matcher):
         assert self.left.pop(0) == token_id
         return True
 
+    @property
+    def ended(self) -> bool:
+        return self.left == [EOS]
+
 
 class Text(Grammar):
     def __init__(self, tokens: list[int]) -> None:
@@ -170,6 +174,15 @@ def test_masks_are_made_between_forward_and_sample() -> None:
             number = made.log[at - 1].removeprefix("forward ")
             assert made.log[at + 1] == f"sample {number}"
     assert made.log.count("fill") == 6  # five letters and the end
+
+
+@pytest.mark.parametrize("run_ahead", [True, False])
+def test_no_step_runs_ahead_of_an_end_that_is_known(run_ahead: bool) -> None:
+    made = Made(run_ahead)
+    made.add("a", "hello")
+    outputs = made.run()["a/0"]
+    assert outputs[-1].finish_reason == "stop"
+    assert len([what for what in made.log if what.startswith("forward")]) == 6
 
 
 def test_each_sequence_has_its_masks_from_its_back_end() -> None:

@@ -70,7 +70,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def test_masks_are_put_before_their_step_is_sampled_and_forgotten_with_the_next(made: Any) -> None:
     executor, runner = made
-    masks = StepMasks([0], b"\0\0\0\0")
+    masks = StepMasks([0], memoryview(bytearray(4)))
     executor.forward(plan(0))
     executor.sample(0, masks)
     submit(executor, 1)

@@ -25,7 +25,7 @@ def masks_of(rows: list[int], allowed: list[set[int]], vocab: int) -> StepMasks:
     for line, tokens in zip(words, allowed, strict=True):
         for token in tokens:
             line[token // 32] |= np.uint32(1 << token % 32)
-    return StepMasks(rows, words.tobytes())
+    return StepMasks(rows, words.data.cast("B"))
 
 
 @pytest.mark.parametrize("vocab", [1, 31, 32, 33, 100, 258])

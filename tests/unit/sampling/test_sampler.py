@@ -286,7 +286,7 @@ def test_a_grammars_mask_comes_before_all_else_but_raw_logprobs(temperature: flo
     table.enter(1, greedy())
     words = np.zeros((1, VOCAB // 32), dtype=np.int32)
     words[0, 1] = 1 << 5
-    table.columns.masks.put(StepMasks([0], words.tobytes()))
+    table.columns.masks.put(StepMasks([0], words.data.cast("B")))
     sampled = table.sample(x, [0, 1])
     assert sampled.ids_N.tolist() == [37, int(x[1].argmax())]
     assert sampled.logprobs is not None

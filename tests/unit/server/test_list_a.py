@@ -6,13 +6,16 @@ have 128 characters, as Anthropic's may, and coding agents send more than 128 to
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
 
 from inferd.errors import RequestError
+from inferd_server.middleware import limits
 from inferd_server.protocol.tools import MAX_TOOLS
 
 pytestmark = pytest.mark.anyio
@@ -126,6 +129,27 @@ async def canary(client: httpx.AsyncClient) -> None:
     good = await client.post(CHAT, content=chat(), headers={"Content-Type": "application/json"})
     assert good.json()["choices"][0]["message"]["content"] == "Hello!"
     assert (await client.get("/ready")).status_code == 200
+
+
+@pytest.mark.parametrize("name", ["BODY_SECONDS", "IDLE_SECONDS"])
+async def test_a46_a_body_that_does_not_end(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """In all, and between two pieces."""
+    pause = 60.0 if name == "IDLE_SECONDS" else 0.001
+
+    async def drops() -> AsyncIterator[bytes]:
+        while True:
+            yield b" "
+            await asyncio.sleep(pause)
+
+    with monkeypatch.context() as short:
+        short.setattr(limits, name, 0.05)
+        headers = {"Content-Type": "application/json"}
+        reply = await client.post(CHAT, content=drops(), headers=headers)
+    assert (reply.status_code, reply.headers["connection"]) == (408, "close")
+    assert said(reply.json()["error"]) >= {"timeout"}
+    await canary(client)
 
 
 async def test_a51_a_full_queue_says_when_to_come_again(
