@@ -46,7 +46,7 @@ FEW = {"block_n": (64, 128), "block_k": (128, 256), "warps": (4,), "stages": (3,
        "programs": (132, 264, 528)}  # fmt: skip
 MANY = {"block_m": (128, 256), "block_n": (128,), "block_k": (128,), "warps": (4, 8),
         "stages": (3, 4)}  # fmt: skip
-GEMV = {"block_n": (1, 2, 4), "block_k": (2048, 4096), "warps": (4, 8)}
+GEMV = {"block_n": (2, 4, 8), "block_k": (2048, 4096), "warps": (4, 8), "at once": (1, 16)}
 
 
 def main() -> None:
@@ -154,8 +154,8 @@ def sweep(drawn: list[list[ScaledWeight]], tokens: int) -> dict[str, float]:
 
 def candidates(tokens: int, grouped: bool) -> Iterator[ScaledRoute | Route]:
     if tokens == 1 and not grouped:
-        for block_n, block_k, warps in itertools.product(*GEMV.values()):
-            yield Route("gemv", 1, block_n, block_k, warps, 1, 1)
+        for block_n, block_k, warps, at_once in itertools.product(*GEMV.values()):
+            yield Route("gemv", 1, block_n, block_k, warps, 1, at_once)
         return
     if tokens > 128:
         for block_m, block_n, block_k, warps, stages in itertools.product(*MANY.values()):

@@ -1,10 +1,11 @@
 """Linears of packed weights on this GPU, beside the library's on the same weights in bfloat16.
 
-    python bench/kernels/packed.py [--bits 4 8] [--group 128] [--only M M] [--sweep] [--json FILE]
+    python bench/kernels/packed.py [--bits 4 8] [--group 128] [--minima] [--only M M] [--sweep]
 
 Times are of CUDA graphs over weights beyond the L2. A ratio is the library's time over ours: more
 than 1 is a gain. --sweep tries other tiles for each number of tokens, on all shapes together, and
-prints the best rows for "packed" in tuned/ARCHITECTURE.json.
+prints the best rows for "packed", "packed_gemv" and "packed_rows" in tuned/ARCHITECTURE.json.
+--minima draws weights as GGUF has them.
 
 Shape suffixes: M tokens, N out features, K in features.
 """
@@ -25,22 +26,23 @@ import triton
 from timing import ROUNDS, graph_time
 from torch import Tensor
 
-from inferd.contracts.weight_formats import GroupedWeight
-from inferd_ops_triton.kernels.chain import ALONE
+from inferd.contracts.weight_formats import GroupedWeight, MinimumWeight
 from inferd_ops_triton.kernels.packed import multiply, unpack
+from inferd_ops_triton.kernels.packed_gemv import packed_gemv
+from inferd_ops_triton.packed import unpacked
 from inferd_ops_triton.packing import PackedWeight
-from inferd_ops_triton.tables import PackedRoute, packed_route
+from inferd_ops_triton.tables import PackedRoute, Route, packed_route, table
 
 SHAPES = ((6144, 4096), (4096, 4096), (28672, 4096), (4096, 14336))  # N, K: of an 8B
 TOKENS = (1, 8, 16, 32, 64, 128, 256, 1024, 2048)
 BEYOND_L2 = 400_000_000  # bytes of weights in bfloat16
-FEW_TILES = {  # of --sweep; with 1 or 2 warps, or 32 rows, products are mma.sync instead of wgmma
-    "block_n, warps": ((16, 1), (32, 1), (32, 2), (64, 2), (64, 4), (128, 4)),
-    "stages": (3, 4, 6),
-    "programs": (264, 528, 1056, 2112),
+FEW_TILES = {  # of --sweep; with 2 warps, or 32 rows, products are mma.sync instead of wgmma
+    "block_n, warps": ((32, 2), (64, 4), (128, 4)),
+    "stages": (3, 4),
+    "programs": (264, 528, 1056),
 }
 MANY_TILES = {
-    "block_n, warps": ((32, 4), (64, 4), (64, 8), (128, 8)),
+    "block_n, warps": ((64, 4), (64, 8), (128, 8)),
     "stages": (3, 4),
     "programs": (132, 264, 528),
 }
@@ -50,6 +52,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--bits", type=int, nargs="+", default=[4], choices=(4, 8))
     parser.add_argument("--group", type=int, default=128)
+    parser.add_argument("--minima", action="store_true", help="minima for zero points, as GGUF")
     parser.add_argument("--only", type=int, nargs="+", default=TOKENS, metavar="M")
     parser.add_argument("--sweep", action="store_true", help="try other tiles and print the best")
     parser.add_argument("--json", type=Path)
@@ -58,46 +61,59 @@ def main() -> None:
     print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}")
     found, architecture = {}, f"sm_{major}{minor}"
     for bits in args.bits:
-        drawn = [draw(bits, size, inner, args.group) for size, inner in SHAPES]
+        form = f"w{bits}_{'m' if args.minima else 'g'} of {args.group}"
+        drawn = [draw(bits, size, inner, args.group, args.minima) for size, inner in SHAPES]
         for tokens in args.only:
-            route = packed_route(architecture, tokens)
             for weights in drawn:
-                (size, inner), row = weights[0].shape, measure(weights, tokens, route)
-                found[f"w{bits} {size}x{inner} {tokens}"] = row
-                print(
-                    f"w{bits} {size:6}x{inner:<6} {tokens:5} tokens {json.dumps(row)}", flush=True
-                )
-            if args.sweep and route is not None:
-                found[f"w{bits} {tokens} tiles"] = row = sweep(drawn, tokens)
-                print(f"w{bits} {tokens:5} tokens {json.dumps(row)}", flush=True)
+                (size, inner), row = weights[0].shape, measure(weights, tokens, architecture)
+                found[f"{form} {size}x{inner} {tokens}"] = row
+                print(f"{form} {size:6}x{inner:<6} {tokens:5} {json.dumps(row)}", flush=True)
+            if args.sweep:
+                found[f"{form} {tokens} tiles"] = row = sweep(drawn, tokens, architecture)
+                print(f"{form} {tokens:5} tokens {json.dumps(row)}", flush=True)
     if args.json:
         args.json.write_text(json.dumps(found, indent=1))
 
 
-def draw(bits: int, size: int, inner: int, group: int) -> list[PackedWeight]:
+def draw(bits: int, size: int, inner: int, group: int, minima: bool) -> list[PackedWeight]:
     """So many that they do not stay in the L2."""
     weights = []
     for _ in range(-(-BEYOND_L2 // (2 * size * inner))):
         packed_NB = torch.randint(256, (size, inner * bits // 8), dtype=torch.uint8, device="cuda")
-        scales_NG = torch.rand(size, inner // group, device="cuda") * 0.01
-        grouped = GroupedWeight(bits, packed_NB, scales_NG)
-        weights.append(PackedWeight.of(grouped, torch.bfloat16))
+        scales_NG = (torch.rand(size, inner // group, device="cuda") * 0.01).half()
+        coded: GroupedWeight | MinimumWeight = GroupedWeight(bits, packed_NB, scales_NG)
+        if minima:
+            coded = MinimumWeight(bits, packed_NB, scales_NG, -scales_NG * 8)
+        weights.append(PackedWeight.of(coded, torch.bfloat16))
     return weights
 
 
-def measure(
-    weights: list[PackedWeight], tokens: int, route: PackedRoute | None
-) -> dict[str, float]:
-    """Microseconds of one linear: the library's, ours, and their ratio."""
+def measure(weights: list[PackedWeight], tokens: int, architecture: str) -> dict[str, float]:
+    """Microseconds of one linear: the library's, ours, and their ratio; our relative error.
+
+    The error is against products in float32 of the weight rounded to bfloat16.
+    """
     x_MK = inputs(weights, tokens)
-    dense = [unpack(weight) for weight in weights]
+    dense = [unpack(weight, torch.bfloat16) for weight in weights]
     library = seconds(lambda w_NK: F.linear(x_MK, w_NK), dense)
     del dense
+    multiplied = ours(tokens, architecture)
+    taken = seconds(lambda weight: multiplied(x_MK, weight), weights)
+    expected_MN = F.linear(x_MK.float(), unpack(weights[0], torch.bfloat16).float())
+    error = (multiplied(x_MK, weights[0]) - expected_MN).norm() / expected_MN.norm()
+    times = {"bf16_us": library * 1e6, "packed_us": taken * 1e6, "ratio": library / taken}
+    return {**{name: round(value, 3) for name, value in times.items()}, "error": float(error)}
+
+
+def ours(tokens: int, architecture: str) -> Callable[[Tensor, PackedWeight], Tensor]:
+    """What the table says for so many tokens."""
+    rows, route = table(architecture), packed_route(architecture, tokens)
+    if tokens == 1:
+        single = Route(*rows["packed_gemv"])
+        return lambda x_MK, weight: packed_gemv(x_MK, weight, None, single)
     if route is None:
-        ours = seconds(lambda weight: F.linear(x_MK, unpack(weight)), weights)
-    else:
-        ours = seconds(lambda weight: multiply(x_MK, weight, None, route, ALONE), weights)
-    return {"bf16_us": library * 1e6, "packed_us": ours * 1e6, "ratio": library / ours}
+        return lambda x_MK, weight: unpacked(x_MK, weight, None, rows["packed_rows"])
+    return lambda x_MK, weight: multiply(x_MK, weight, None, route)
 
 
 def inputs(weights: list[PackedWeight], tokens: int) -> Tensor:
@@ -108,29 +124,46 @@ def seconds(each: Callable[[Any], Tensor], weights: list[Any], rounds: int = ROU
     return graph_time(lambda: [each(weight) for weight in weights], rounds) / len(weights)
 
 
-def sweep(drawn: list[list[PackedWeight]], tokens: int) -> dict[str, object]:
-    """The tiles with which one linear of each shape takes least, and how long."""
+def sweep(drawn: list[list[PackedWeight]], tokens: int, architecture: str) -> dict[str, float]:
+    """The ways in which one linear of each shape takes least, and the microseconds of all."""
+    many = packed_route(architecture, tokens) is None
     times = {}
-    for route in candidates(tokens):
+    for name, way in by_rows() if many else singles() if tokens == 1 else by_tiles(tokens):
         try:
-            times[route] = sum(with_tiles(weights, tokens, route) for weights in drawn)
+            times[name] = sum(with_way(weights, tokens, way) for weights in drawn)
         except triton.runtime.errors.OutOfResources:
             continue
-    ranked = sorted(times, key=lambda each: times[each])[:5]
-    return {str([*astuple(route)]): times[route] * 1e6 for route in ranked}
+    ranked = sorted(times, key=lambda each: times[each])[:8]
+    return {name: round(times[name] * 1e6, 1) for name in ranked}
 
 
-def candidates(tokens: int) -> Iterator[PackedRoute]:
+Way = Callable[[Tensor, PackedWeight], Tensor]
+
+
+def singles() -> Iterator[tuple[str, Way]]:
+    """A thread has four words of 32 bits of each row."""
+    for block_n, warps in itertools.product((2, 4, 8, 16), (2, 4)):
+        route = Route("gemv", 1, block_n, 1024 * warps, warps, 1, 1)
+        yield str([*astuple(route)]), lambda x, weight, r=route: packed_gemv(x, weight, None, r)
+
+
+def by_tiles(tokens: int) -> Iterator[tuple[str, Way]]:
     padded = max(16, triton.next_power_of_2(tokens))
     tiles = FEW_TILES if tokens <= 64 else MANY_TILES
     for block_m in {padded, padded if tokens < 64 else padded // 2}:
         for (block_n, warps), stages, programs in itertools.product(*tiles.values()):
-            yield PackedRoute(tokens, block_m, block_n, warps, stages, programs, pairs=True)
+            route = PackedRoute(tokens, block_m, block_n, warps, stages, programs, pairs=True)
+            yield str([*astuple(route)]), lambda x, weight, r=route: multiply(x, weight, None, r)
 
 
-def with_tiles(weights: list[PackedWeight], tokens: int, route: PackedRoute) -> float:
+def by_rows() -> Iterator[tuple[str, Way]]:
+    for rows in (0, 1024, 2048, 4096, 8192):
+        yield f"{rows} rows", lambda x, weight, r=rows: unpacked(x, weight, None, r)
+
+
+def with_way(weights: list[PackedWeight], tokens: int, way: Way) -> float:
     x_MK = inputs(weights, tokens)
-    return seconds(lambda weight: multiply(x_MK, weight, None, route, ALONE), weights, 3)
+    return seconds(lambda weight: way(x_MK, weight), weights, 3)
 
 
 if __name__ == "__main__":

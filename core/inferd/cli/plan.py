@@ -41,7 +41,7 @@ class PlanCommand(Command):
         config = engine_config(args, args.model)
         device = named_gpu(args.gpu, config) if args.gpu else this_machine(config, self._host)
         hf = _read_config(args.model, config.model.revision)
-        found = outline(config, self._host, hf, device.preferred_dtype, device.unpacks)
+        found = outline(config, self._host, hf, device.preferred_dtype)
         planned = plan(found, device, config)
         if args.json:
             print(json.dumps({**_facts(found), **asdict(planned), "flags": planned.flags}))

@@ -35,9 +35,6 @@ CONTEXT_BYTES = 600 * MIB  # what the driver, CUDA's context and kernels take
 BEFORE_AMPERE = ("t4",)  # have no bfloat16
 
 
-UNPACKED_ON_GPUS = ("gguf",)  # ops_triton has no w4_m and no w8_m
-
-
 @dataclass(frozen=True, slots=True)
 class Device:
     name: str
@@ -46,7 +43,6 @@ class Device:
     scheduler_defaults: Mapping[str, int]
     preferred_dtype: Callable[[torch.dtype], torch.dtype]
     measures_workspace: bool  # and takes it from the cache
-    unpacks: tuple[str, ...] = ()  # methods whose weights no op of its own multiplies packed
 
 
 def this_machine(config: EngineConfig, host: Host) -> Device:
@@ -63,7 +59,6 @@ def this_machine(config: EngineConfig, host: Host) -> Device:
         scheduler_defaults=platform.scheduler_defaults,
         preferred_dtype=platform.preferred_dtype,
         measures_workspace=platform.device.type != "cpu",
-        unpacks=() if platform.device.type == "cpu" else UNPACKED_ON_GPUS,
     )
 
 
@@ -89,5 +84,4 @@ def named_gpu(name: str, config: EngineConfig) -> Device:
             halved if key in BEFORE_AMPERE or stored == torch.float32 else stored
         ),
         measures_workspace=True,
-        unpacks=UNPACKED_ON_GPUS,
     )

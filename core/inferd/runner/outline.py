@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,11 +36,8 @@ def outline(
     host: Host,
     hf: Mapping[str, Any],
     preferred_dtype: Callable[[torch.dtype], torch.dtype],
-    unpacks: Collection[str] = (),
 ) -> Outline:
     """Of the model that config.json, `hf`, describes. Nothing is allocated.
-
-    Weights of the quantization methods in `unpacks` are counted as dense.
 
     Raises UnsupportedModel, UsageError or PluginError, as building the model would.
     """
@@ -48,9 +45,7 @@ def outline(
     model = _on_meta(host, resolved, KV_DTYPES[config.cache.kv_cache_dtype])
     check_kv_dtype(config.cache, model.kv_specs())
     shapes = list(_shapes(model))
-    method, stored = quantization_of(config, resolved.hf)
-    if method in unpacks:
-        stored = {}
+    _, stored = quantization_of(config, resolved.hf)
     bits = stored_bits(stored)
     return Outline(
         config=resolved,

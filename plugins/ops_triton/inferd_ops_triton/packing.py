@@ -1,4 +1,4 @@
-"""PackedWeight: a GroupedWeight in the layout of `kernels.packed`.
+"""PackedWeight: a GroupedWeight or MinimumWeight in the layout of `kernels.packed`.
 
 Shape suffixes: N out features, K in features, G groups, W words of a row, T tiles of 128 inputs.
 """
@@ -11,9 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from inferd.contracts.weight_formats import GroupedWeight
+from inferd.contracts.weight_formats import GroupedWeight, MinimumWeight
 
 PLANE, PLANES = 32, 4  # inputs of a plane, planes of a tile
+HALF = PLANE // 2
 TILE = PLANE * PLANES
 MAGIC = {torch.bfloat16: (0x4300, 128), torch.float16: (0x6400, 1024)}  # bits, and their number
 
@@ -24,30 +25,45 @@ class PackedWeight:
     shape: tuple[int, int]  # N, K
     group_size: int
     magic: int
-    words_NW: Tensor  # int16 [N, T * 32] of four codes, or uint8 [N, T * 128]
-    scales_GN: Tensor  # float32
-    zeros_GN: Tensor  # in the model's dtype, with the number of `magic`
+    number: int  # of `magic`
+    words_NW: Tensor  # [N, T * 32] of four codes, int16 or int32
+    scales_GN: Tensor
+    zeros_GN: Tensor | None  # in the model's dtype, with `number` added; or
+    minima_GN: Tensor | None  # in the scales' dtype
+
+    @property
+    def width(self) -> int:
+        """Of a plane, or of its half where groups end within one."""
+        return PLANE if self.group_size % PLANE == 0 else HALF
 
     @classmethod
-    def of(cls, weight: GroupedWeight, dtype: torch.dtype) -> PackedWeight:
-        """For a model in bfloat16 or float16; groups are whole planes."""
+    def of(cls, weight: GroupedWeight | MinimumWeight, dtype: torch.dtype) -> PackedWeight:
+        """For a model in bfloat16 or float16; groups are whole planes, or halves of them."""
         magic, number = MAGIC[dtype] if weight.bits < 8 else (0, 0)
         codes_NK = F.pad(weight.codes(), (0, -weight.shape[1] % TILE))
+        zeros_GN = minima_GN = None
+        if isinstance(weight, MinimumWeight):
+            minima_GN = weight.minima_NG.T.contiguous()
+        else:
+            zeros_GN = (weight.zeros().T.int() + number).to(dtype).contiguous()
         return cls(
             max(weight.bits, 4),
             weight.shape,
             weight.group_size,
             magic,
-            codes_NK.contiguous() if weight.bits == 8 else _words(codes_NK),
-            weight.scales_NG.T.float().contiguous(),
-            (weight.zeros().T.int() + number).to(dtype).contiguous(),
+            number,
+            _words(codes_NK, max(weight.bits, 4)),
+            weight.scales_NG.T.contiguous(),
+            zeros_GN,
+            minima_GN,
         )
 
 
-def _words(codes_NK: Tensor) -> Tensor:
-    """int16; word j of a tile has inputs j, j + 32, j + 64, j + 96, from its lowest bits on."""
-    planes = codes_NK.view(len(codes_NK), -1, PLANES, PLANE).short()
-    words = planes[:, :, 0]
+def _words(codes_NK: Tensor, bits: int) -> Tensor:
+    """Word j of a tile has the codes of inputs j, j + 32, j + 64, j + 96, from its lowest bits."""
+    codes_NTPJ = codes_NK.view(len(codes_NK), -1, PLANES, PLANE)
+    planes_NTPJ = codes_NTPJ.to(torch.int16 if bits == 4 else torch.int32)
+    words_NTJ = planes_NTPJ[:, :, 0]
     for plane in range(1, PLANES):
-        words = words | planes[:, :, plane] << 4 * plane
-    return words.flatten(1).contiguous()
+        words_NTJ = words_NTJ | planes_NTPJ[:, :, plane] << bits * plane
+    return words_NTJ.flatten(1).contiguous()

@@ -38,6 +38,7 @@ class TritonOps(OpProvider):
         from inferd_ops_triton.kernels.experts import make_experts
         from inferd_ops_triton.kernels.sampling import sampling_ops
         from inferd_ops_triton.linear import make_linear
+        from inferd_ops_triton.lookup import MakeLookup
         from inferd_ops_triton.packed import MakePacked
         from inferd_ops_triton.scaled import MakeScaled
         from inferd_ops_triton.small import small_ops
@@ -50,6 +51,8 @@ class TritonOps(OpProvider):
         for kind in (MakePacked, MakeScaled):
             made = kind(request.dtype, architecture, launch)
             makers |= dict.fromkeys(made.formats, made)
+        lookup = MakeLookup(request.dtype)
+        makers |= dict.fromkeys(lookup.formats, lookup)
         return {
             **small_ops(rows["small"]),
             "prepare_rope": rope.prepare_rope,

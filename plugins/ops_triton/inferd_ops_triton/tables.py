@@ -29,7 +29,7 @@ class Route:
     block_k: int
     warps: int
     stages: int
-    parts: int  # of K
+    parts: int  # of K; of a gemv, products beside each other that are added at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +86,7 @@ def interpreted() -> dict[str, Any]:
     }
     rows = {"chained": False, "float32": True, "least": 0, "small": {}}
     rows["packed"] = [[16, 16, 64, 4, 1, 4], [64, 32, 128, 4, 1, 1]]
+    rows |= {"packed_gemv": ["gemv", 1, 4, 1024, 1, 1, 1], "packed_rows": 0}
     rows["scaled"] = [[16, 16, 64, 128, 4, 1, 4], [100, 32, 128, 64, 4, 1, 1]]
     rows |= {"scaled_gemv": ["gemv", 1, 16, 64, 4, 1, 1], "scaled_library": None}
     return {**rows, "default": default, "linear": {}}

@@ -112,6 +112,7 @@ def _gemv(arch: str, kind: str) -> Variant:
     route = Route(*rows["scaled_gemv"])
     types = {"x_ptr": "*bf16", "weight_ptr": f"*{kind}", "scales_ptr": "*fp32", "out_ptr": "*bf16"}
     constants: Constants = {"bias_ptr": None, "BLOCK_N": route.block_n, "BLOCK_K": route.block_k}
+    constants["RUN"] = route.parts
     return Variant(
         f"{KERNELS}.gemv:gemv_kernel",
         {**types, "N": "i32", "K": "i32"},

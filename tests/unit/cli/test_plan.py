@@ -70,19 +70,12 @@ def test_weights_are_counted_as_transformers_has_them(place, name):
     assert found.num_weights == expected
 
 
-def test_gguf_is_dense_on_gpus(place, capsys):
-    """No op multiplies its blocks there."""
+def test_gguf_stays_packed(place, capsys):
     stored = {"quant_method": "gguf", "storage": "gguf_q4_k"}
     (place / "config.json").write_text(json.dumps(LLAMA_8B | {"quantization_config": stored}))
     found = planned(capsys, str(place), "--gpu", "h100")
-    assert found["bits"] is None
-    assert found["weight_bytes"] == 2 * found["num_weights"]
-    assert (
-        outline(
-            EngineConfig.of("m"), Host(), LLAMA_8B | {"quantization_config": stored}, lambda d: d
-        ).bits
-        == 4
-    )
+    assert found["bits"] == 4
+    assert found["weight_bytes"] < found["num_weights"]
 
 
 def test_eight_billion_on_a_gpu(place, capsys):
