@@ -4,8 +4,8 @@
 
 Times are of CUDA graphs over weights beyond the L2. A ratio is the library's time over ours: more
 than 1 is a gain. --sweep tries other tiles for each number of tokens, on all shapes together, and
-prints the best rows for "packed", "packed_gemv" and "packed_rows" in tuned/ARCHITECTURE.json.
---minima draws weights as GGUF has them.
+prints the best rows for "packed" or "packed_minima", "packed_gemv" and "packed_rows" in
+tuned/ARCHITECTURE.json. --minima draws weights as GGUF has them.
 
 Shape suffixes: M tokens, N out features, K in features.
 """
@@ -97,7 +97,7 @@ def measure(weights: list[PackedWeight], tokens: int, architecture: str) -> dict
     dense = [unpack(weight, torch.bfloat16) for weight in weights]
     library = seconds(lambda w_NK: F.linear(x_MK, w_NK), dense)
     del dense
-    multiplied = ours(tokens, architecture)
+    multiplied = ours(tokens, architecture, weights[0].minima_GN is not None)
     taken = seconds(lambda weight: multiplied(x_MK, weight), weights)
     expected_MN = F.linear(x_MK.float(), unpack(weights[0], torch.bfloat16).float())
     error = (multiplied(x_MK, weights[0]) - expected_MN).norm() / expected_MN.norm()
@@ -105,9 +105,9 @@ def measure(weights: list[PackedWeight], tokens: int, architecture: str) -> dict
     return {**{name: round(value, 3) for name, value in times.items()}, "error": float(error)}
 
 
-def ours(tokens: int, architecture: str) -> Callable[[Tensor, PackedWeight], Tensor]:
+def ours(tokens: int, architecture: str, minima: bool) -> Callable[[Tensor, PackedWeight], Tensor]:
     """What the table says for so many tokens."""
-    rows, route = table(architecture), packed_route(architecture, tokens)
+    rows, route = table(architecture), packed_route(architecture, tokens, minima)
     if tokens == 1:
         single = Route(*rows["packed_gemv"])
         return lambda x_MK, weight: packed_gemv(x_MK, weight, None, single)

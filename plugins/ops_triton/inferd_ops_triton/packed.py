@@ -52,7 +52,7 @@ class MakePacked:
                 x_TK = x_TK.index_select(1, order_K)
             if x_TK.shape[0] == 1:
                 return packed_gemv(x_TK, packed, bias_N, single, chain)
-            route = packed_route(architecture, x_TK.shape[0])
+            route = packed_route(architecture, x_TK.shape[0], packed.minima_GN is not None)
             if route is None:
                 return unpacked(x_TK, packed, bias_N, rows)
             return multiply(x_TK, packed, bias_N, route, chain)

@@ -116,15 +116,16 @@ def routes(architecture: str, size: int, inner: int, itemsize: int) -> dict[int,
 
 
 @lru_cache(maxsize=4096)
-def packed_route(architecture: str, tokens: int) -> PackedRoute | None:
+def packed_route(architecture: str, tokens: int, minima: bool = False) -> PackedRoute | None:
     """None: so many that unpacking the weight first is cheaper."""
-    return next((row for row in packed_routes(architecture) if tokens <= row.most), None)
+    return next((row for row in packed_routes(architecture, minima) if tokens <= row.most), None)
 
 
-def packed_routes(architecture: str) -> list[PackedRoute]:
+def packed_routes(architecture: str, minima: bool = False) -> list[PackedRoute]:
+    """Weights with minima have rows of their own where these were found to differ."""
     rows = table(architecture)
-    pairs = bool(rows.get("pairs"))
-    return [replace(PackedRoute(*row), pairs=pairs) for row in rows["packed"]]
+    found = rows.get("packed_minima", rows["packed"]) if minima else rows["packed"]
+    return [replace(PackedRoute(*row), pairs=bool(rows.get("pairs"))) for row in found]
 
 
 @lru_cache(maxsize=4096)

@@ -33,7 +33,7 @@ def variants(arch: str, kinds: tuple[str, ...] = tuple(DTYPES)) -> Iterator[Vari
         for bits, group, minima in FORMS:
             stored = _stored(kind, bits, minima)
             form = _form(kind, bits, group, stored)
-            every = packed_routes(arch)
+            every = packed_routes(arch, minima)
             for route in every if (bits, minima) == (4, False) else every[-1:]:
                 yield _multiply(kind, stored, form, route, rows["chained"])
             yield _unpack(kind, stored, form)
