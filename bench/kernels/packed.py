@@ -4,8 +4,8 @@
 
 Times are of CUDA graphs over weights beyond the L2. A ratio is the library's time over ours: more
 than 1 is a gain. --sweep tries other tiles for each number of tokens, on all shapes together, and
-prints the best rows for "packed" or "packed_minima", "packed_gemv" and "packed_rows" in
-tuned/ARCHITECTURE.json. --minima draws weights as GGUF has them.
+prints the best rows for "packed" or "packed_minima", "packed_ring", "packed_gemv" and
+"packed_rows" in tuned/ARCHITECTURE.json. --minima draws weights as GGUF has them.
 
 Shape suffixes: M tokens, N out features, K in features.
 """
@@ -27,11 +27,12 @@ from timing import ROUNDS, graph_time
 from torch import Tensor
 
 from inferd.contracts.weight_formats import GroupedWeight, MinimumWeight
+from inferd_ops_triton.kernels import launch_ring
 from inferd_ops_triton.kernels.packed import multiply, unpack
 from inferd_ops_triton.kernels.packed_gemv import packed_gemv
 from inferd_ops_triton.packed import unpacked
 from inferd_ops_triton.packing import PackedWeight
-from inferd_ops_triton.tables import PackedRoute, Route, packed_route, table
+from inferd_ops_triton.tables import PackedRoute, RingRoute, Route, packed_route, ring_route, table
 
 SHAPES = ((6144, 4096), (4096, 4096), (28672, 4096), (4096, 14336))  # N, K: of an 8B
 TOKENS = (1, 8, 16, 32, 64, 128, 256, 1024, 2048)
@@ -111,6 +112,8 @@ def ours(tokens: int, architecture: str, minima: bool) -> Callable[[Tensor, Pack
     if tokens == 1:
         single = Route(*rows["packed_gemv"])
         return lambda x_MK, weight: packed_gemv(x_MK, weight, None, single)
+    if (way := ring_route(architecture, tokens)) is not None:
+        return lambda x_MK, weight: launch_ring.multiply(x_MK, weight, None, way)
     if route is None:
         return lambda x_MK, weight: unpacked(x_MK, weight, None, rows["packed_rows"])
     return lambda x_MK, weight: multiply(x_MK, weight, None, route)
@@ -128,7 +131,7 @@ def sweep(drawn: list[list[PackedWeight]], tokens: int, architecture: str) -> di
     """The ways in which one linear of each shape takes least, and the microseconds of all."""
     many = packed_route(architecture, tokens) is None
     times = {}
-    for name, way in by_rows() if many else singles() if tokens == 1 else by_tiles(tokens):
+    for name, way in ways(tokens, many):
         try:
             times[name] = sum(with_way(weights, tokens, way) for weights in drawn)
         except triton.runtime.errors.OutOfResources:
@@ -138,6 +141,14 @@ def sweep(drawn: list[list[PackedWeight]], tokens: int, architecture: str) -> di
 
 
 Way = Callable[[Tensor, PackedWeight], Tensor]
+
+
+def ways(tokens: int, many: bool) -> Iterator[tuple[str, Way]]:
+    if tokens == 1:
+        return singles()
+    if many:
+        return itertools.chain(by_rows(), by_ring(256))
+    return itertools.chain(by_tiles(tokens), by_ring(tokens))
 
 
 def singles() -> Iterator[tuple[str, Way]]:
@@ -154,6 +165,18 @@ def by_tiles(tokens: int) -> Iterator[tuple[str, Way]]:
         for (block_n, warps), stages, programs in itertools.product(*tiles.values()):
             route = PackedRoute(tokens, block_m, block_n, warps, stages, programs, pairs=True)
             yield str([*astuple(route)]), lambda x, weight, r=route: multiply(x, weight, None, r)
+
+
+def by_ring(tokens: int) -> Iterator[tuple[str, Way]]:
+    block_m = max(16, triton.next_power_of_2(tokens))
+    most = min(8, 1 + 320 // (block_m + 32))  # buffers that shared memory has room for
+    rows_of = (64, 128) if block_m < 128 else (64,)  # of more there are too few registers
+    for rows, buffers, programs in itertools.product(
+        rows_of, {most, max(2, most // 2)}, (132, 264)
+    ):
+        route = RingRoute(tokens, tokens, block_m, rows, buffers, programs)
+        name = f"ring {[*astuple(route)]}"
+        yield name, lambda x, weight, r=route: launch_ring.multiply(x, weight, None, r)
 
 
 def by_rows() -> Iterator[tuple[str, Way]]:

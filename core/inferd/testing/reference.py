@@ -1,8 +1,8 @@
 """The formulas that implementations are held to, in float64 and without any cleverness.
 
-Shape suffixes: T queries, L keys, H query heads, G KV heads, E head size, F = E / 2, D hidden,
-I intermediate, N out features, K in features, X = H + 2 G, Z a latent
-with the rotated part of its key, M experts, C of them for a token.
+Shape suffixes: T queries, L keys, H query heads, G KV heads, R = H / G, E head size, F = E / 2,
+D hidden, I intermediate, N out features, K in features, X = H + 2 G, Z a latent with the rotated
+part of its key, M experts, C of them for a token.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ def attention(
 ) -> Tensor:
     """One sequence; the queries are the last T of its L tokens. [T, H, E]."""
     queries, keys = len(q_THE), len(k_LGE)
-    repeats = q_THE.shape[1] // k_LGE.shape[1]
-    k_LHE, v_LHE = (t.double().repeat_interleave(repeats, 1) for t in (k_LGE, v_LGE))
-    scores_HTL = torch.einsum("the,lhe->htl", q_THE.double(), k_LHE) * scale
+    groups, size = k_LGE.shape[1:]
+    q_TGRE = q_THE.double().reshape(queries, groups, -1, size)
+    scores_HTL = torch.einsum("tgre,lge->grtl", q_TGRE, k_LGE.double()).flatten(0, 1) * scale
     if soft_cap is not None:
         scores_HTL = torch.tanh(scores_HTL / soft_cap) * soft_cap
     at_T1, key_L = torch.arange(keys - queries, keys).unsqueeze(1), torch.arange(keys)
@@ -42,7 +42,8 @@ def attention(
         sinks_HT1 = sinks_H.double().view(-1, 1, 1).expand(-1, queries, 1)
         scores_HTL = torch.cat((scores_HTL, sinks_HT1), -1)
     weights_HTL = scores_HTL.softmax(-1)[..., :keys]
-    return torch.einsum("htl,lhe->the", weights_HTL, v_LHE)
+    weights_GRTL = weights_HTL.reshape(groups, -1, queries, keys)
+    return torch.einsum("grtl,lge->tgre", weights_GRTL, v_LGE.double()).flatten(1, 2)
 
 
 def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:

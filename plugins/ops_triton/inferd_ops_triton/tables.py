@@ -52,6 +52,21 @@ class PackedRoute:
 
 
 @dataclass(frozen=True, slots=True)
+class RingRoute:
+    """A row of "packed_ring", for kernels/packed_ring.py: tokens at least and at most."""
+
+    least: int
+    most: int
+    block_m: int
+    rows: int  # of a warpgroup; a program has two
+    buffers: int
+    programs: int  # as in PackedRoute
+
+    def parts(self, size: int, inner: int) -> int:
+        return parts_of(inner, -(-size // (2 * self.rows)), self.programs)
+
+
+@dataclass(frozen=True, slots=True)
 class ScaledRoute:
     """A row of "scaled": tokens at most, then as here."""
 
@@ -119,6 +134,13 @@ def routes(architecture: str, size: int, inner: int, itemsize: int) -> dict[int,
 def packed_route(architecture: str, tokens: int, minima: bool = False) -> PackedRoute | None:
     """None: so many that unpacking the weight first is cheaper."""
     return next((row for row in packed_routes(architecture, minima) if tokens <= row.most), None)
+
+
+@lru_cache(maxsize=4096)
+def ring_route(architecture: str, tokens: int) -> RingRoute | None:
+    """None: packed_route says."""
+    rows = (RingRoute(*row) for row in table(architecture).get("packed_ring", ()))
+    return next((row for row in rows if row.least <= tokens <= row.most), None)
 
 
 def packed_routes(architecture: str, minima: bool = False) -> list[PackedRoute]:

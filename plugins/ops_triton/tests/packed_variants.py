@@ -7,10 +7,12 @@ from collections.abc import Iterator, Mapping
 import torch
 
 from inferd.testing.kernels import Variant
+from inferd_ops_triton.kernels.launch_ring import tile_layout
 from inferd_ops_triton.kernels.lookup import BLOCK_B, BLOCK_E, BLOCK_M, BLOCK_N
 from inferd_ops_triton.kernels.packed import PAIRS, ROWS_AT_ONCE
+from inferd_ops_triton.kernels.packed_ring import MAXNREG, WARPS
 from inferd_ops_triton.packing import MAGIC, PLANE
-from inferd_ops_triton.tables import PackedRoute, Route, packed_routes, table
+from inferd_ops_triton.tables import PackedRoute, RingRoute, Route, packed_routes, table
 
 KERNELS = "inferd_ops_triton.kernels.packed"
 LOOKUP = "inferd_ops_triton.kernels.lookup"
@@ -33,11 +35,15 @@ def variants(arch: str, kinds: tuple[str, ...] = tuple(DTYPES)) -> Iterator[Vari
         for bits, group, minima in FORMS:
             stored = _stored(kind, bits, minima)
             form = _form(kind, bits, group, stored)
-            every = packed_routes(arch, minima)
-            for route in every if (bits, minima) == (4, False) else every[-1:]:
+            every, ring = packed_routes(arch, minima), rows.get("packed_ring", ())
+            if (bits, minima) != (4, False):
+                every, ring = every[-1:], ring[-1:]
+            for route in every:
                 yield _multiply(kind, stored, form, route, rows["chained"])
             yield _unpack(kind, stored, form)
             yield _gemv(kind, form, minima, Route(*rows["packed_gemv"]), rows["chained"])
+            for row in ring if group >= PLANE else ():
+                yield _ring(kind, form, minima, RingRoute(*row), rows["chained"])
         yield from lookups(kind)
 
 
@@ -98,6 +104,33 @@ def _multiply(
         name=f"packed {kind} {form} {route.block_m} tokens",
         aligned=(*SIZES, "x_stride"),
     )
+
+
+def _ring(kind: str, form: Constants, minima: bool, route: RingRoute, chained: bool) -> Variant:
+    word = torch.int16 if form["BITS"] == 4 else torch.int32
+    types = {
+        "words_desc": _tiles("i16" if form["BITS"] == 4 else "i32", route.rows, word),
+        "x_desc": _tiles(kind, route.block_m, DTYPES[kind]),
+        "scales_ptr": "*fp16",
+        "seconds_ptr": "*fp16" if minima else f"*{kind}",
+        "out_ptr": f"*{kind}",
+        **dict.fromkeys("MNK", "i32"),
+    }
+    constants = {name: form[name] for name in ("BITS", "NUMBER", "GROUP")}
+    constants |= {"ROWS": route.rows, "BLOCK_M": route.block_m, "DEPTH": route.buffers}
+    return Variant(
+        f"{KERNELS}_ring:packed_ring_kernel",
+        types,
+        {**constants, "bias_ptr": None, "ZEROS": not minima, "CHAINED": int(chained)},
+        num_warps=WARPS,
+        name=f"packed {kind} {form} {route.block_m} tokens",
+        aligned=("N", "K"),
+        maxnreg=MAXNREG,
+    )
+
+
+def _tiles(name: str, rows: int, dtype: torch.dtype) -> str:
+    return f"tensordesc<{name}[{rows}, {PLANE}],{tile_layout(dtype.itemsize)!r}>"
 
 
 def _unpack(kind: str, stored: Mapping[str, str], form: Constants) -> Variant:

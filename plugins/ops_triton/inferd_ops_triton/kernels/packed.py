@@ -20,7 +20,7 @@ import triton.language as tl
 from torch import Tensor
 
 from inferd_ops_triton.kernels.chain import ALONE, Chain, let_next_start, wait_for_previous
-from inferd_ops_triton.kernels.skinny import REDUCED_AT_ONCE, add_parts_kernel
+from inferd_ops_triton.kernels.skinny import add_parts
 from inferd_ops_triton.packing import TILE, PackedWeight
 from inferd_ops_triton.tables import PackedRoute
 
@@ -271,11 +271,7 @@ def multiply(
         PAIRS[x_MK.dtype, weight.zeros_GN is not None] if route.pairs else None,
         num_warps=route.warps, num_stages=route.stages, **chain,
     )  # fmt: skip
-    if parts > 1:
-        add_parts_kernel[(triton.cdiv(tokens * size, REDUCED_AT_ONCE),)](
-            sums, bias_N, out_MN, tokens * size, size, parts, REDUCED_AT_ONCE, num_warps=4, **chain
-        )
-    return out_MN
+    return out_MN if parts == 1 else add_parts(sums, bias_N, out_MN, chain)
 
 
 def unpack(weight: PackedWeight, dtype: torch.dtype, first: int = 0, rows: int = 0) -> Tensor:

@@ -119,8 +119,14 @@ def skinny(
         x_MK.stride(0), route.block_m, route.block_n, route.block_k,
         inner % route.block_k == 0, num_warps=route.warps, num_stages=route.stages, **chain,
     )  # fmt: skip
-    if parts > 1:
-        add_parts_kernel[(triton.cdiv(tokens * size, REDUCED_AT_ONCE),)](
-            sums, bias_N, out_MN, tokens * size, size, parts, REDUCED_AT_ONCE, num_warps=4, **chain
-        )
+    return out_MN if parts == 1 else add_parts(sums, bias_N, out_MN, chain)
+
+
+def add_parts(sums_PMN: Tensor, bias_N: Tensor | None, out_MN: Tensor, chain: Chain) -> Tensor:
+    """`out_MN`, which it fills."""
+    size = out_MN.numel()
+    add_parts_kernel[(triton.cdiv(size, REDUCED_AT_ONCE),)](
+        sums_PMN, bias_N, out_MN, size, out_MN.shape[1], len(sums_PMN), REDUCED_AT_ONCE,
+        num_warps=4, **chain,
+    )  # fmt: skip
     return out_MN
