@@ -24,7 +24,7 @@ from inferd_ops_triton.kernels.chain import (
     let_next_start,
     wait_for_previous,
 )
-from inferd_ops_triton.kernels.skinny import REDUCED_AT_ONCE, add_parts_kernel
+from inferd_ops_triton.kernels.skinny import add_parts
 from inferd_ops_triton.tables import ScaledRoute
 
 BESIDE = tl.constexpr(
@@ -142,8 +142,4 @@ def multiply(
         route.block_m, route.block_n, block_k, inner % block_k == 0,
         num_warps=route.warps, num_stages=route.stages, **chain,
     )  # fmt: skip
-    if parts > 1:
-        add_parts_kernel[(triton.cdiv(tokens * size, REDUCED_AT_ONCE),)](
-            sums, bias_N, out_MN, tokens * size, size, parts, REDUCED_AT_ONCE, num_warps=4, **chain
-        )
-    return out_MN
+    return out_MN if parts == 1 else add_parts(sums, bias_N, out_MN, chain)
