@@ -83,27 +83,33 @@ def rope_kv_write(
     q_norm_E: Tensor | None,
     k_norm_E: Tensor | None,
     eps: float,
-    k_scale: float = 1.0,
-    v_scale: float = 1.0,
+    k_scale_G: Tensor | None = None,
+    v_scale_G: Tensor | None = None,
 ) -> Tensor:
     kv_heads = k_cache_BSGE.shape[2]
     q_THE, k_TGE, v_TGE = qkv_TXE.split_with_sizes((num_heads, kv_heads, kv_heads), dim=1)
     if q_norm_E is not None and k_norm_E is not None:
         q_THE, k_TGE = rms_norm(q_THE, q_norm_E, eps), rms_norm(k_TGE, k_norm_E, eps)
     index = (slots_T // k_cache_BSGE.shape[1], slots_T % k_cache_BSGE.shape[1])
-    _store(k_cache_BSGE, index, rotate(k_TGE, *rope), k_scale)
-    _store(v_cache_BSGE, index, v_TGE, v_scale)
-    return rotate(q_THE, *rope)
+    _store(k_cache_BSGE, index, rotate(k_TGE, *rope), k_scale_G)
+    _store(v_cache_BSGE, index, v_TGE, v_scale_G)
+    q_THE = rotate(q_THE, *rope)
+    if k_scale_G is not None:
+        q_THE *= k_scale_G.repeat_interleave(num_heads // kv_heads)[:, None]
+    return q_THE
 
 
-def _store(cache_BSGE: Tensor, index: tuple[Tensor, Tensor], x_TGE: Tensor, scale: float) -> None:
-    """To a cache of 8 bits divided by `scale`, and limited: beyond its largest number is nan."""
+def _store(
+    cache_BSGE: Tensor, index: tuple[Tensor, Tensor], x_TGE: Tensor, scale_G: Tensor | None
+) -> None:
+    """To a cache of 8 bits divided by a scale, and limited: beyond its largest number is nan."""
     dtype = cache_BSGE.dtype
     if dtype.itemsize > 1:
         cache_BSGE.index_put_(index, x_TGE.to(dtype))
         return
     most = torch.finfo(dtype).max
-    codes_TGE = (x_TGE.float() / scale).clamp(-most, most).to(dtype)
+    x_TGE = x_TGE.float() if scale_G is None else x_TGE / scale_G[:, None]
+    codes_TGE = x_TGE.clamp(-most, most).to(dtype)
     # as bytes, for which torch has everything
     cache_BSGE.view(torch.uint8).index_put_(index, codes_TGE.view(torch.uint8))
 

@@ -18,6 +18,9 @@ class CacheOptions(Options):
     kv_cache_dtype: Annotated[
         Literal["auto", "fp8"], Field(description="of keys and values; auto: as the model's")
     ] = "auto"
+    calculate_kv_scales: Annotated[
+        bool, Field(description="for an FP8 cache, where the checkpoint has no scales")
+    ] = True
     gpu_memory_utilization: Annotated[
         float, Field(gt=0, le=1, description="share of the memory that is free at start")
     ] = 0.9

@@ -32,8 +32,9 @@ class RopeKvWrite(Protocol):
     [B, S, G, E] of any strides; slot = block * S + offset. With norm weights, q and k are
     RMS-normalised per head before the rotation (QK-norm). May overwrite `qkv_TXE`.
 
-    A cache in FP8 gets k / k_scale and v / v_scale, limited to its largest number. The scales are
-    given for such caches alone, and need no notice otherwise.
+    A cache in FP8 gets k and v divided by the scale of their head, float32, limited to its largest
+    number; q is then returned times the k_scale of its KV head, so that scores stay as they were.
+    Scales are given for such caches alone, both or none, which is 1 for all heads.
     """
 
     def __call__(
@@ -47,8 +48,8 @@ class RopeKvWrite(Protocol):
         q_norm_E: Tensor | None,
         k_norm_E: Tensor | None,
         eps: float,
-        k_scale: float = 1.0,
-        v_scale: float = 1.0,
+        k_scale_G: Tensor | None = None,
+        v_scale_G: Tensor | None = None,
     ) -> Tensor: ...
 
 

@@ -67,13 +67,22 @@ class Attention(PagedAttention):
         )
         super().__init__(params, build)
         self._heads = num_heads + 2 * spec.num_kv_heads
-        self._scales: tuple[float, ...] = ()  # of keys and values, in a cache of 8 bits
+        self._scales: tuple[Tensor, ...] = ()  # of keys and values, in a cache of 8 bits
+        self._v_scale_H1: Tensor
         self._rope_kv_write = build.ops.rope_kv_write
 
-    def set_scales(self, k_scale: float, v_scale: float) -> None:
+    @property
+    def unscaled(self) -> bool:
+        """Whether its cache is one of 8 bits, and nobody has set scales."""
+        return self.spec.dtype.itemsize == 1 and not self._scales
+
+    def set_scales(self, k_scale_G: Tensor, v_scale_G: Tensor) -> None:
         """A cache of 8 bits holds k / k_scale and v / v_scale; others do as they are."""
-        if self.spec.dtype.itemsize == 1:
-            self._scales = k_scale, v_scale
+        if self.spec.dtype.itemsize > 1:
+            return
+        self._scales = k_scale_G, v_scale_G
+        shared = self._params.num_heads // len(v_scale_G)
+        self._v_scale_H1 = v_scale_G.repeat_interleave(shared)[:, None]
 
     def forward(
         self,
@@ -99,10 +108,10 @@ class Attention(PagedAttention):
             eps,
             *self._scales,
         )
-        if not self._scales:
-            return self.attend(q_THE, batch, cache).reshape(tokens, -1)
-        k_scale, v_scale = self._scales
-        return (self.attend(q_THE * k_scale, batch, cache) * v_scale).reshape(tokens, -1)
+        out_THE = self.attend(q_THE, batch, cache)
+        if self._scales:
+            out_THE *= self._v_scale_H1
+        return out_THE.reshape(tokens, -1)
 
 
 class LatentAttention(PagedAttention):

@@ -36,6 +36,7 @@ class SelfAttention(Layer):
         super().__init__()
         name = f"model.layers.{layer}.self_attn"
         self._kv_scales: dict[str, float] = {}
+        self._device = build.device
         self.sizes = sizes = shape.qkv_sizes
         self.qkv_proj = self.linear(
             f"{name}.qkv_proj",
@@ -81,7 +82,9 @@ class SelfAttention(Layer):
 
     def finish(self) -> None:
         if self._kv_scales:
-            self.attn.set_scales(*(self._kv_scales.get(name, 1.0) for name in KV_SCALES))
+            scales = (self._kv_scales.get(name, 1.0) for name in KV_SCALES)
+            heads, device = self.attn.spec.num_kv_heads, self._device
+            self.attn.set_scales(*(torch.full((heads,), scale, device=device) for scale in scales))
 
     def fed_by(self, layer: Layer) -> None:
         self.qkv_proj.fed_by(layer)

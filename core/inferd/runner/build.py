@@ -28,6 +28,7 @@ from inferd.runner.choices import (
     choose_platform,
     model_class,
 )
+from inferd.runner.kv_scales import calculate_kv_scales
 from inferd.runner.phases import Phases
 from inferd.runner.workspace import LargestStep
 
@@ -73,6 +74,8 @@ def build(config: EngineConfig, host: Host) -> Built:
     model.set_groups(groups.group_of)
     report = _load(config, model, loader, platform.device)
     phases.end("weights", platform)
+    if config.cache.calculate_kv_scales:
+        calculate_kv_scales(model, model_config, choices, config.cache.block_size)
     return _with_cache(config, model_config, choices, model, report, groups, phases)
 
 

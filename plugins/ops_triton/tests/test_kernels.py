@@ -37,20 +37,27 @@ def test_activations_of_rows_longer_than_a_program(act):
     check_close(act, activation.act_and_mul(x_T2I, act), expected_TI, "float32")
 
 
-@pytest.mark.parametrize("kept", [1.0, 0.3])
+@pytest.mark.parametrize("kept", [None, (0.3, 1.7)])
 @pytest.mark.parametrize("scale", [1.0, 500.0])
 def test_an_fp8_cache_holds_the_nearest_value_and_saturates(scale, kept):
+    """Divided by scales of heads; queries are multiplied by what keys of their head are."""
     kind = torch.float8_e4m3fn
-    qkv_TXE = torch.randn(4, 6, 16, generator=torch.Generator().manual_seed(0)) * scale
-    values_TGE = qkv_TXE[:, 4:].clone()
+    qkv_TXE = torch.randn(4, 8, 16, generator=torch.Generator().manual_seed(0)) * scale
+    queries_THE, keys_TGE, values_TGE = qkv_TXE.clone().split((4, 2, 2), 1)
     k_BSGE, v_BSGE = (torch.zeros(2, 16, 2, 16).to(kind) for _ in range(2))
     slots_T = torch.arange(4) + 16
-    prepared = rope.prepare_rope(torch.arange(4), torch.ones(4, 16), qkv_TXE.dtype)
-    rope.rope_kv_write(qkv_TXE, 2, prepared, k_BSGE, v_BSGE, slots_T, None, None, 1e-5, 2.0, kept)
-    stored_TGE = v_BSGE.view(torch.uint8)[1, :4].view(kind)
-    expected_TGE = (values_TGE / kept).clamp(-448, 448).to(kind)
-    assert torch.equal(stored_TGE.float(), expected_TGE.float())
-    assert torch.isfinite(k_BSGE.float()).all()
+    unturned = torch.cat((torch.ones(4, 8), torch.zeros(4, 8)), -1)
+    prepared = rope.prepare_rope(torch.arange(4), unturned, qkv_TXE.dtype)
+    scales_G = torch.tensor(kept or (1.0, 1.0))
+    given = (scales_G, scales_G.flip(0)) if kept else ()
+    args = k_BSGE, v_BSGE, slots_T, None, None, 1e-5, *given
+    q_THE = rope.rope_kv_write(qkv_TXE, 4, prepared, *args)
+    torch.testing.assert_close(q_THE, queries_THE * scales_G[[0, 0, 1, 1], None])
+    both = (k_BSGE, keys_TGE, scales_G), (v_BSGE, values_TGE, scales_G.flip(0))
+    for cache_BSGE, x_TGE, scale_G in both:
+        stored_TGE = cache_BSGE.view(torch.uint8)[1, :4].view(kind)
+        expected_TGE = (x_TGE / scale_G[:, None]).clamp(-448, 448).to(kind)
+        assert torch.equal(stored_TGE.float(), expected_TGE.float())
 
 
 def test_padding_tokens_share_a_slot_and_leave_the_others_alone():

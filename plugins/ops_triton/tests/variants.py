@@ -97,17 +97,18 @@ def _rope(arch: str, kind: str, size: int) -> Iterator[Variant]:
 def _rope_variant(kind: str, size: int, cache: str, limit: float, *, normed: bool) -> Variant:
     types = {"qkv_ptr": f"*{kind}", "positions_ptr": "*i64", "cos_sin_ptr": "*fp32"}
     types |= {"slots_ptr": "*i64", "k_ptr": f"*{cache}", "v_ptr": f"*{cache}"}
-    types |= {"k_scale": "fp32", "v_scale": "fp32", "token_stride": "i32"}
+    types["token_stride"] = "i32"
     strides = {"BLOCK": 2 * 8 * 16 * size, "SLOT": size, "HEAD": 16 * size, "E": 1}
     constants: dict[str, int | float | str | None] = {"EPS": 1e-5, "H": 32, "G": 8, "E": size}
     constants |= {f"{side}_{what}": n for side in "KV" for what, n in strides.items()}
     constants |= {"S": 16, "LIMIT": limit, "BLOCK_X": 8}
     constants["BLOCK_F"] = 1 << (size // 2 - 1).bit_length()
-    for norm in ("q_norm_ptr", "k_norm_ptr"):
-        if normed:
-            types[norm] = f"*{kind}"
+    given = {"q_norm_ptr": normed, "k_norm_ptr": normed, "k_scale_ptr": limit, "v_scale_ptr": limit}
+    for name, there in given.items():
+        if there:
+            types[name] = f"*{kind}" if "norm" in name else "*fp32"
         else:
-            constants[norm] = None
+            constants[name] = None
     name = f"{kind} {size} cache={cache}{' norm' * normed}"
     return _variant("rope:rope_kv_write_kernel", types, constants, name, num_warps=2)
 

@@ -49,10 +49,10 @@ def heads_normed(
 
 
 @triton.jit
-def stored(value, scale, cache_ptrs, mask, LIMIT: tl.constexpr):
+def stored(value, cache_ptrs, mask, LIMIT: tl.constexpr):
     """Clamped where the cache's type is narrower: casts differ in what they do beyond it."""
     if LIMIT > 0:
-        value = tl.minimum(tl.maximum(value / scale, -LIMIT), LIMIT)
+        value = tl.minimum(tl.maximum(value, -LIMIT), LIMIT)
     tl.store(cache_ptrs, value.to(cache_ptrs.dtype.element_ty), mask=mask)
 
 
@@ -66,8 +66,8 @@ def rope_kv_write_kernel(
     v_ptr,  # [B, S, G, E], any strides
     q_norm_ptr,  # [E] or None
     k_norm_ptr,  # [E] or None
-    k_scale,  # of caches of 8 bits
-    v_scale,
+    k_scale_ptr,  # [G], of caches of 8 bits, or None
+    v_scale_ptr,  # [G] or None
     token_stride,
     EPS: tl.constexpr,
     H: tl.constexpr,
@@ -116,6 +116,15 @@ def rope_kv_write_kernel(
         )  # fmt: skip
     turned_first = first * cos - second * sin
     turned_second = second * cos + first * sin
+    if k_scale_ptr is not None:
+        head = tl.where(is_q, x // (H // G), x - H)
+        k_scale_X1 = tl.load(k_scale_ptr + head, mask=x < H + G, other=1.0)[:, None]
+        head, here = x - H - G, is_v & (x < H + 2 * G)
+        v_scale_X1 = tl.load(v_scale_ptr + head, mask=here, other=1.0)[:, None]
+        is_q_X1 = is_q[:, None]
+        turned_first = tl.where(is_q_X1, turned_first * k_scale_X1, turned_first / k_scale_X1)
+        turned_second = tl.where(is_q_X1, turned_second * k_scale_X1, turned_second / k_scale_X1)
+        raw_first, raw_second = raw_first / v_scale_X1, raw_second / v_scale_X1
 
     q_mask = inside & is_q[:, None]
     tl.store(qkv_ptrs, turned_first.to(qkv_ptr.dtype.element_ty), mask=q_mask)
@@ -125,13 +134,13 @@ def rope_kv_write_kernel(
     k_mask = inside & (~is_q & ~is_v)[:, None]
     k_ptrs = k_ptr + block * K_BLOCK + offset * K_SLOT
     k_ptrs = k_ptrs + (x - H)[:, None] * K_HEAD + f[None, :] * K_E
-    stored(turned_first, k_scale, k_ptrs, k_mask, LIMIT)
-    stored(turned_second, k_scale, k_ptrs + F * K_E, k_mask, LIMIT)
+    stored(turned_first, k_ptrs, k_mask, LIMIT)
+    stored(turned_second, k_ptrs + F * K_E, k_mask, LIMIT)
     v_mask = inside & is_v[:, None]
     v_ptrs = v_ptr + block * V_BLOCK + offset * V_SLOT
     v_ptrs = v_ptrs + (x - H - G)[:, None] * V_HEAD + f[None, :] * V_E
-    stored(raw_first, v_scale, v_ptrs, v_mask, LIMIT)
-    stored(raw_second, v_scale, v_ptrs + F * V_E, v_mask, LIMIT)
+    stored(raw_first, v_ptrs, v_mask, LIMIT)
+    stored(raw_second, v_ptrs + F * V_E, v_mask, LIMIT)
 
 
 def prepare_rope(positions_T: Tensor, cos_sin_PE: Tensor, dtype: torch.dtype) -> Rope:  # noqa: ARG001
@@ -149,8 +158,8 @@ def rope_kv_write(
     q_norm_E: Tensor | None,
     k_norm_E: Tensor | None,
     eps: float,
-    k_scale: float = 1.0,
-    v_scale: float = 1.0,
+    k_scale_G: Tensor | None = None,
+    v_scale_G: Tensor | None = None,
     chain: Chain = ALONE,
 ) -> Tensor:
     """q is a view of `qkv_TXE`."""
@@ -158,7 +167,7 @@ def rope_kv_write(
     slots, kv_heads = k_cache_BSGE.shape[1:3]
     rope_kv_write_kernel[(tokens, triton.cdiv(heads, BLOCK_X))](
         qkv_TXE, *rope, slots_T, k_cache_BSGE, v_cache_BSGE, q_norm_E, k_norm_E,
-        k_scale, v_scale, qkv_TXE.stride(0), eps, num_heads, kv_heads, size, slots,
+        k_scale_G, v_scale_G, qkv_TXE.stride(0), eps, num_heads, kv_heads, size, slots,
         *k_cache_BSGE.stride(), *v_cache_BSGE.stride(), limit(k_cache_BSGE.dtype), BLOCK_X,
         triton.next_power_of_2(size // 2), num_warps=WARPS, **chain,
     )  # fmt: skip
