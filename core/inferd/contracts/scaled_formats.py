@@ -19,6 +19,7 @@ from torch import Tensor
 E4M3 = torch.float8_e4m3fn
 LARGEST = {E4M3: 448.0, torch.int8: 127.0}
 BLOCK = 128  # rows and columns that share a scale in `fp8_block`; the last may be fewer
+SCALES = 8  # that are tried for a row of a dense weight
 TINY = 1e-12  # the least largest value: a token of zeros has a scale, too
 
 
@@ -142,5 +143,23 @@ class ScaledWeight:
     @classmethod
     def by_rows(cls, weight_NK: Tensor, dtype: torch.dtype) -> ScaledWeight:
         """A dense weight rounded to `fp8_row` or `int8_row`, inputs rounded by token."""
+        if dtype == E4M3:
+            scales_N1 = least_error(weight_NK)
+            return cls((weight_NK / scales_N1).to(E4M3), scales_N1, InputFormat(E4M3))
         rounded = InputFormat(dtype).round(weight_NK)
         return cls(rounded.codes_TK, rounded.scales_TG, InputFormat(dtype))
+
+
+def least_error(weight_NK: Tensor) -> Tensor:
+    """[N, 1], float32: of SCALES, the one by which e4m3 has each row best.
+
+    They make 448 to 224 of the row's largest number: a float is rounded by its place between two
+    powers of two, so what is best there depends on where most of the row lies.
+    """
+    largest_N1 = weight_NK.float().abs().amax(1, keepdim=True).clamp_min(TINY) / LARGEST[E4M3]
+    tried_SN1 = torch.stack([largest_N1 * 2 ** (step / SCALES) for step in range(SCALES)])
+    errors_SN1 = torch.stack([
+        ((weight_NK / scales_N1).to(E4M3).float() * scales_N1 - weight_NK).square().sum(1, True)
+        for scales_N1 in tried_SN1
+    ])  # fmt: skip
+    return tried_SN1.gather(0, errors_SN1.argmin(0, keepdim=True)).squeeze(0)

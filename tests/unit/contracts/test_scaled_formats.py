@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from inferd.contracts.scaled_formats import E4M3, LARGEST, InputFormat, ScaledWeight
+from inferd.contracts.scaled_formats import E4M3, LARGEST, SCALES, InputFormat, ScaledWeight
 from inferd.testing.packed_checks import draw_scaled
 
 FORMATS = ("fp8_row", "fp8_block", "int8_row")
@@ -94,9 +94,18 @@ def test_inputs_are_rounded_to_the_nearest(inputs: InputFormat) -> None:
     assert torch.equal(found.dequantize(torch.float64)[2], torch.zeros(256, dtype=torch.float64))
 
 
-def test_a_dense_weight_keeps_its_largest_value_in_each_row() -> None:
+def test_each_row_of_a_dense_weight_has_the_scale_that_rounds_it_best() -> None:
+    """The largest number becomes 224 to 448; with any other scale that is tried, the row loses."""
     weight_NK = torch.randn(5, 64, generator=torch.Generator().manual_seed(2))
+    weight_NK[3] = 0
     found = ScaledWeight.by_rows(weight_NK, E4M3)
     assert (found.format, found.inputs) == ("fp8_row", InputFormat(E4M3))
-    largest = found.dequantize(torch.float64).abs().amax(1)
-    torch.testing.assert_close(largest, weight_NK.abs().amax(1).double(), rtol=1e-6, atol=0)
+    most_N1 = weight_NK.abs().amax(1, keepdim=True).clamp_min(1e-12)
+    places_N1 = most_N1 / found.scales_RG
+    assert bool(((places_N1 > 223.99) & (places_N1 < 448.01)).all())
+    errors_N = (found.dequantize(torch.float32) - weight_NK).norm(dim=1)
+    for step in range(SCALES):
+        scales_N1 = most_N1 / 448 * 2 ** (step / SCALES)
+        others_NK = (weight_NK / scales_N1).to(E4M3).float() * scales_N1
+        assert bool((errors_N <= (others_NK - weight_NK).norm(dim=1) + 1e-6).all())
+    assert len(places_N1.unique()) > 1
