@@ -21,6 +21,7 @@ from inferd.builtin.experts import gathered_experts
 from inferd.builtin.packed_cpu import packed_makers
 from inferd.contracts.ops import Linear, OpProvider, OpRequest
 from inferd.contracts.verdict import YES, Verdict, no
+from inferd.layers.gathered import packed_experts
 
 FEW = 64  # rows up to which the number of calls decides
 
@@ -132,11 +133,13 @@ class CpuOps(OpProvider):
 
     def ops(self, request: OpRequest) -> Mapping[str, object]:
         rope = {"prepare_rope": prepare_rope, "rope_kv_write": rope_kv_write}
+        packed = packed_makers(request.dtype, make_linear)
         return {
             "rms_norm": rms_norm,
             "add_rms_norm": add_rms_norm,
             "act_and_mul": {"silu": silu_and_mul},
             **(rope if request.kv_dtype is None else {}),
-            "linear": {"dense": make_linear, **packed_makers(request.dtype, make_linear)},
+            "linear": {"dense": make_linear, **packed},
             "experts": {"dense": gathered_experts(ACT_AND_MUL, make_linear)},
+            "packed_experts": {name: packed_experts(make) for name, make in packed.items()},
         }

@@ -204,5 +204,6 @@ class TorchOps(OpProvider):
             "prepare_inputs": prepare_inputs,
             "linear": {"dense": make_linear},
             "experts": {"dense": reference_experts(ACT_AND_MUL)},
+            "packed_experts": {},
             **SAMPLING_OPS,
         }

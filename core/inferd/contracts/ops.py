@@ -9,7 +9,7 @@ a mixture of experts, M experts and C of them chosen for a token.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -83,6 +83,19 @@ class MakeExperts(Protocol):
     ) -> Experts: ...
 
 
+class MakePackedExperts(Protocol):
+    """As MakeExperts, of weights that stay packed, one for each expert, all of one format."""
+
+    def __call__(
+        self,
+        gate_up: Sequence[Any],
+        down: Sequence[Any],
+        act: ActAndMul,
+        gate_up_bias_MN: Tensor | None = None,
+        down_bias_MD: Tensor | None = None,
+    ) -> Experts: ...
+
+
 @dataclass(frozen=True, slots=True)
 class OpRequest:
     """What a provider is asked to support."""
@@ -106,7 +119,8 @@ class Ops:
     latent_kv_write: LatentKvWrite
     prepare_inputs: PrepareInputs
     linear: Mapping[str, MakeLinear]  # by weight format: dense, w4_g, ...
-    experts: Mapping[str, MakeExperts]  # by weight format, as linear
+    experts: Mapping[str, MakeExperts]  # dense
+    packed_experts: Mapping[str, MakePackedExperts]  # by weight format; others are dequantized
     mask: Mask
     argmax: Argmax
     draw: Draw

@@ -14,7 +14,7 @@ from torch import Tensor
 from inferd.contracts.loader import RawTensor
 from inferd.contracts.ops import Experts, Ops
 from inferd.contracts.quantization import Drawn, ExpertsMethod, ExpertsSpec
-from inferd.contracts.weight_formats import DENSE
+from inferd.contracts.weight_formats import DENSE, Weight
 from inferd.errors import UnsupportedModel
 from inferd.layers.packed import MatrixFormat, Stored, check_stored
 from inferd.layers.weight import check_suffix, unpack_checked
@@ -57,15 +57,21 @@ class DenseExperts(ExpertsMethod):
         gate_up, down_ = (torch.empty(self._spec.num_experts, *s, **options) for s in shapes)
         return gate_up, down_
 
+    def biases(self) -> tuple[Tensor, ...]:
+        """Of both matrices, or none; they are let go."""
+        return self._tensors.pop("bias", ())
+
     def finish(self) -> Experts:
         self.num_bytes = sum(each.nbytes for both in self._tensors.values() for each in both)
         gate_up, down = self._tensors.pop("weight")
-        biases = self._tensors.pop("bias", ())
-        return self._ops.experts[DENSE](gate_up, down, self._spec.activation, *biases)
+        return self._ops.experts[DENSE](gate_up, down, self._spec.activation, *self.biases())
 
 
 class PackedExperts(ExpertsMethod):
-    """`matrix` says by its name how each is stored; all are dequantized, as their tensors come."""
+    """`matrix` says by its name how each is stored.
+
+    Where an op has the format of all they stay packed, else they are dequantized as they come.
+    """
 
     def __init__(self, spec: ExpertsSpec, ops: Ops, matrix: Callable[[str], MatrixFormat]) -> None:
         """Raises UnsupportedModel for experts of one layer that are stored differently."""
@@ -84,6 +90,7 @@ class PackedExperts(ExpertsMethod):
                     "it, which must all be alike"
                 )
         self._loaded: dict[tuple[int, int], dict[str, Tensor]] = {key: {} for key in self._forms}
+        self._weights: dict[tuple[int, int], Weight] = {}  # packed, by expert and part
 
     def _stored(self, expert: int, part: int) -> dict[str, Stored]:
         name, (rows, columns) = self._spec.stored_name(expert, part), self._spec.shape(part)
@@ -108,12 +115,41 @@ class PackedExperts(ExpertsMethod):
         if loaded.keys() == self._takes[part].keys() - {"bias"}:
             name = self._spec.stored_name(expert, part)
             weight = form.weight(name, self._loaded.pop((expert, part)))
-            values_NK = (
-                weight if isinstance(weight, Tensor) else weight.dequantize(self._spec.dtype)
-            )
-            self._dense.place("weight", expert, part).copy_(values_NK)
+            if isinstance(weight, Tensor):
+                self._dense.place("weight", expert, part).copy_(weight)
+            elif weight.format in self._ops.packed_experts:
+                self._weights[expert, part] = weight
+            else:
+                self._unpack(weight, expert, part)
+
+    def _unpack(self, weight: Weight, expert: int, part: int) -> None:
+        self._dense.place("weight", expert, part).copy_(weight.dequantize(self._spec.dtype))
 
     def finish(self) -> Experts:
+        joined = self._joined()
+        if joined is not None:
+            self.num_bytes = sum(each.num_bytes for both in joined for each in both)
+            make = self._ops.packed_experts[joined[0][0].format]
+            act = self._ops.act_and_mul[self._spec.activation]
+            return make(*joined, act, *self._dense.biases())
+        for (expert, part), weight in self._weights.items():
+            self._unpack(weight, expert, part)
         made = self._dense.finish()
         self.num_bytes = self._dense.num_bytes
         return made
+
+    def _joined(self) -> tuple[list[Weight], list[Weight]] | None:
+        """Gate and up as one, and down, of each expert; None where they are not all alike."""
+        if len({weight.format for weight in self._weights.values()}) != 1:
+            return None
+        if self._weights.keys() != self._forms.keys():
+            return None
+        gate_up, down = [], []
+        for expert in range(self._spec.num_experts):
+            gate: Any  # what joins is of one class
+            gate, up, last = (self._weights[expert, part] for part in PARTS)
+            if not gate.joins(up):
+                return None
+            gate_up.append(gate.joined([up]))
+            down.append(last)
+        return gate_up, down

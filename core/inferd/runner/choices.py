@@ -41,7 +41,8 @@ class Choices:
     def _how(self, name: str, experts: bool) -> str:
         if name not in self.ops.linear:
             return "dequantized when loaded"
-        return "packed, experts dequantized when loaded" if experts else "packed"
+        apart = experts and name not in self.ops.packed_experts
+        return "packed, experts dequantized when loaded" if apart else "packed"
 
     @contextmanager
     def rehearsal(self) -> Iterator[None]:

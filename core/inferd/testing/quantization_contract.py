@@ -86,11 +86,11 @@ class QuantizationContract(OneThread, PluginContract):
             judge(", ".join(sorted(words)), words, self.cannot, layer.check_numbers)
 
     def test_experts_agree_with_the_reference(self) -> None:
-        dtype = next(name for name in DTYPES if name not in self.cannot)
-        for config in self.configs:
-            words = {"experts", config}
-            layer = ExpertsLayer(self, config, dtype)
-            judge(", ".join(sorted(words)), words, self.cannot, layer.check)
+        for dtype in ("float32", "bfloat16"):  # CPUs have those of 16 bits packed
+            for config in self.configs:
+                words = {"experts", config, dtype}
+                layer = ExpertsLayer(self, config, dtype)
+                judge(", ".join(sorted(words)), words, self.cannot, layer.check)
 
     def test_rows_come_in_the_order_that_the_layer_wants(self) -> None:
         """As of heads that are rotated in part."""

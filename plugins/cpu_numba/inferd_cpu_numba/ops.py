@@ -15,6 +15,7 @@ from torch import Tensor
 from inferd.contracts.ops import OpProvider, OpRequest
 from inferd.contracts.platform import Record
 from inferd.contracts.verdict import Verdict
+from inferd.layers.gathered import packed_experts
 from inferd_cpu_numba import runtime
 from inferd_cpu_numba.arena import Arena
 from inferd_cpu_numba.grouped import FORMATS, MakeGrouped
@@ -80,12 +81,12 @@ class NumbaOps(OpProvider):
             write = RopeKvWrite(call(rope.make_rope_kv_write(bits), rope.ROPE_KV_WRITE))
             offered |= {"prepare_rope": prepare_rope, "rope_kv_write": write}
         if bits == 16 and supports_pairs():
-            offered["linear"] = _linears(compiler)
+            offered |= _linears(compiler)
         return offered
 
 
 def _linears(compiler: runtime.Compiler) -> dict[str, object]:
-    """By weight format."""
+    """By weight format; experts of packed ones."""
     from inferd_cpu_numba.kernels import grouped, linear, pack
     from inferd_cpu_numba.kernels.numbers import REASSOCIATED
 
@@ -97,7 +98,10 @@ def _linears(compiler: runtime.Compiler) -> dict[str, object]:
     call = compiler.call(linear.make_linear(), linear.LINEAR)
     dense = MakeLinear(call, compiler.call(pack.make_pack(), pack.PACK), memory)
     packed = MakeGrouped(compile_for, dense, memory)
-    return {"dense": dense} | dict.fromkeys(FORMATS, packed)
+    return {
+        "linear": {"dense": dense} | dict.fromkeys(FORMATS, packed),
+        "packed_experts": dict.fromkeys(FORMATS, packed_experts(packed)),
+    }
 
 
 class Op:
