@@ -61,6 +61,18 @@ async def check_schemas(client: httpx.AsyncClient, served: Served, count: int) -
     assert resident(*pids) - before < 24 * MIB
 
 
+async def test_a27_a_regular_expression_that_is_none(
+    client: httpx.AsyncClient, served: Served
+) -> None:
+    """Before and after a good one. foo** is one here, and means foo*."""
+    engine = served.engine_pid
+    for regex, status in (("foo(", 400), ("foo**", 200), ("foo(", 400)):
+        body = GOOD | {"structured_outputs": {"regex": regex}}
+        reply = await client.post("/v1/completions", json=body)
+        assert reply.status_code == status, reply.text
+    assert served.engine_pid == engine
+
+
 TOO_MUCH: dict[str, Any] = {
     "deep": '{"items":' * 10_000 + "{}" + "}" * 10_000,
     "itself": {"$ref": "#"},

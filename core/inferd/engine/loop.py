@@ -19,8 +19,7 @@ from inferd.errors import InferdError, RequestError
 from inferd.types import Request, SequenceOutput
 
 IDLE_MS = 1000  # how often an idle engine looks whether its parent still lives
-SILENCE_S = 15.0  # a front end that sends no Beat for so long is taken for dead
-MOST_MISSED = 15  # looks, a second apart, that find nothing of a front end which is not to hang
+MOST_MISSED = 15  # looks, a second apart, that find nothing of a front end
 
 
 class EngineLoop:
@@ -41,9 +40,8 @@ class EngineLoop:
         self._kv_events = kv_events
         self._owners: dict[str, bytes] = {}  # request id -> identity of its front end
         self._unfinished: dict[str, int] = {}  # request id -> samples that have not finished
-        self._last_seen: dict[bytes, float] = {}
+        self._missed: dict[bytes, int] = {}  # looks since a front end was heard of
         self._watched: bytes | None = None  # whose process is the parent, and not to hang
-        self._missed = 0  # looks since it was heard of
         self._next_check = 0.0
         self._running = True
         self._handlers: dict[type[m.Message], Callable[[bytes, m.Message], object]] = {
@@ -59,7 +57,7 @@ class EngineLoop:
     @property
     def front_ends(self) -> list[bytes]:
         """Identities of those that were heard of lately."""
-        return list(self._last_seen)
+        return list(self._missed)
 
     def run(self) -> None:
         while self._running:
@@ -75,8 +73,7 @@ class EngineLoop:
         while self._running and self._socket.poll(timeout_ms):
             identity, *frames = self._socket.recv_multipart()
             for message in filter(None, map(_decode, frames)):
-                self._last_seen[identity] = time.monotonic()
-                self._missed = 0 if identity == self._watched else self._missed
+                self._missed[identity] = 0
                 self._handlers[type(message)](identity, message)
             timeout_ms = 0
 
@@ -110,7 +107,7 @@ class EngineLoop:
 
     def _bye(self, identity: bytes) -> list[str]:
         """Forget a front end; returns the requests that this aborted."""
-        self._last_seen.pop(identity, None)
+        self._missed.pop(identity, None)
         aborted = [name for name, owner in self._owners.items() if owner == identity]
         for request_id in aborted:
             self._abort(identity, m.Abort(request_id))
@@ -145,26 +142,27 @@ class EngineLoop:
         self._next_check = now + IDLE_MS / 1000
         if os.getppid() != self._parent:
             self._running = False
-        for identity, seen in list(self._last_seen.items()):
-            if now - seen > SILENCE_S:
-                self._drop_front_end(identity)
-        self._end_hung()
+        self._look()
         self._tell_stats()
 
-    def _end_hung(self) -> None:
-        """Looks are counted, no clock is read: after a pause of both processes neither hangs."""
-        if self._watched is None:
-            return
-        self._missed += 1
-        if self._missed > MOST_MISSED:
-            self._watched = None
-            print("inferd engine: the server hangs and is killed", file=sys.stderr)
-            os.kill(self._parent, signal.SIGKILL)
+    def _look(self) -> None:
+        """Looks are counted, no clock is read: after a pause of this process, or of all of them,
+        nobody is taken for silent.
+        """
+        for identity in self.front_ends:
+            self._missed[identity] += 1
+            if self._missed[identity] <= MOST_MISSED:
+                continue
+            if identity == self._watched:
+                self._watched = None
+                print("inferd engine: the server hangs and is killed", file=sys.stderr)
+                os.kill(self._parent, signal.SIGKILL)
+            self._drop_front_end(identity)
 
     def _tell_stats(self) -> None:
         """What changes without outputs, as an abort does, or with another front end's."""
         news = m.encode(m.Outputs([], self._engine.stats()))
-        for identity in self._last_seen:
+        for identity in self._missed:
             self._socket.send_multipart([identity, news])
 
     def _drop_front_end(self, identity: bytes) -> None:

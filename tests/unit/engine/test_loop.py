@@ -123,7 +123,6 @@ def test_a_silent_front_end_loses_its_requests(
     running.other.say(add("b"))
     running.one.hear(m.Outputs)
     monkeypatch.setattr(module, "IDLE_MS", 20)
-    monkeypatch.setattr(module, "SILENCE_S", 0.15)
     running.loop._next_check = 0.0
     deadline = time.monotonic() + 5
     while "a" in running.loop._owners and time.monotonic() < deadline:
@@ -146,17 +145,17 @@ def test_a_watched_front_end_that_is_silent_is_killed(
     loop = running.loop
     loop._next_check = math.inf  # it does not look by itself
     loop._watched = b"one"
-    loop._last_seen[b"one"] -= 1000
+    loop._missed[b"one"] = 0
     for _ in range(module.MOST_MISSED):
-        loop._end_hung()
+        loop._look()
     running.one.say(m.Beat())
     running.one.say(m.Hello())
     running.one.hear(m.Ready)
     for _ in range(module.MOST_MISSED):
-        loop._end_hung()
+        loop._look()
     assert not killed
     for _ in range(3):
-        loop._end_hung()
+        loop._look()
     assert killed == [(os.getppid(), signal.SIGKILL)]
 
 
