@@ -8,6 +8,7 @@ from collections.abc import Sequence
 SPACE = r" \t\r\n"
 GAP = "\0"  # in a tree: white space may stand here
 ANY = r"(.|\n)*"
+PIECE = 16  # characters
 Tree = dict[str, "Tree"]  # by the next character; an empty one is the end
 
 
@@ -31,8 +32,20 @@ def _other(node: Tree) -> str:
 
 def _after(node: Tree, excluded: str) -> str:
     others = f"[^{excluded}{''.join(map(_in_class, node))}]{ANY}"
-    ways = [f"{re.escape(char)}{_other(child)}" for char, child in node.items() if child]
+    ways = [way for char, child in node.items() for way in _along(char, child)]
     return f"({'|'.join([others, *ways])})?"
+
+
+def _along(text: str, node: Tree) -> list[str]:
+    """Those that begin with `text`, which leads to the node; where no ways part, piece by piece:
+    libraries bound how deep groups may nest.
+    """
+    ways = []
+    while len(text) < PIECE and len(node) == 1 and GAP not in node:
+        ((char, child),) = node.items()
+        ways.append(f"{re.escape(text)}([^{_in_class(char)}]{ANY})?")
+        text, node = text + char, child
+    return [*ways, f"{re.escape(text)}{_other(node)}"] if node else ways
 
 
 def _in_class(char: str) -> str:
