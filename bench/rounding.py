@@ -1,8 +1,9 @@
-"""What rounding costs: the perplexity of texts, beside that of the same weights in bfloat16.
+r"""What rounding costs: the perplexity of texts, beside that of the same weights in bfloat16.
 
-    python -m bench.rounding [--texts 48] kv_cache_dtype=fp8 quantization=fp8 model=FOLDER
+    python -m bench.rounding [--texts 48] quantization=fp8 model=FOLDER \
+        kv_cache_dtype=fp8 kv_cache_dtype=fp8,calculate_kv_scales=false
 
-Each word is a run: an option of `LLM` for SmolLM2's dense weights, or another checkpoint of them.
+Each word is a run: options of `LLM` for SmolLM2's dense weights, or another checkpoint of them.
 The error is that of the mean over texts, in pairs: two runs that differ by less say nothing.
 """
 
@@ -36,9 +37,8 @@ def main() -> int:
     dense, _ = scored(source, texts, "bfloat16")
     print(f"{len(dense)} tokens of {len(texts)} texts, bfloat16: {perplexity(dense):.3f}")
     for run in args.runs:
-        option, value = run.split("=", 1)
-        options = {} if option == "model" else {option: value}
-        folder = Path(value) if option == "model" else source
+        options = dict(option.split("=", 1) for option in run.split(","))
+        folder = Path(options.pop("model", source))
         found, _ = scored(folder, texts, "bfloat16", **options)
         more, error = lost(dense, found, lengths)
         print(f"{run}: {perplexity(found):.3f}, {more:+.2%} (+- {error:.2%})", flush=True)
