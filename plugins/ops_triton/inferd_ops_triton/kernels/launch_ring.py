@@ -5,7 +5,6 @@ Shape suffixes as in kernels.packed.
 
 from __future__ import annotations
 
-import torch
 import triton
 from torch import Tensor
 from triton.experimental.gluon.language import NVMMASharedLayout
@@ -13,7 +12,7 @@ from triton.experimental.gluon.nvidia.hopper import TensorDescriptor
 
 from inferd_ops_triton.kernels.chain import ALONE, Chain
 from inferd_ops_triton.kernels.packed_ring import AVAILABLE, MAXNREG, WARPS, packed_ring_kernel
-from inferd_ops_triton.kernels.skinny import add_parts
+from inferd_ops_triton.kernels.skinny import add_parts, outputs
 from inferd_ops_triton.packing import PLANE, PackedWeight
 from inferd_ops_triton.tables import RingRoute
 
@@ -31,10 +30,7 @@ def multiply(
 ) -> Tensor:  # fmt: skip
     """As packed.multiply, of what `takes` says yes to."""
     tokens, (size, inner), parts = x_MK.shape[0], weight.shape, route.parts(*weight.shape)
-    out_MN = torch.empty(tokens, size, dtype=x_MK.dtype, device=x_MK.device)
-    sums = out_MN
-    if parts > 1:
-        sums = torch.empty(parts, tokens, size, dtype=torch.float32, device=x_MK.device)
+    out_MN, sums = outputs((tokens, size), parts, x_MK.dtype, x_MK.device)
     seconds_GN = weight.minima_GN if weight.zeros_GN is None else weight.zeros_GN
     grid = (triton.cdiv(size, 2 * route.rows), parts, triton.cdiv(tokens, route.block_m))
     packed_ring_kernel[grid](

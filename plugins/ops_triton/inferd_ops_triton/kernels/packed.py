@@ -20,7 +20,7 @@ import triton.language as tl
 from torch import Tensor
 
 from inferd_ops_triton.kernels.chain import ALONE, Chain, let_next_start, wait_for_previous
-from inferd_ops_triton.kernels.skinny import add_parts
+from inferd_ops_triton.kernels.skinny import add_parts, outputs
 from inferd_ops_triton.packing import TILE, PackedWeight
 from inferd_ops_triton.tables import PackedRoute
 
@@ -258,10 +258,7 @@ def multiply(
 ) -> Tensor:  # fmt: skip
     """Of any number of tokens; W is read once for every `route.block_m` of them."""
     tokens, (size, inner), parts = x_MK.shape[0], weight.shape, route.parts(*weight.shape)
-    out_MN = torch.empty(tokens, size, dtype=x_MK.dtype, device=x_MK.device)
-    sums = out_MN
-    if parts > 1:
-        sums = torch.empty(parts, tokens, size, dtype=torch.float32, device=x_MK.device)
+    out_MN, sums = outputs((tokens, size), parts, x_MK.dtype, x_MK.device)
     grid = (triton.cdiv(size, route.block_n), parts, triton.cdiv(tokens, route.block_m))
     packed_kernel[grid](
         x_MK, weight.words_NW, weight.scales_GN, weight.zeros_GN, weight.minima_GN,

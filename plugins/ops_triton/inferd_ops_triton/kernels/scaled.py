@@ -24,7 +24,7 @@ from inferd_ops_triton.kernels.chain import (
     let_next_start,
     wait_for_previous,
 )
-from inferd_ops_triton.kernels.skinny import add_parts
+from inferd_ops_triton.kernels.skinny import add_parts, outputs
 from inferd_ops_triton.tables import ScaledRoute
 
 BESIDE = tl.constexpr(
@@ -127,11 +127,7 @@ def multiply(
 ) -> Tensor:  # fmt: skip
     """Of any number of tokens, in `dtype`."""
     tokens, (size, inner), parts = len(x.codes_TK), weight.shape, route.parts(*weight.shape)
-    device = x.codes_TK.device
-    out_MN = torch.empty(tokens, size, dtype=dtype, device=device)
-    sums = out_MN
-    if parts > 1:
-        sums = torch.empty(parts, tokens, size, dtype=torch.float32, device=device)
+    out_MN, sums = outputs((tokens, size), parts, dtype, x.codes_TK.device)
     blocks = triton.cdiv(size, route.block_n) * triton.cdiv(tokens, route.block_m)
     grouped = weight.inputs.group is not None
     block_k = 128 if grouped else route.block_k

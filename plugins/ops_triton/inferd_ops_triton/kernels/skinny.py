@@ -110,16 +110,23 @@ def skinny(
 ) -> Tensor:
     """Of at most `route.block_m` tokens."""
     tokens, (size, inner), parts = x_MK.shape[0], weight_NK.shape, route.parts
-    out_MN = torch.empty(tokens, size, dtype=x_MK.dtype, device=x_MK.device)
-    sums = out_MN
-    if parts > 1:
-        sums = torch.empty(parts, tokens, size, dtype=torch.float32, device=x_MK.device)
+    out_MN, sums = outputs((tokens, size), parts, x_MK.dtype, x_MK.device)
     skinny_kernel[(triton.cdiv(size, route.block_n), parts)](
         x_MK, weight_NK, None if parts > 1 else bias_N, sums, tokens, size, inner,
         x_MK.stride(0), route.block_m, route.block_n, route.block_k,
         inner % route.block_k == 0, num_warps=route.warps, num_stages=route.stages, **chain,
     )  # fmt: skip
     return out_MN if parts == 1 else add_parts(sums, bias_N, out_MN, chain)
+
+
+def outputs(
+    shape: tuple[int, int], parts: int, dtype: torch.dtype, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """[M, N], and what a kernel writes: the same, or sums in float32 for each part of K."""
+    out_MN = torch.empty(shape, dtype=dtype, device=device)
+    if parts == 1:
+        return out_MN, out_MN
+    return out_MN, torch.empty(parts, *shape, dtype=torch.float32, device=device)
 
 
 def add_parts(sums_PMN: Tensor, bias_N: Tensor | None, out_MN: Tensor, chain: Chain) -> Tensor:
