@@ -1,5 +1,6 @@
 """Mixtures of experts from packed weights say what they say from the dequantized ones.
 
+On CPUs those of 4 bits stay packed; the others are dequantized when they are loaded.
 Checkpoints are written by the writers of the plugins' own tests.
 """
 
@@ -38,6 +39,7 @@ FAMILIES: dict[str, dict[str, Any]] = {
         "moe_intermediate_size": 64,
     },
 }
+LOADED = "dequantized when loaded"
 EXPERTS = {  # names of a layer's parts
     "MixtralForCausalLM": ("block_sparse_moe", ("w1", "w3", "w2")),
     "Qwen3MoeForCausalLM": ("mlp", ("gate_proj", "up_proj", "down_proj")),
@@ -116,6 +118,6 @@ def test_the_same_as_dequantized(plugin, architecture, case, more, tmp_path) -> 
         answer(packed, f"none,llama,models_mixtral,{plugin}"),
         answer(dense, "none,llama,models_mixtral"),
     )
-    assert all("dequantized when loaded" in how for how in summary["weight_formats"].values())
+    assert summary["weight_formats"] in ({"w4_g": "packed"}, {"fp8_block": LOADED})
     assert mine.token_ids == theirs.token_ids
     assert mine.cumulative_logprob == pytest.approx(theirs.cumulative_logprob, abs=1e-3)
