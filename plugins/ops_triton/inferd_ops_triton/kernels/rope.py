@@ -49,6 +49,16 @@ def heads_normed(
 
 
 @triton.jit
+def head_scales(k_scale_ptr, v_scale_ptr, x, H: tl.constexpr, G: tl.constexpr):
+    """[X, 1] of keys, a query's being that of its KV head, and of values; 1 for what has none."""
+    of_k = tl.where(x < H, x // (H // G), x - H)
+    k_scale_X = tl.load(k_scale_ptr + of_k, mask=x < H + G, other=1.0)
+    is_v = (x >= H + G) & (x < H + 2 * G)
+    v_scale_X = tl.load(v_scale_ptr + x - H - G, mask=is_v, other=1.0)
+    return k_scale_X[:, None], v_scale_X[:, None]
+
+
+@triton.jit
 def stored(value, cache_ptrs, mask, LIMIT: tl.constexpr):
     """Clamped where the cache's type is narrower: casts differ in what they do beyond it."""
     if LIMIT > 0:
@@ -117,10 +127,7 @@ def rope_kv_write_kernel(
     turned_first = first * cos - second * sin
     turned_second = second * cos + first * sin
     if k_scale_ptr is not None:
-        head = tl.where(is_q, x // (H // G), x - H)
-        k_scale_X1 = tl.load(k_scale_ptr + head, mask=x < H + G, other=1.0)[:, None]
-        head, here = x - H - G, is_v & (x < H + 2 * G)
-        v_scale_X1 = tl.load(v_scale_ptr + head, mask=here, other=1.0)[:, None]
+        k_scale_X1, v_scale_X1 = head_scales(k_scale_ptr, v_scale_ptr, x, H, G)
         is_q_X1 = is_q[:, None]
         turned_first = tl.where(is_q_X1, turned_first * k_scale_X1, turned_first / k_scale_X1)
         turned_second = tl.where(is_q_X1, turned_second * k_scale_X1, turned_second / k_scale_X1)
