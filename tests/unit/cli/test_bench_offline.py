@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+from types import SimpleNamespace
 
 import pytest
 
@@ -47,7 +49,33 @@ def test_throughput_shows_preemptions(tiny, capsys):
     values = bench(capsys, "throughput", "--model", tiny, *words, "--max-model-len", "100")
     assert values["output_tokens"] == 24
     assert values["preemptions"] > 0
-    assert 0 < values["kv_use_mean"] <= values["kv_use_peak"] <= 1
+
+
+class Counting:
+    """Stands for an LLM: counts the looks at it."""
+
+    def __init__(self, looks):
+        self.looks, self.seen_all = looks, threading.Event()
+
+    def stats(self):
+        self.looks -= 1
+        if self.looks == 0:
+            self.seen_all.set()
+        return SimpleNamespace(num_blocks_used=4, num_running=2, num_waiting=1, num_tokens=8)
+
+
+def test_a_watch_looks_until_the_batch_ends():
+    llm = Counting(looks=3)
+    with Watch(llm) as watch:
+        assert llm.seen_all.wait(60)
+    assert len(watch.seen) >= 3
+    assert {seen[1:] for seen in watch.seen} == {(4, 2, 1, 8)}
+
+
+def test_kv_use_is_of_what_was_seen():
+    watch = Watch(None, [(0.5, 2, 2, 1, 0), (1.0, 6, 2, 1, 0)])
+    assert watch.kv_use(num_blocks=8) == (0.75, 0.5)
+    assert Watch(None, []).kv_use(num_blocks=8) == (0, 0)
 
 
 def test_a_timeline_is_thinned_and_has_rates():

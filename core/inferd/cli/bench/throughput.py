@@ -65,6 +65,11 @@ class Watch:
         assert self._thread is not None
         self._thread.join()
 
+    def kv_use(self, num_blocks: int) -> tuple[float, float]:
+        """Peak and mean; a batch that was over before the first look used nothing."""
+        used = [seen[1] / num_blocks for seen in self.seen] or [0.0]
+        return round(max(used), 4), round(statistics.fmean(used), 4)
+
     def timeline(self, num_blocks: int) -> list[dict[str, float]]:
         """At most MOST_POINTS moments; tokens per second are those since the one before."""
         kept = self.seen[:: -(-len(self.seen) // MOST_POINTS) or 1]
@@ -91,7 +96,7 @@ def measure(llm: LLM, jobs: list[Job]) -> dict[str, Any]:
     num_in = sum(len(job.prompt_ids) for job in jobs)
     num_out = sum(len(output.outputs[0].token_ids) for output in outputs)
     blocks = llm.info.num_blocks
-    used = [seen[1] for seen in watch.seen] or [0]
+    peak, mean = watch.kv_use(blocks)
     return {
         "seconds": round(seconds, 4),
         "requests": len(jobs),
@@ -102,8 +107,8 @@ def measure(llm: LLM, jobs: list[Job]) -> dict[str, Any]:
         "requests_per_s": round(len(jobs) / seconds, 3),
         "steps": after.num_steps - before.num_steps,
         "kv_blocks": blocks,
-        "kv_use_peak": round(max(used) / blocks, 4),
-        "kv_use_mean": round(statistics.fmean(used) / blocks, 4),
+        "kv_use_peak": peak,
+        "kv_use_mean": mean,
         "preemptions": after.num_preemptions - before.num_preemptions,
         "prefix_hit_tokens": after.prefix_hits - before.prefix_hits,
         "prefix_queried_tokens": after.prefix_queries - before.prefix_queries,
