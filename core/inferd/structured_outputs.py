@@ -50,9 +50,9 @@ class StructuredOutputs(
             raise _refusal("backend must be a name")
 
 
-def too_complex(text: str) -> RequestError:
+def too_complex(text: str, param: str = "structured_outputs") -> RequestError:
     """For what would take too much time or memory, or more than any answer can hold."""
-    return RequestError(f"structured_outputs: {text}", "structured_outputs", "grammar_too_complex")
+    return RequestError(f"{param}: {text}", param, "grammar_too_complex")
 
 
 def _refusal(text: str) -> RequestError:

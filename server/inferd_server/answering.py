@@ -43,14 +43,13 @@ def reading(
     if answers.keeps_special(conversation.tools):
         params = msgspec.structs.replace(params, skip_special_tokens=False)
     frame = answers.tools.call_frame if answers.tools and use.strict else None
-    tag = None
-    if frame is not None and params.structured_outputs is None:
+    structures_calls = frame is not None and params.structured_outputs is None
+    if frame is not None and structures_calls:
         tag = tags_of_calls(frame, conversation.tools, use.strict)
-    if tag is not None:
         structure = StructuredOutputs(structural_tag=tag)
         params = msgspec.structs.replace(params, structured_outputs=structure)
     make_parser = answers.maker(prompt, conversation.tools)
-    return Reading(prompt, params, make_parser, use.parallel, structures_calls=tag is not None)
+    return Reading(prompt, params, make_parser, use.parallel, structures_calls)
 
 
 def _forced(conversation: Conversation, prompt: str, params: SamplingParams) -> Reading:

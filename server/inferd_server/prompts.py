@@ -25,7 +25,7 @@ INLINE_CHARS = 8192  # about 4 ms of tokenizing; more goes to a thread, without 
 
 LOOSE = (
     "strict of tools, which is enforced where tool_choice forces a call, and otherwise where the "
-    "model writes calls as Hermes does"
+    "family's format of calls is known and no other structure is asked for"
 )
 
 

@@ -4,6 +4,7 @@ reads, and what does not fit the tools' schemas is not let through.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +14,9 @@ import pytest
 from tokenizers import AddedToken, Tokenizer
 
 from inferd.contracts.grammar import Grammar, GrammarBackend, Vocabulary
-from inferd.contracts.output_parser import Call, ChatFormat, OutputParser, Piece, joined
+from inferd.contracts.output_parser import Call, ChatFormat, OutputParser, Piece, Tools, joined
 from inferd.engine.call_tags import tags_of_calls
+from inferd.errors import RequestError
 from inferd.host.host import Host
 from inferd.host.selection import Selection
 from inferd.structured_outputs import StructuredOutputs
@@ -170,6 +172,15 @@ FAMILIES = {
         ["", "[1, 2]", "[wetter(days=200)]", "It is [weather()]", " [weather ()"],
         [*(f"[{call}]" for call in NO_CALLS if "wetter" not in call), " [ weather()]"],
     ),
+    "gemma3": Family(
+        "I look.\n```tool_code\n" + "\n".join(CALLS) + "\n```",
+        ["", "```python\nweather()\n```", "It is weather()", "[wetter(days=200)]", "[1, 2]"],
+        [
+            *(f"```tool_code\n{call}\n```" for call in NO_CALLS),
+            *(f"[{call}]" for call in NO_CALLS if "wetter" not in call),
+            " [weather(days=2)]",
+        ],
+    ),
     "llama3_json": Family(
         "; ".join(LLAMA),
         ["", '{"a": 1}', '{"name": "Zürich"}', f"It is {llama('weather', '{}')}", ' { "name" : 1'],
@@ -185,9 +196,9 @@ FAMILIES = {
 
 
 class Held:
-    """To a family's tag."""
+    """To the tag of a family, with these tools, of which "weather" is strict."""
 
-    def __init__(self, name: str, folder: Path) -> None:
+    def __init__(self, name: str, folder: Path, tools: Tools = TOOLS) -> None:
         write_tokenizer(folder)
         self.family = FAMILIES[name]
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
@@ -202,8 +213,8 @@ class Held:
             CATALOG.grammars.load("llguidance"), vocabulary
         )
         assert self.parser.call_frame is not None
-        tag = tags_of_calls(self.parser.call_frame, TOOLS, {"weather"})
-        assert tag is not None
+        self._tools = tools
+        tag = tags_of_calls(self.parser.call_frame, tools, {"weather"})
         self._grammar: Grammar = self._backend.compile(StructuredOutputs(structural_tag=tag))
 
     def lets_through(self, text: str) -> bool:
@@ -216,7 +227,7 @@ class Held:
         return True
 
     def read(self, text: str) -> list[Piece]:
-        parser = self.parser("", TOOLS)
+        parser = self.parser("", self._tools)
         return joined(parser.feed(text) + parser.finish())
 
 
@@ -239,3 +250,100 @@ def test_other_text_is_free(held: Held) -> None:
 
 def test_calls_that_do_not_fit_are_not_let_through(held: Held) -> None:
     assert [text for text in held.family.wrong if held.lets_through(text)] == []
+
+
+def test_calls_of_gemma3_may_be_the_whole_answer(tmp_path: Path) -> None:
+    held, answer = Held("gemma3", tmp_path), f"[{', '.join(CALLS)}]"
+    assert held.lets_through(answer)
+    assert [call.name for call in held.read(answer)] == ["weather", "weather", "ping"]
+
+
+NESTED = {
+    "type": "object",
+    "properties": {
+        "days": {"type": "array", "items": {"type": "integer"}, "minItems": 1},
+        "at": {"$ref": "#/$defs/place"},
+        "near": {"type": "array", "items": {"$ref": "#/$defs/place"}},
+        "unit": {"type": ["string", "null"], "enum": ["C", None]},
+        "note": {"anyOf": [{"type": "string", "maxLength": 3}, {"type": "null"}]},
+    },
+    "required": ["days", "at", "unit"],
+    "additionalProperties": False,
+    "$defs": {
+        "place": {
+            "type": "object",
+            "properties": {"city": {"type": "string"}, "zip": {"type": "integer"}},
+            "required": ["city"],
+            "additionalProperties": False,
+        }
+    },
+}
+AT = "at:{city:|a, {b}|}"
+RIGHT = {
+    f"days:[1,2],{AT},near:[{{city:|x|,zip:5}},{{city:||}}],unit:|C|,note:|abc|": {
+        "days": [1, 2],
+        "at": {"city": "a, {b}"},
+        "near": [{"city": "x", "zip": 5}, {"city": ""}],
+        "unit": "C",
+        "note": "abc",
+    },
+    f"days:[0],{AT},near:[],unit:null,note:null": {
+        "days": [0],
+        "at": {"city": "a, {b}"},
+        "near": [],
+        "unit": None,
+        "note": None,
+    },
+}
+WRONG = [
+    f"days:[],{AT},unit:null",
+    f"days:[|1|],{AT},unit:null",
+    f"days:1,{AT},unit:null",
+    "days:[1],at:{},unit:null",
+    "days:[1],at:{zip:5},unit:null",
+    "days:[1],at:{city:|a|,town:1},unit:null",
+    f"days:[1],{AT},near:[{{zip:5}}],unit:null",
+    f"days:[1],{AT},unit:|F|",
+    f"days:[1],{AT},unit:null,note:|abcd|",
+]
+
+
+@pytest.mark.parametrize(("name", "quote"), [("gemma4", '<|"|>'), ("functiongemma", "<escape>")])
+def test_lists_and_objects_between_quotes(name: str, quote: str, tmp_path: Path) -> None:
+    tools = [{"type": "function", "function": {"name": "weather", "parameters": NESTED}}]
+    held = Held(name, tmp_path, tools)
+    begin, end, _ = held.family.specials
+
+    def call(arguments: str) -> str:
+        return f"{begin}call:weather{{{arguments.replace('|', quote)}}}{end}"
+
+    for text, arguments in RIGHT.items():
+        assert held.lets_through(call(text)), text
+        (found,) = held.read(call(text))
+        assert isinstance(found, Call)
+        assert json.loads(found.arguments) == arguments
+    assert [text for text in WRONG if held.lets_through(call(text))] == []
+
+
+LOOSE = {
+    "pattern of a": {"type": "string", "pattern": "x"},
+    "oneOf of a": {"oneOf": [{"type": "string"}]},
+    "minItems above 1 of a": {"type": "array", "items": {"type": "null"}, "minItems": 2},
+    "maxItems of a": {"type": "array", "items": {"type": "null"}, "maxItems": 2},
+    "items of a does not say": {"type": "array"},
+    "an object without properties of a": {"type": "object"},
+    "a does not say": {"$ref": "#/$defs/nowhere"},
+    "a holds too much": {"$ref": "#"},
+    "items of a holds too much": {"type": "array", "items": {"anyOf": [{"$ref": "#"}] * 999}},
+    "no JSON schema": {"type": 5},
+}
+
+
+@pytest.mark.parametrize("words", LOOSE)
+def test_what_the_format_cannot_be_held_to_is_refused(words: str) -> None:
+    schema = {"type": "object", "properties": {"a": LOOSE[words]}, "required": ["a"]}
+    tools = [{"type": "function", "function": {"name": "f", "parameters": schema}}]
+    frame = CATALOG.tool_parsers.load("gemma4").call_frame
+    assert frame is not None
+    with pytest.raises(RequestError, match=words):
+        tags_of_calls(frame, tools, {"f"})

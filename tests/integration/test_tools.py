@@ -293,15 +293,15 @@ STRICT_ASKED: list[tuple[str, dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("path", "body"), STRICT_ASKED)
 async def test_strict_that_has_no_effect_is_told_of(
-    gemma: Scripted, path: str, body: dict[str, Any]
+    stranger: Scripted, path: str, body: dict[str, Any]
 ) -> None:
-    gemma.say("Hi.")
-    reply = await gemma.http.post(path, json={"model": "tiny", **body})
+    stranger.say("Hi.")
+    reply = await stranger.http.post(path, json={"model": "tiny", **body})
     assert reply.status_code == 200
     assert "strict of tools" in reply.headers["x-inferd-notes"]
-    gemma.say('[{"name":"ping","arguments":{}}]')
+    stranger.say('[{"name":"ping","arguments":{}}]')
     choice = {"type": "any"} if "max_tokens" in body else "required"
-    reply = await gemma.http.post(path, json={"model": "tiny", **body, "tool_choice": choice})
+    reply = await stranger.http.post(path, json={"model": "tiny", **body, "tool_choice": choice})
     assert reply.status_code == 200
     assert "x-inferd-notes" not in reply.headers
 
@@ -375,9 +375,9 @@ async def coder(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scrip
 
 
 @pytest.fixture(scope="module")
-async def gemma(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scripted]:
-    """Writes calls in ways of which no grammar is made."""
-    async with scripted(tmp_path_factory.mktemp("gemma"), "<start_of_turn> tools") as server:
+async def stranger(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scripted]:
+    """Takes tools, and writes calls in a way that nobody knows."""
+    async with scripted(tmp_path_factory.mktemp("stranger"), "") as server:
         yield server
 
 

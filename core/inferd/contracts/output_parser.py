@@ -91,7 +91,8 @@ class ListFrame(CallFrame):
 
 @dataclass(frozen=True, slots=True)
 class FieldsFrame(CallFrame):
-    """Each argument has a begin and an end of its own; one that may be a text is written as it is.
+    """Each argument has a begin and an end of its own; one that may be a text is written as it is,
+    or all texts, also those within lists and objects, between `quote`.
 
     {key} stands for its name, {text} for true where it may be a text, else false.
     """
@@ -99,7 +100,7 @@ class FieldsFrame(CallFrame):
     field_begin: str
     field_end: str
     separator: str = ""  # between two
-    quote: str = ""  # before and after a text
+    quote: str = ""
     opens: str = ""  # before all of them
     closes: str = ""
     other_begin: str = ""  # of each argument of a tool that is not strict; "": they are any text
@@ -110,6 +111,8 @@ class PythonFrame(CallFrame):
     """Calls as Python has them, with values in JSON, several with `separator` between them."""
 
     separator: str = ", "
+    alone: PythonFrame | None = None
+    """Without a trigger, where calls are the whole answer: its `starts` stand in no other text."""
 
 
 @dataclass(frozen=True, slots=True)

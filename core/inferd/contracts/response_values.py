@@ -147,13 +147,8 @@ def typed(arguments: dict[str, Any], schema: Any) -> dict[str, Any]:
 
 def may_be_text(schema: Mapping[str, Any], name: str) -> bool:
     """Whether a property may be a string, or does not say what it is."""
-    kinds = kinds_of(schema, name)
+    kinds = _types(schema["properties"][name], schema)
     return not kinds or "string" in kinds
-
-
-def kinds_of(schema: Mapping[str, Any], name: str) -> set[str]:
-    """The types of a property; empty where it does not say."""
-    return _types(schema["properties"][name], schema)
 
 
 def _types(schema: Any, root: Mapping[str, Any], depth: int = 0) -> set[str]:

@@ -13,43 +13,59 @@ from inferd.contracts.output_parser import (
     PythonFrame,
     Tools,
 )
-from inferd.contracts.response_values import kinds_of, may_be_text, resolved
+from inferd.contracts.response_values import may_be_text, resolved
+from inferd.engine.call_fields import NOTES, Field, refuse_loose, ways_of_fields
 from inferd.engine.forced_calls import ANY_ARGUMENTS, list_of_calls
 from inferd.engine.other_text import text_without
+from inferd.engine.quoted_values import QuotedValues
 from inferd.errors import RequestError
+from inferd.structured_outputs import MAX_GRAMMAR_CHARS, too_complex
 
 TEXT_KEYS = {"type", "enum", "const", "minLength", "maxLength"}  # those that are enforced
-NOTES = {"title", "description", "default", "examples", "$comment", "deprecated"}
 Schemas = Mapping[str, Any]  # by tool: of its arguments, None for any
-Field = dict[str, Any]
 ANY_KEYWORDS = r"""([^()"']|"([^"\\\n]|\\.)*"|'([^'\\\n]|\\.)*')*"""
 """Arguments of a call in Python, without calls and tuples in them."""
 
 
-def tags_of_calls(frame: CallFrame, tools: Tools, strict: Collection[str]) -> str | None:
+def tags_of_calls(frame: CallFrame, tools: Tools, strict: Collection[str]) -> str:
     """The structural tag of answers with any calls of `tools`, those of `strict` with arguments as
-    their schemas have them; None where the format writes lists and objects in a way of its own.
-    Raises RequestError for what it cannot be held to otherwise.
+    their schemas have them. Raises RequestError for what it cannot be held to.
     """
     functions = [tool["function"] for tool in tools]
     schemas = {
         each["name"]: each.get("parameters") if each["name"] in strict else None
         for each in functions
     }
-    if isinstance(frame, FieldsFrame) and frame.quote and any(map(_has_parts, schemas.values())):
-        return None
+    try:
+        return _encoded(_tag(frame, schemas))
+    except (AttributeError, KeyError, TypeError):
+        raise RequestError("parameters of a strict tool are no JSON schema", "tools") from None
+
+
+def _tag(frame: CallFrame, schemas: Schemas) -> dict[str, Any]:
     structures = _structures(frame, schemas)
-    tag: dict[str, Any] = {"triggers": [frame.trigger], "structures": structures}
+    if isinstance(frame, PythonFrame) and frame.alone is not None:
+        (whole,) = _structures(frame.alone, schemas)
+        begins = "".join(frame.alone.starts)
+        excludes = [begins.replace("{name}", name) for name in schemas]
+        tag = {"triggers": [frame.trigger], "structures": structures}
+        return {**tag, "whole": whole, "excludes": excludes}
     if frame.starts:
         several = {"begin": "", "several": structures, "between": "; ", "end": ""}
-        tag = {"whole": several, "otherwise": text_without(frame.starts, list(schemas))}
-    return json.dumps(tag, ensure_ascii=False)
+        return {"whole": several, "otherwise": text_without(frame.starts, list(schemas))}
+    return {"triggers": [frame.trigger], "structures": structures}
 
 
-def _has_parts(schema: Any) -> bool:
-    """Whether an argument is a list or an object."""
-    names = schema.get("properties", {}) if schema else {}
-    return any(kinds_of(schema, name) & {"array", "object"} for name in names)
+def _encoded(tag: dict[str, Any]) -> str:
+    """What stands at several places of it may make it many times as long as the schemas."""
+    pieces, length = [], 0
+    for piece in json.JSONEncoder(ensure_ascii=False).iterencode(tag):
+        pieces.append(piece)
+        length += len(piece)
+        if length > MAX_GRAMMAR_CHARS:
+            text = f"strict tools make a grammar of more than {MAX_GRAMMAR_CHARS} characters"
+            raise too_complex(text, "tools")
+    return "".join(pieces)
 
 
 def _structures(frame: CallFrame, schemas: Schemas) -> list[dict[str, Any]]:
@@ -75,9 +91,12 @@ def _calls(frame: CallFrame, name: str, schema: Any) -> list[dict[str, Any]]:
         return [{**whole, "several": [argument], "between": "", "least": 0, "end": frame.end}]
     if schema is None:
         return [{**whole, "free": True, "end": frame.end}]
-    fields = [_field(frame, name, schema, key) for key in schema.get("properties", {})]
+    fields = _fields(frame, name, schema)
     begin, end = begin + frame.opens, frame.closes + frame.end
-    return [{"begin": begin, "fields": way, "end": end} for way in _ways(fields, frame.separator)]
+    return [
+        {"begin": begin, "fields": way, "end": end}
+        for way in ways_of_fields(fields, frame.separator)
+    ]
 
 
 def _in_python(name: str, schema: Any) -> list[dict[str, Any]]:
@@ -92,30 +111,23 @@ def _in_python(name: str, schema: Any) -> list[dict[str, Any]]:
         }
         for key in schema.get("properties", {})
     ]
-    return [{"begin": f"{name}(", "fields": way, "end": ")"} for way in _ways(fields, ", ")]
-
-
-def _ways(fields: list[Field], separator: str) -> list[list[Field]]:
-    """One for each field that may come first: what separates stands before all others."""
-    if not separator:
-        return [fields]
-    needed = [place for place, field in enumerate(fields) if field["required"]]
-    ways = [
-        [fields[first] | {"required": True}]
-        + [field | {"begin": separator + field["begin"]} for field in fields[first + 1 :]]
-        for first in range(needed[0] + 1 if needed else len(fields))
+    return [
+        {"begin": f"{name}(", "fields": way, "end": ")"} for way in ways_of_fields(fields, ", ")
     ]
-    return ways if needed else [*ways, []]
+
+
+def _fields(frame: FieldsFrame, tool: str, schema: Mapping[str, Any]) -> list[Field]:
+    if frame.quote:
+        return QuotedValues(tool, schema, frame.quote).fields(schema, frame.field_begin)
+    return [_field(frame, tool, schema, key) for key in schema.get("properties", {})]
 
 
 def _field(frame: FieldsFrame, tool: str, schema: Mapping[str, Any], key: str) -> Field:
     is_text = may_be_text(schema, key)
-    begin = frame.field_begin.replace("{text}", json.dumps(is_text)).replace("{key}", key)
-    quote = frame.quote if is_text else ""
     value = resolved(schema["properties"][key], schema)
     return {
-        "begin": begin + quote,
-        "end": quote + frame.field_end,
+        "begin": frame.field_begin.replace("{text}", json.dumps(is_text)).replace("{key}", key),
+        "end": frame.field_end,
         "required": key in schema.get("required", ()),
         **(_text(tool, key, value or {}) if is_text else {"schema": _alone(schema, key)}),
     }
@@ -129,13 +141,7 @@ def _alone(schema: Mapping[str, Any], key: str) -> dict[str, Any]:
 
 def _text(tool: str, key: str, schema: Mapping[str, Any]) -> dict[str, Any]:
     """Bounds of what stands there as it is. Raises RequestError for what text cannot be held to."""
-    if loose := schema.keys() - TEXT_KEYS - NOTES:
-        raise RequestError(
-            f"strict of {tool}: {', '.join(sorted(loose))} of {key} cannot be enforced beside free "
-            "text, where this model writes texts without quotes; tool_choice required or by name "
-            "enforces it",
-            "tools",
-        )
+    refuse_loose(tool, key, schema.keys() - TEXT_KEYS - NOTES)
     choices = [schema["const"]] if "const" in schema else schema.get("enum")
     if choices is not None:
         return {

@@ -120,6 +120,18 @@ LISTS = [{"begin": "<one>[", **SEVERAL, "end": "]<end>"}]
 EACH = {"begin": "<sep>", "free": True, "end": "</<sep>"}
 MAYBE = [{"begin": "<one>f:", "several": [EACH], "between": "", "least": 0, "end": "<end>"}]
 COUNTED = [{"begin": "<one>f:", "numbered": "<sep>", "schema": SCHEMA, "end": "<end>"}]
+TEXT = {"begin": "<sep>", "end": "<sep>", "required": True, "text": [0, 2]}
+VALUES = [
+    {"begin": "", "schema": {"type": "integer"}, "end": ""},
+    {"begin": "[", "several": [_call("f")], "between": ",", "least": 0, "end": "]"},
+    {"begin": "{", "fields": [{**TEXT, "begin": "b:<sep>"}], "end": "}"},
+    {"begin": "", "fields": [TEXT], "end": ""},
+]
+ONE_OF = {"begin": "a:", "end": "", "required": True, "one_of": VALUES}
+NESTED = [{"begin": "<one>f:", "fields": [ONE_OF], "end": "<end>"}]
+ALONE = {"begin": "[", "several": [_call("f", "a")], "between": ", ", "end": "]"}
+BLOCK = [{"begin": "```\n", "several": [_call("f", "a")], "between": "\n", "end": "\n```"}]
+BESIDE = {"triggers": ["```"], "structures": BLOCK, "whole": ALONE, "excludes": ["[f("]}
 WHOLE = {"begin": "", "several": [_call("f", "a"), _call("g")], "between": "; ", "end": ""}
 MORE_CASES = {
     "several": AnyCase(
@@ -136,6 +148,26 @@ MORE_CASES = {
         {"triggers": ["<one>"], "structures": COUNTED},
         ('<one>f:0<sep>{"a": 1}<end>', 'x<one>f:12<sep>{"a": 1}<end><one>f:13<sep>{"a": 1}<end>'),
         ('<one>f:<sep>{"a": 1}<end>', '<one>f:x<sep>{"a": 1}<end>', "<one>f:1<sep>{}<end>"),
+    ),
+    "values of several kinds": AnyCase(
+        {"triggers": ["<one>"], "structures": NESTED},
+        (
+            "<one>f:a:12<end>",
+            "<one>f:a:[]<end>",
+            "<one>f:a:[f(),f()]<end>",
+            "<one>f:a:{b:<sep>xy<sep>}<end>x<one>f:a:<sep><sep><end>",
+        ),
+        (
+            "<one>f:a:<end>",
+            "<one>f:a:[f(),]<end>",
+            "<one>f:a:{}<end>",
+            "<one>f:a:<sep>xyz<sep><end>",
+        ),
+    ),
+    "the whole answer, or in a text": AnyCase(
+        BESIDE,
+        ("", "a [f] `` f(", "[f(a=1), f(a=12)]", "x\n```\nf(a=1)\nf(a=2)\n``` and [g(]"),
+        ("[f(a=1)", "[f()]", " [f(a=1)]", "```\nf()\n```", "```x", "a [f(", "[f(a=1)] a"),
     ),
     "the whole answer": AnyCase(
         {"whole": WHOLE, "otherwise": r"([^fg](.|\n)*)?"},

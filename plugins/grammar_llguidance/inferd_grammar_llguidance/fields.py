@@ -1,9 +1,10 @@
 """What a structure of a structural tag holds, in the library's notation.
 
 Either a `schema`; or `fields`, each {"begin", "end", "required"} with a `schema`, with `choices`,
-or with `text`, its least and its most characters; or, with `free`, any text up to the structure's
-end; or what fits a `pattern`; or `several` structures, `least` of them or more, with `between`
-between them. If it is `numbered`, a whole number and that text follow its begin.
+with `text`, its least and its most characters, or with `one_of`, structures; or, with `free`,
+any text up to the structure's end; or what fits a `pattern`; or `several` structures, `least` of
+them or more, with `between` between them. If it is `numbered`, a whole number and that text follow
+its begin.
 """
 
 from __future__ import annotations
@@ -76,6 +77,9 @@ class Body:
         elif "choices" in field:
             choices = " | ".join(json.dumps(each, ensure_ascii=False) for each in field["choices"])
             value = f"({choices}) {terms(end, self._specials)}"
+        elif "one_of" in field:
+            one = self._one(field["one_of"], "", f"{self._name}_one_{len(self.lines)}")
+            value = f"{one} {terms(end, self._specials)}"
         else:
             value = self._until(end, field["text"])
         return f"({begin} {value})" + ("" if field["required"] else "?")
@@ -99,14 +103,15 @@ class Body:
             self.lines.append(f"{self._name}_{number}: {text}")
             return f"{self._name}_{number} {terms(end, self._specials)}"
         if rest:  # the token says that it was the end
-            self.lines.append(f"{self._name}_{number}: {text[:-1]}{_escaped(first)}/")
+            self.lines.append(f"{self._name}_{number}: {text[:-1]}{escaped(first)}/")
             return f"{self._name}_{number} {terms(''.join(rest), self._specials)}"
         ends = json.dumps(first, ensure_ascii=False)
         self.lines.append(f"{self._name}_{number}[lazy]: {text} {ends}")
         return f"{self._name}_{number}"
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
+    """As it stands in a regular expression."""
     return "".join(rf"\x{ord(c):02x}" if c in "/\n" else re.escape(c) for c in text)
 
 

@@ -1,10 +1,11 @@
 """Structural tags as the library has them.
 
 A structure holds a `schema`; or `fields`, each {"begin", "end", "required"} with a `schema`, with
-`choices`, or with `text`, its least and its most characters; or, with `free`, any text; or what
-fits a `pattern`; or `several` structures, `least` of them or more, with `between` between them. If
-it is `numbered`, a whole number and that text follow its begin. Or the `whole` answer is a
-structure without begin and end, or fits the regular expression `otherwise`.
+`choices`, with `text`, its least and its most characters, or with `one_of`, structures; or, with
+`free`, any text; or what fits a `pattern`; or `several` structures, `least` of them or more, with
+`between` between them. If it is `numbered`, a whole number and that text follow its begin. Or the
+`whole` answer is a structure; or it fits the regular expression `otherwise`, where there are no
+triggers. What a text with triggers `excludes` does not stand in it.
 """
 
 from __future__ import annotations
@@ -27,21 +28,38 @@ def format_of(tag: str) -> Format:
     """Raises RequestError for a tag of another shape, and for a schema that is not enforced."""
     try:
         content = json.loads(tag)
-        if "whole" in content:
-            other = {"type": "regex", "pattern": str(content["otherwise"])}
-            ways = [_sequence(_content(content["whole"])), other]
-            return {"type": "structural_tag", "format": {"type": "or", "elements": ways}}
-        triggers = [str(trigger) for trigger in content["triggers"]]
-        tags = [_tag(each, _content(each)) for each in content["structures"]]
+        ways = [_whole(content["whole"])] if "whole" in content else []
+        if "otherwise" in content:
+            ways.append({"type": "regex", "pattern": str(content["otherwise"])})
+        else:
+            ways.append(_triggered(content))
     except (ValueError, KeyError, TypeError):
         raise RequestError(SHAPE, "structured_outputs") from None
+    return {"type": "structural_tag", "format": {"type": "or", "elements": ways}}
+
+
+def _triggered(content: Mapping[str, Any]) -> Format:
+    """Raises ValueError for a trigger that begins no structure."""
+    triggers = [str(trigger) for trigger in content["triggers"]]
+    tags = [_tag(each, _content(each)) for each in content["structures"]]
     for trigger in triggers:
         if not trigger or not any(tag["begin"].startswith(trigger) for tag in tags):
-            raise RequestError(SHAPE, "structured_outputs")
+            raise ValueError(trigger)
     return {
-        "type": "structural_tag",
-        "format": {"type": "triggered_tags", "triggers": triggers, "tags": tags},
+        "type": "triggered_tags",
+        "triggers": triggers,
+        "tags": tags,
+        "excludes": list(map(str, content.get("excludes", ()))),
     }
+
+
+def _whole(part: Mapping[str, Any]) -> Format:
+    """A tag must have an end."""
+    return _sequence(_const(part["begin"]), _content(part), _const(part["end"]))
+
+
+def _const(text: str) -> Format:
+    return {"type": "const_string", "value": text}
 
 
 def _tag(part: Mapping[str, Any], content: Format) -> Format:
@@ -53,7 +71,7 @@ def _content(part: Mapping[str, Any]) -> Format:
     inside = _inside(part)
     if "numbered" not in part:
         return inside
-    after = {"type": "const_string", "value": str(part["numbered"])}
+    after = _const(str(part["numbered"]))
     return _sequence({"type": "regex", "pattern": "[0-9]+"}, after, inside)
 
 
@@ -79,7 +97,7 @@ def _several(part: Mapping[str, Any]) -> Format:
 
 
 def _sequence(*elements: Format) -> Format:
-    return {"type": "sequence", "elements": [{"type": "const_string", "value": ""}, *elements]}
+    return {"type": "sequence", "elements": [_const(""), *elements]}
 
 
 def _field(field: Mapping[str, Any]) -> Format:
@@ -91,8 +109,10 @@ def _value(field: Mapping[str, Any]) -> Format:
     if "schema" in field:
         return _of_schema(field["schema"])
     if "choices" in field:
-        choices = [{"type": "const_string", "value": each} for each in field["choices"]]
-        return {"type": "or", "elements": choices}
+        return {"type": "or", "elements": list(map(_const, field["choices"]))}
+    if "one_of" in field:
+        ways = [_tag(each, _content(each)) for each in field["one_of"]]
+        return {"type": "or", "elements": ways}
     least, most = field["text"]
     if least == 0 and most is None:
         return {"type": "any_text"}

@@ -75,17 +75,23 @@ class Olmo3(Pythonic):
 
 
 class Gemma3(Pythonic):
-    """As a block of code, or as a list that is the whole answer."""
+    """As a block of code, or as a list that is the whole answer; other code is text."""
 
     has = ("<start_of_turn>", "tools")
     lacks = ("<start_function_call>",)
     keeps_special = False
-    call_frame = None  # a list without a marker is a call, too
+    call_frame = PythonFrame(
+        "```tool_code",
+        "\n",
+        "\n```",
+        separator="\n",
+        alone=PythonFrame("", "[", "]", starts=("[", "{name}(")),
+    )
     template = {
         "start_anchor_pattern": NOWHERE,
         "fields": {
             "tool_calls": {
-                "open_pattern": r"```tool_code\s|\A\s*(?=\[\s*[A-Za-z_][\w.]*\()",
+                "open_pattern": r"```tool_code\s|\A\s*(?=\[[A-Za-z_][\w.]*\()",
                 "close": "```",
             },
             "content": {},
