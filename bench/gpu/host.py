@@ -4,22 +4,26 @@
 
 Llama-3.1-8B's shape with random weights, greedy. The engine's thread schedules and commits, its
 worker's prepares inputs and launches; both run in this process, and what they wait for, the device
-or each other, is not work. `--shape tiny` tries the script itself, without a GPU too. Run it from
-the root of the repository.
+or each other, is not work. Without a GPU `--shape tiny --still` replays steps that compute nothing:
+scheduling, preparing and reading are then this machine's, without launches. A part's time is the
+median of the steps'. Run it from the root of the repository.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import statistics
 import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import torch
+from bench.gpu import still
 from bench.gpu.shapes import PROMPT_IDS, SHAPES, write_model
 from bench.gpu.workloads import Source
 
@@ -38,6 +42,15 @@ class Probe:
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
+        self._after: list[dict[str, float]] = []  # by step, what `seconds` was then
+
+    def end_step(self) -> None:
+        self._after.append(dict(self.seconds))
+
+    def median_ms(self, part: str) -> float:
+        """What a thread does for a step may be counted with the one after it."""
+        after = [0.0, *(seconds.get(part, 0.0) for seconds in self._after)]
+        return statistics.median(later - before for before, later in pairwise(after)) * 1e3
 
     def wrap(self, owner: Any, name: str, part: str, inside: str = "") -> None:
         """Replace the method `name` of `owner`, an object or a class."""
@@ -62,6 +75,9 @@ def main() -> int:
     model = write_model(args.shape, cache_dir() / "bench" / f"shape-{args.shape}")
     fixed = {"dtype": "bfloat16", "load_format": "dummy", "skip_tokenizer_init": True}
     fixed |= {"enable_prefix_caching": False, "max_model_len": most + 1}
+    if args.still:
+        still.use()
+        fixed["max_num_seqs"] = args.batch
     with LLM(str(model), **(fixed | args.options)) as llm:
         prefill(llm, args, most - args.context)
         values = measure(llm, args.steps)
@@ -104,9 +120,10 @@ def measure(llm: LLM, steps: int) -> dict[str, Any]:
     started = time.perf_counter()
     for _ in range(steps):
         engine.step()
+        probe.end_step()
     _synchronize()
     step_ms = (time.perf_counter() - started) / steps * 1e3
-    parts = {part: round(taken / steps * 1e3, 4) for part, taken in probe.seconds.items()}
+    parts = {part: round(probe.median_ms(part), 4) for part in probe.seconds}
     parts.pop(WAITING, None)
     return {"step_ms": step_ms, "host_ms": round(sum(parts.values()), 4), "parts_ms": parts}
 
@@ -130,6 +147,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=BATCH)
     parser.add_argument("--context", type=int, default=512)
     parser.add_argument("--steps", type=int, default=100)
+    parser.add_argument("--still", action="store_true", help="replay steps that compute nothing")
     parser.add_argument("--options", type=json.loads, default={}, metavar="JSON", help="of LLM")
     parser.add_argument("--json", type=Path, metavar="FILE")
     return parser.parse_args()

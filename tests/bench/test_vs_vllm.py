@@ -50,9 +50,10 @@ def test_a_peer_that_cannot_start_is_a_problem_with_its_log(tmp_path):
     assert "vllm, ttft: exit code 1" in done.stdout and "No module named" in done.stdout
 
 
-def test_the_hosts_parts_of_a_step_add_up(tmp_path):
+@pytest.mark.parametrize("still", [(), ("--still",)])
+def test_the_hosts_parts_of_a_step_add_up(tmp_path, still):
     flags = ("--shape", "tiny", "--batch", "2", "--context", "8", "--steps", "4")
-    done = run(tmp_path, "bench.gpu.host", *flags)
+    done = run(tmp_path, "bench.gpu.host", *flags, *still)
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "found.json").read_text())
     assert found["parts_ms"].keys() >= {"schedule", "inputs and launches", "commit"}

@@ -39,25 +39,43 @@ class Running:
         self._s.rows.leave(seq)
 
     def serve(self, step: Step) -> None:
-        """Hand out tokens; only the tail of the list is removed meanwhile."""
+        """Hand out tokens; only the tail of the list is removed meanwhile.
+
+        One token inside a block that a sequence has, as most want, is handed out right here.
+        """
         size = self._s.layout.block_size
+        decodes, starts, left = step.decodes, step.starts, step.budget
         for seq in self.sequences:
-            if step.budget <= 0:
-                return
+            if left <= 0:
+                break
             start = seq.num_computed
             if seq.decoding:
-                if start + 1 >= seq.max_total:
+                end = start + 1
+                if end >= seq.max_total:
                     continue  # the last token it may have is in flight
                 if start % size:
-                    step.decode(seq, start)
+                    decodes.append(seq)
+                    starts.append(start)
+                    seq.num_computed = end
+                    seq.in_flight += 1
+                    left -= 1
+                    if not end % size:
+                        step.completed.append((seq, seq.epoch, end))
                     continue
-            num = step.chunk(seq, seq.max_len - start)
-            if num and self._make_room(seq, num, step):
-                step.take(seq, num)
+            step.budget = left
+            self._serve(seq, step)
+            left = step.budget
+        step.budget = left
+
+    def _serve(self, seq: Sequence, step: Step) -> None:
+        num = step.chunk(seq, seq.max_len - seq.num_computed)
+        if num and self._make_room(seq, num, step):
+            step.take(seq, num)
 
     def _make_room(self, seq: Sequence, num: int, step: Step) -> bool:
         """Blocks for `num` more tokens, preempting from the end of the order if need be."""
-        self._blocks.leave_window(seq, self._s.last_step)
+        if self._blocks.has_windows:
+            self._blocks.leave_window(seq, self._s.last_step)
         while not self._blocks.grow(seq, seq.num_computed + num, step.new_blocks):
             victim = self.sequences.pop()
             self._preempt(victim)

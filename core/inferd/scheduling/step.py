@@ -12,12 +12,11 @@ class Step:
         "_block_size",
         "_chunked",
         "_chunks",
-        "_decodes",
         "_most",
-        "_starts",
         "budget",
         "completed",
         "copies",
+        "decodes",
         "epochs",
         "new_blocks",
         "new_rows",
@@ -25,6 +24,7 @@ class Step:
         "preempted",
         "prefills",
         "sampling",
+        "starts",
         "step_id",
     )
 
@@ -39,18 +39,18 @@ class Step:
         self.prefills: list[tuple[Sequence, int, int]] = []
         self.completed: list[tuple[Sequence, int, int]] = []  # the same of rows that fill a block
         self.pending_hashes: set[bytes] = set()  # prompt blocks this step computes
+        self.decodes: list[Sequence] = []  # one token each, and they sample
+        self.starts: list[int] = []  # of the decodes
         self.sampling: list[Sequence] = []  # in plan order
         self.epochs: list[int] = []  # of those that sample
         self._most = budget
         self._block_size = block_size
         self._chunked = chunked
-        self._decodes: list[Sequence] = []
-        self._starts: list[int] = []  # of the decodes
         self._chunks: list[tuple[Sequence, int, int, bool]] = []  # start, tokens, samples
 
     @property
     def is_empty(self) -> bool:
-        return not (self._decodes or self._chunks)
+        return not (self.decodes or self._chunks)
 
     @property
     def num_tokens(self) -> int:
@@ -64,17 +64,6 @@ class Step:
         if self._chunked or seq.num_known > self._most:
             return min(todo, self.budget)
         return todo if todo <= self.budget else 0
-
-    def decode(self, seq: Sequence, start: int) -> None:
-        """One token after the prompt, at `start`, inside a block that it has; it samples."""
-        self._decodes.append(seq)
-        self._starts.append(start)
-        end = start + 1
-        seq.num_computed = end
-        seq.in_flight += 1
-        self.budget -= 1
-        if not end % self._block_size:
-            self.completed.append((seq, seq.epoch, end))
 
     def take(self, seq: Sequence, num: int) -> None:
         """`num` tokens; samples when that closes the gap."""
@@ -90,14 +79,14 @@ class Step:
         if start // self._block_size != end // self._block_size:
             self.completed.append((seq, seq.epoch, end))
         if num == 1 and samples:
-            self._decodes.append(seq)
-            self._starts.append(start)
+            self.decodes.append(seq)
+            self.starts.append(start)
         else:
             self._chunks.append((seq, start, num, samples))
 
     def plan(self) -> StepPlan:
         """The numbered diff for the worker. Also fixes which entries a result must have."""
-        decodes, chunks = self._decodes, self._chunks
+        decodes, chunks = self.decodes, self._chunks
         ones = len(decodes)
         epochs = [seq.epoch for seq in decodes]
         sampling = [chunk[0] for chunk in chunks if chunk[3]]
@@ -108,7 +97,7 @@ class Step:
             rows=[seq.row for seq in decodes] + [chunk[0].row for chunk in chunks],
             epochs=epochs + [chunk[0].epoch for chunk in chunks],
             num_tokens=[1] * ones + [chunk[2] for chunk in chunks],
-            starts=self._starts + [chunk[1] for chunk in chunks],
+            starts=self.starts + [chunk[1] for chunk in chunks],
             samples=[True] * ones + [chunk[3] for chunk in chunks],
             new_rows=self.new_rows,
             new_blocks=self.new_blocks,
