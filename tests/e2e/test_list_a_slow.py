@@ -76,7 +76,9 @@ async def test_a48_a_thousand_clients_that_leave(url: str, client: httpx.AsyncCl
 
 
 async def check_leaving(url: str, client: httpx.AsyncClient, count: int) -> None:
-    """In the middle of a stream, of a whole answer and of a long prompt, and while they wait."""
+    """In the middle of a stream, of a whole answer and of a long prompt, and while they wait. What
+    is here bounded for any machine is at most a step: tests/unit/engine/test_loop.py.
+    """
     base = await gauges(client)
     clients = [await asking(url, number) for number in range(count)]
     while not ((busy := await gauges(client))["running"] and busy["waiting"]):

@@ -20,7 +20,7 @@ from inferd.errors import RequestError
 from inferd.structured_outputs import StructuredOutputs, too_complex
 
 WAIT_S = 10.0  # for the grammars of others
-MOST_PASSED = 256  # remembered of each process, the least recently used goes first
+MOST_KNOWN = 256  # answers remembered of each process, the least recently used goes first
 COMMAND = (sys.executable, "-m", "inferd.engine.grammar_process")
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Refusal | None).decode
@@ -57,21 +57,23 @@ class _Door:
         self._command = command
         self._start = start
         self._process: asyncio.subprocess.Process | None = None
-        self._passed: OrderedDict[StructuredOutputs, None] = OrderedDict()
+        self._known: OrderedDict[StructuredOutputs, Refusal | None] = OrderedDict()
         self._lock = asyncio.Lock()
 
     async def check(self, wanted: StructuredOutputs) -> None:
-        if wanted not in self._passed:
+        if wanted not in self._known:
             await self._wait()
             try:
-                if wanted not in self._passed:
-                    await self._compile(wanted)
+                if wanted not in self._known:
+                    self._known[wanted] = await self._answer(wanted)
             finally:
                 self._lock.release()
-        self._passed[wanted] = None
-        self._passed.move_to_end(wanted)
-        if len(self._passed) > MOST_PASSED:
-            self._passed.popitem(last=False)
+        self._known.move_to_end(wanted)
+        refusal = self._known[wanted]
+        if len(self._known) > MOST_KNOWN:
+            self._known.popitem(last=False)
+        if refusal is not None:
+            raise _error(refusal)
 
     async def _wait(self) -> None:
         try:
@@ -80,7 +82,8 @@ class _Door:
             text = "grammars of others are being compiled; try again in a moment"
             raise RequestError(text, "structured_outputs", "queue_full") from None
 
-    async def _compile(self, wanted: StructuredOutputs) -> None:
+    async def _answer(self, wanted: StructuredOutputs) -> Refusal | None:
+        """Raises RequestError for what may be another time: the process ended, or failed."""
         try:
             process = await self._running()
             assert process.stdin is not None
@@ -92,9 +95,10 @@ class _Door:
             raise
         if not answer:
             raise _refusal(await process.wait())
-        refusal = _decode(answer)
-        if refusal is not None:
-            raise RequestError(refusal.message, "structured_outputs", refusal.code)
+        refusal: Refusal | None = _decode(answer)
+        if refusal is not None and refusal.code == "server_error":
+            raise _error(refusal)
+        return refusal
 
     async def _running(self) -> asyncio.subprocess.Process:
         if self._process is None or self._process.returncode is not None:
@@ -110,6 +114,10 @@ class _Door:
         if process is not None and process.returncode is None:
             process.kill()
             await process.wait()
+
+
+def _error(refusal: Refusal) -> RequestError:
+    return RequestError(refusal.message, "structured_outputs", refusal.code)
 
 
 def _refusal(code: int) -> RequestError:

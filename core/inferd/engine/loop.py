@@ -61,11 +61,14 @@ class EngineLoop:
 
     def run(self) -> None:
         while self._running:
-            self._receive(0 if self._engine.has_work else IDLE_MS)
+            had_work = self._engine.has_work
+            self._receive(0 if had_work else IDLE_MS)
             self._check_peers()
             outputs = self._engine.step()
             if outputs:
                 self._send(outputs)
+            elif had_work and not self._engine.has_work:
+                self._tell_stats()
             if self._kv_events is not None and (events := self._engine.cache_events()):
                 self._kv_events.publish(events)
 
@@ -160,7 +163,7 @@ class EngineLoop:
             self._drop_front_end(identity)
 
     def _tell_stats(self) -> None:
-        """What changes without outputs, as an abort does, or with another front end's."""
+        """What changes without outputs, as the last abort does, or with another front end's."""
         news = m.encode(m.Outputs([], self._engine.stats()))
         for identity in self._missed:
             self._socket.send_multipart([identity, news])

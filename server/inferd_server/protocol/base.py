@@ -21,6 +21,7 @@ class Body(BaseModel):
 
     refused: ClassVar[Refusals] = {}
     inert: ClassVar[frozenset[str]] = frozenset()  # known to clients, and without effect on text
+    sources: ClassVar[frozenset[str]] = frozenset()  # fields that grammars are made of
 
     @classmethod
     @cache

@@ -155,6 +155,7 @@ class CountBody(Body):
 
     refused: ClassVar[Refusals] = MESSAGES
     inert: ClassVar[frozenset[str]] = INERT_ANTHROPIC
+    sources: ClassVar[frozenset[str]] = frozenset({"output_config"})
 
     model: ModelName
     messages: Annotated[

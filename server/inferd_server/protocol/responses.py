@@ -50,6 +50,7 @@ class TextConfig(Body):
 class ResponsesBody(Body):
     refused: ClassVar[Refusals] = RESPONSES
     inert: ClassVar[frozenset[str]] = INERT_RESPONSES
+    sources: ClassVar[frozenset[str]] = frozenset({"text"})
 
     model: ModelName
     input: Text | Items

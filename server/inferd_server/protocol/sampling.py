@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 from pydantic import BeforeValidator, Field
@@ -55,6 +55,8 @@ class StreamOptions(Body):
 
 class SamplingBody(Body):
     """null means: the default, which generation_config.json may set."""
+
+    sources: ClassVar[frozenset[str]] = frozenset({"response_format", "structured_outputs"})
 
     model: ModelName
     n: Annotated[int | None, Field(ge=1, le=128)] = None

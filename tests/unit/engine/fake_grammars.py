@@ -12,6 +12,8 @@ from inferd.engine import grammar_process
 from inferd.errors import RequestError
 from inferd.structured_outputs import StructuredOutputs
 
+NOTED = "note it in "  # this file, and refuse
+
 
 class Backends:
     """Its own back end as well."""
@@ -29,7 +31,10 @@ class Backends:
                 time.sleep(0.01)
         if what == "much":
             bytearray(grammar_process.MEMORY_BYTES)
-        if what == "no":
+        if what.startswith(NOTED):
+            with Path(what.removeprefix(NOTED)).open("a") as noted:
+                noted.write("asked\n")
+        if what == "no" or what.startswith(NOTED):
             raise RequestError("cannot be enforced", "structured_outputs")
         if what == "broken":
             raise ZeroDivisionError("secret")

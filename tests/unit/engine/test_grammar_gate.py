@@ -70,6 +70,16 @@ async def test_what_is_let_through_and_what_is_not(make: Callable[[float], Gramm
     await gate.check(StructuredOutputs(regex="yes after all"))
 
 
+async def test_refusals_are_remembered(
+    make: Callable[[float], GrammarGate], tmp_path: Path
+) -> None:
+    gate, file = make(60), tmp_path / "noted"
+    for _ in range(3):
+        refused = await refusal_of(gate, StructuredOutputs(regex=f"note it in {file}"))
+        assert str(refused) == "cannot be enforced"
+    assert file.read_text() == "asked\n"
+
+
 async def test_one_that_does_not_end_is_ended(
     make: Callable[[float], GrammarGate], tmp_path: Path
 ) -> None:

@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -157,6 +157,60 @@ def test_a_watched_front_end_that_is_silent_is_killed(
     for _ in range(3):
         loop._look()
     assert killed == [(os.getppid(), signal.SIGKILL)]
+
+
+def test_the_last_abort_is_told_at_once(running: Running) -> None:
+    """Without a look at the front ends, which are a second apart, and long before 400 steps."""
+    running.loop._next_check = math.inf
+    running.one.say(add("a"), add("b"))
+    while running.one.hear(m.Outputs).stats.num_running < 2:
+        continue
+    running.one.say(m.Abort("a"), m.Abort("b"))
+    stats = running.one.hear(m.Outputs, state=True).stats
+    assert (stats.num_running, stats.num_blocks_used) == (0, 0)
+    assert 0 < stats.num_tokens < 200
+
+
+class Recorded:
+    """An engine that always has work, and ends its loop with the first step."""
+
+    has_work = True
+
+    def __init__(self) -> None:
+        self.calls: list[Any] = []
+        self.ends: Callable[[], None]
+
+    def abort(self, request_id: str, index: int | None) -> int:
+        self.calls.append(request_id)
+        return 1
+
+    def step(self) -> list[Any]:
+        self.calls.append("step")
+        self.ends()
+        return []
+
+
+def test_aborts_reach_the_engine_before_its_next_step(running: Running, tmp_path: Path) -> None:
+    """However many wait, and whoever else is served."""
+    engine, address = Recorded(), f"ipc://{tmp_path}/recorded"
+    socket = running.context.socket(zmq.ROUTER)
+    socket.bind(address)
+    info = running.engine._executor.start()
+    loop = EngineLoop(engine, info, socket, os.getppid())  # type: ignore[arg-type]
+    loop._next_check, engine.ends = math.inf, loop._stop
+    names = [f"r{number}" for number in range(100)]
+    for name in names:
+        loop._owners[name], loop._unfinished[name] = b"three", 1
+    aborts = [m.encode(m.Abort(name)) for name in names]
+    with running.context.socket(zmq.DEALER) as peer:
+        peer.setsockopt(zmq.IDENTITY, b"three")
+        peer.connect(address)
+        peer.send_multipart(aborts)
+        assert socket.poll(5000)
+        loop.run()
+    socket.close()
+    assert engine.calls == [*names, "step"]
+    assert not loop._owners
 
 
 def test_bye_aborts_at_once(running: Running) -> None:

@@ -125,6 +125,27 @@ async def test_cases(
     await canary(client)
 
 
+WIDE = {"type": "json_schema", "schema": {"enum": [f"word {n}" for n in range(100_000)]}}
+SOURCES = [
+    (CHAT, {"messages": [USER], "structured_outputs": {"json": WIDE["schema"]}}),
+    (CHAT, {"messages": [USER], "response_format": {"type": "json_schema", "json_schema": WIDE}}),
+    ("/v1/responses", {"input": "hi", "text": {"format": WIDE}}),
+    ("/v1/messages", {"messages": [USER], "max_tokens": 9, "output_config": {"format": WIDE}}),
+]
+
+
+@pytest.mark.parametrize(("path", "body"), SOURCES)
+async def test_a28_a_large_schema_is_refused_before_it_is_decoded(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, path: str, body: dict[str, Any]
+) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr("inferd_server.body.decode", None)
+        reply = await client.post(path, json={"model": "tiny", **body})
+    assert reply.status_code == 400
+    assert "at most 524288 bytes of JSON" in reply.json()["error"]["message"]
+    await canary(client)
+
+
 async def canary(client: httpx.AsyncClient) -> None:
     good = await client.post(CHAT, content=chat(), headers={"Content-Type": "application/json"})
     assert good.json()["choices"][0]["message"]["content"] == "Hello!"
