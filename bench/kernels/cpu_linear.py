@@ -20,7 +20,7 @@ from torch import Tensor
 
 from inferd.cli.bench.report import table
 from inferd.contracts.ops import OpRequest
-from inferd.testing.packed_checks import draw_grouped, draw_minimum
+from inferd.testing.packed_weights import draw_grouped, draw_minimum
 from inferd_cpu_numba.ops import NumbaOps
 
 LAYERS = 30

@@ -13,7 +13,8 @@ from torch import Tensor
 from inferd import LLM, SamplingParams
 from inferd.contracts.scaled_formats import E4M3, InputFormat, RoundedInputs, ScaledWeight
 from inferd.testing.numbers import ROUNDING
-from inferd.testing.packed_checks import draw_scaled, scaled_linear, to_device
+from inferd.testing.packed_checks import scaled_linear, to_device
+from inferd.testing.packed_weights import draw_scaled
 from inferd.testing.tiny import write_checkpoint
 from inferd_ops_triton.kernels import activation, norm
 from inferd_ops_triton.kernels.chain import ALONE, CHAINED

@@ -11,7 +11,8 @@ from hardware import architecture, can_chain
 
 from inferd.contracts.weight_formats import Weight
 from inferd.testing.numbers import check_rounded
-from inferd.testing.packed_checks import draw_grouped, draw_lookup, draw_minimum, to_device
+from inferd.testing.packed_checks import to_device
+from inferd.testing.packed_weights import draw_grouped, draw_lookup, draw_minimum
 from inferd_ops_triton.kernels.chain import ALONE, CHAINED
 from inferd_ops_triton.lookup import MakeLookup
 from inferd_ops_triton.packed import MakePacked

@@ -10,12 +10,11 @@ from typing import Any
 
 import torch
 
-from inferd.contracts.weight_formats import GROUPED_BITS
 from inferd.testing import reference
 from inferd.testing.draw import EPS, TOKENS, Draw
 from inferd.testing.input_checks import prepare_inputs
 from inferd.testing.numbers import check_close
-from inferd.testing.packed_checks import SCALED, grouped_linear, scaled_linear
+from inferd.testing.packed_checks import PACKED, SCALED, grouped_linear, scaled_linear
 from inferd.testing.rope_checks import ROPE_CHECKS
 from inferd.testing.sampling_checks import SAMPLING_CHECKS
 
@@ -27,7 +26,7 @@ Check = Callable[[Offer, str, torch.device], None]  # offer, dtype, device
 def offered(op: str, ops: Offer) -> bool:
     """Whether there is something to check."""
     if op == "grouped_linear":
-        return any(f"w{bits}_g" in ops.get("linear", ()) for bits in GROUPED_BITS)
+        return any(name in ops.get("linear", ()) for name in PACKED)
     if op == "scaled_linear":
         return any(name in ops.get("linear", ()) for name in SCALED)
     op = op.removeprefix("biased_")

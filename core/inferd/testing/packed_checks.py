@@ -7,94 +7,55 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from inferd.contracts.bit_strings import pack_bits
-from inferd.contracts.lookup_format import LOOKUP_BITS, LookupWeight, Outliers
-from inferd.contracts.scaled_formats import BLOCK, E4M3, InputFormat, ScaledWeight
-from inferd.contracts.weight_formats import (
-    GROUPED_BITS,
-    MINIMUM_BITS,
-    GroupedWeight,
-    MinimumWeight,
-    Weight,
-)
+from inferd.contracts.lookup_format import LOOKUP_BITS
+from inferd.contracts.scaled_formats import ScaledWeight
+from inferd.contracts.weight_formats import GROUPED_BITS, MINIMUM_BITS, Weight
 from inferd.testing import reference
 from inferd.testing.numbers import DTYPES, check_rounded
+from inferd.testing.packed_weights import draw_grouped, draw_lookup, draw_minimum, draw_scaled
 
 TOKENS = (1, 7, 16, 40, 130)
+WIDER = 16  # inputs of a tensor that x is a part of
+PACKED = (
+    *(f"w{bits}_g" for bits in GROUPED_BITS),
+    *(f"w{bits}_m" for bits in MINIMUM_BITS),
+    *(f"w{bits}_lut" for bits in LOOKUP_BITS),
+)
 SCALED = ("fp8_row", "fp8_block", "int8_row")
 SCALED_SHAPES = ((1, 128), (130, 128), (67, 384), (40, 320))  # N, K
-SHAPES = ((1, 32, 32), (32, 96, 32), (130, 256, 128), (67, 192, 192), (48, 160, 80))  # N, K, group
 
 
-def draw_grouped(
-    seed: int,
-    bits: int,
-    shape: tuple[int, int, int],
-    *,
-    zeros: bool = True,
-    order: bool = False,
-    dtype: torch.dtype = torch.float16,
-) -> GroupedWeight:
-    """A random weight [N, K] in groups of the last of `shape`."""
-    rows, columns, size = shape
-    generator = torch.Generator().manual_seed(seed)
-    codes_NK, zeros_NG = (
-        torch.randint(2**bits, (rows, width), generator=generator, dtype=torch.uint8)
-        for width in (columns, columns // size)
-    )
-    scales_NG = torch.rand(rows, columns // size, generator=generator) + 0.5
-    return GroupedWeight(
-        bits,
-        pack_bits(codes_NK, bits),
-        (scales_NG / 2**bits / columns**0.5).to(dtype),
-        zeros_NG if zeros else None,
-        torch.randperm(columns, generator=generator) if order else None,
-    )
+class Drawn(NamedTuple):
+    """A weight to draw: its shape, and what else it has."""
+
+    shape: tuple[int, int, int]  # N, K, group
+    zeros: bool = False
+    order: bool = False  # act-order
+    dtype: torch.dtype = torch.float16  # of scales
+    bias: bool = False
 
 
-def draw_minimum(
-    seed: int, bits: int, shape: tuple[int, int, int], dtype: torch.dtype = torch.float16
-) -> MinimumWeight:
-    """A random weight [N, K] in groups of the last of `shape`."""
-    grouped = draw_grouped(seed, bits, shape, dtype=dtype)
-    minima_NG = -grouped.scales_NG * grouped.zeros()
-    return MinimumWeight(bits, grouped.packed_NB, grouped.scales_NG, minima_NG.to(dtype))
-
-
-def draw_scaled(
-    seed: int, name: str, shape: tuple[int, int], *, scale: float | None = None
-) -> ScaledWeight:
-    """A random weight [N, K] of the format `name`; `scale` is that of inputs, where it is fixed."""
-    rows, columns = shape
-    generator = torch.Generator().manual_seed(seed)
-    blocks = name == "fp8_block"
-    places = (-(-rows // BLOCK), -(-columns // BLOCK)) if blocks else (rows, 1)
-    values_NK, sizes_RG = (
-        torch.randn(rows, columns, generator=generator) / 4,
-        torch.rand(places, generator=generator) + 0.5,
-    )
-    dtype = torch.int8 if name == "int8_row" else E4M3
-    values_NK = (values_NK * 127).clamp(-127, 127).to(dtype)
-    inputs = InputFormat(dtype, BLOCK if blocks else None, scale)
-    return ScaledWeight(values_NK, sizes_RG / 32 / columns**0.5, inputs, BLOCK if blocks else 1)
-
-
-def draw_lookup(seed: int, bits: int, rows: int, columns: int) -> LookupWeight:
-    """A random weight [N, K] with an outlier in every 50 values and more in row 0."""
-    generator = torch.Generator().manual_seed(seed)
-    codes_NK = torch.randint(2**bits, (rows, columns), generator=generator, dtype=torch.uint8)
-    table_NL = torch.randn(rows, 2**bits, generator=generator) / columns**0.5
-    places_NK = torch.rand(rows, columns, generator=generator) < 1 / 50
-    places_NK[0, ::2] = True
-    rows_E, columns_E = places_NK.nonzero().unbind(1)
-    values_E = torch.randn(len(rows_E), generator=generator)
-    outliers = Outliers.of(rows_E, columns_E, values_E, rows)
-    return LookupWeight(bits, pack_bits(codes_NK, bits), table_NL, outliers)
+# Kernels are compiled for each size of a group, type of scales, and bias or none: that takes longer
+# than all products. So each of these is met once, and codes that kernels store alike share them.
+_NARROW = (
+    Drawn((1, 128, 128)),
+    Drawn((130, 256, 128), order=True, bias=True),
+    Drawn((67, 96, 32), zeros=True, dtype=torch.bfloat16, bias=True),
+)
+_BYTES = (  # codes of 8 bits
+    Drawn((130, 192, 192), bias=True),
+    Drawn((67, 160, 80), zeros=True, dtype=torch.bfloat16),
+)
+_MINIMA = {
+    4: (Drawn((67, 160, 80), bias=True), Drawn((48, 96, 32), dtype=torch.float32)),
+    8: (Drawn((67, 160, 80), dtype=torch.float32, bias=True),),
+}
+_TABLES = (Drawn((130, 96, 96), bias=True), Drawn((1, 32, 32)), Drawn((67, 160, 160)))
 
 
 def to_device(weight: Weight, device: torch.device) -> Weight:
@@ -114,20 +75,20 @@ def _placed(value: Any, device: torch.device) -> Any:
 
 
 def grouped_linear(ops: Mapping[str, Any], dtype: str, device: torch.device) -> None:
-    """Zero points, minima or none, act-order or none, every second one with a bias.
+    """Zero points, minima or none, act-order or none, scales of any type, with and without a bias.
 
     x is a part of a wider tensor where the tokens are odd in number.
     """
-    for number, (what, weight) in enumerate(_weights(ops.get("linear", {}))):
+    for weight, drawn in _weights(ops.get("linear", {})):
         dense_NK = weight.dequantize(torch.float64)
-        bias_N = _draw(1, dtype, weight.shape[0]) if number % 2 else None
+        bias_N = _draw(1, dtype, weight.shape[0]) if drawn.bias else None
         placed = None if bias_N is None else bias_N.clone().to(device)
         apply = ops["linear"][weight.format](to_device(weight, device), placed)
         for tokens in TOKENS:
-            inputs, more = weight.shape[1], 8 * (tokens % 2)
+            inputs, more = weight.shape[1], WIDER * (tokens % 2)
             x_TK = _draw(tokens, dtype, tokens, inputs + more).to(device)[:, :inputs]
             expected_TN = reference.linear(x_TK.cpu(), dense_NK, bias_N)
-            case = f"{what}, {tokens} tokens, bias {bias_N is not None}"
+            case = f"{weight.format}, {drawn}, {tokens} tokens"
             check_rounded(case, apply(x_TK), expected_TN, dtype)
 
 
@@ -166,26 +127,21 @@ def _scaled(offered: Mapping[str, Any]) -> Iterator[tuple[str, ScaledWeight]]:
             yield f"{name} {list(weight.shape)}, scale of inputs {scale}", weight
 
 
-def _weights(offered: Mapping[str, Any]) -> Iterator[tuple[str, Weight]]:
+def _weights(offered: Mapping[str, Any]) -> Iterator[tuple[Weight, Drawn]]:
     for bits in GROUPED_BITS:
-        if f"w{bits}_g" not in offered:
-            continue
-        for place, shape in enumerate(SHAPES):
-            zeros, order = bool(place % 2), place == 2
-            what = f"w{bits}_g [N, K, group] = {list(shape)}, zeros {zeros}, act-order {order}"
-            yield what, draw_grouped(place, bits, shape, zeros=zeros, order=order)
+        for place, drawn in enumerate(_NARROW if bits < 8 else _BYTES):
+            shape, zeros, order, dtype, _ = drawn
+            if f"w{bits}_g" in offered:
+                weight = draw_grouped(place, bits, shape, zeros=zeros, order=order, dtype=dtype)
+                yield weight, drawn
     for bits in MINIMUM_BITS:
-        if f"w{bits}_m" not in offered:
-            continue
-        for place, shape in enumerate(SHAPES):
-            dtype = (torch.float16, torch.float32)[place % 2]
-            what = f"w{bits}_m [N, K, group] = {list(shape)}, scales in {dtype}"
-            yield what, draw_minimum(place, bits, shape, dtype)
+        for place, drawn in enumerate(_MINIMA[bits]):
+            if f"w{bits}_m" in offered:
+                yield draw_minimum(place, bits, drawn.shape, drawn.dtype), drawn
     for bits in LOOKUP_BITS:
-        if f"w{bits}_lut" not in offered:
-            continue
-        for place, (rows, columns, _) in enumerate(SHAPES):
-            yield f"w{bits}_lut [N, K] = {[rows, columns]}", draw_lookup(place, bits, rows, columns)
+        for place, drawn in enumerate(_TABLES):
+            if f"w{bits}_lut" in offered:
+                yield draw_lookup(place, bits, *drawn.shape[:2]), drawn
 
 
 def _draw(seed: int, dtype: str, *shape: int) -> Tensor:

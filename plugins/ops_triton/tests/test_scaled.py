@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from inferd.contracts.scaled_formats import E4M3, InputFormat, RoundedInputs
-from inferd.testing.packed_checks import draw_scaled
+from inferd.testing.packed_weights import draw_scaled
 from inferd_ops_triton.kernels import activation, norm
 from inferd_ops_triton.kernels.chain import ALONE
 from inferd_ops_triton.kernels.rounding import round_inputs

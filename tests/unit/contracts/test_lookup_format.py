@@ -7,7 +7,7 @@ import torch
 
 from inferd.contracts.bit_strings import unpack_bits
 from inferd.contracts.lookup_format import LOOKUP_BITS, Outliers
-from inferd.testing.packed_checks import draw_lookup
+from inferd.testing.packed_weights import draw_lookup
 
 
 @pytest.mark.parametrize("bits", LOOKUP_BITS)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from inferd.contracts.scaled_formats import E4M3, LARGEST, SCALES, InputFormat, ScaledWeight
-from inferd.testing.packed_checks import draw_scaled
+from inferd.testing.packed_weights import draw_scaled
 
 FORMATS = ("fp8_row", "fp8_block", "int8_row")
 

@@ -9,7 +9,7 @@ import torch
 
 from inferd.contracts.bit_strings import pack_bits, unpack_bits
 from inferd.contracts.weight_formats import GROUPED_BITS, MINIMUM_BITS, Weight
-from inferd.testing.packed_checks import draw_grouped, draw_minimum
+from inferd.testing.packed_weights import draw_grouped, draw_minimum
 
 
 @pytest.mark.parametrize("bits", GROUPED_BITS)

@@ -12,7 +12,7 @@ from inferd.layers.packed import MatrixFormat, Stored
 from inferd.testing import reference
 from inferd.testing.drive import installed_ops
 from inferd.testing.numbers import check_close
-from inferd.testing.packed_checks import draw_grouped
+from inferd.testing.packed_weights import draw_grouped
 
 EXPERTS, HIDDEN, INNER = 3, 64, 32
 SPEC = ExpertsSpec(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -11,6 +13,7 @@ from inferd.builtin import ops_torch as right
 from inferd.builtin.experts import reference_experts
 from inferd.contracts.ops import OpProvider
 from inferd.contracts.verdict import YES, no
+from inferd.contracts.weight_formats import GROUPED_BITS, MINIMUM_BITS
 from inferd.testing import OpsContract
 from inferd.testing.ops_checks import CHECKS
 
@@ -79,6 +82,53 @@ def latent_without_norm(q, latent, angles, cache, slots, norm, eps):
     return right.latent_kv_write(q, latent, angles, cache, slots, torch.ones_like(norm), eps)
 
 
+def packed(name, wrong):
+    """Multiplies by another weight than the one it is given."""
+
+    def make(weight, bias):
+        return right.make_linear(wrong(weight).dequantize(torch.float32), bias)
+
+    return provider(linear={name: make})
+
+
+def without_order(weight):
+    return replace(weight, order_K=None)
+
+
+def next_zeros(weight):
+    return weight if weight.zeros_NG is None else replace(weight, zeros_NG=weight.zeros_NG + 1)
+
+
+def middle_for_zeros(weight):
+    return replace(weight, zeros_NG=None)
+
+
+def scales_of_the_next_group(weight):
+    return replace(weight, scales_NG=weight.scales_NG.roll(1, 1))
+
+
+def scales_of_the_next_row(weight):
+    return replace(weight, scales_NG=weight.scales_NG.roll(1, 0))
+
+
+def without_minima(weight):
+    return replace(weight, minima_NG=torch.zeros_like(weight.minima_NG))
+
+
+def without_outliers(weight):
+    places = weight.outliers
+    return replace(weight, outliers=replace(places, values_E=torch.zeros_like(places.values_E)))
+
+
+def packed_without_bias(weight, bias):
+    return right.make_linear(weight.dequantize(torch.float32), None)
+
+
+def x_in_one_piece(weight, bias):
+    linear = right.make_linear(weight.dequantize(torch.float32), bias)
+    return lambda x: linear(x.as_strided(x.shape, (x.shape[1], 1)))
+
+
 def provider(**ops):
     class Offered(OpProvider):
         name = "torch"
@@ -121,6 +171,18 @@ class Planted(OpsContract):
         ("act_and_mul", provider(act_and_mul={"gelu": gelu_with_tanh})),
         ("embedding", provider(embedding=lambda ids, weight: weight[ids - 1])),
         ("linear", provider(linear={"dense": linear_without_bias})),
+        *(
+            ("grouped_linear", packed(f"w{bits}_g", wrong))
+            for bits in GROUPED_BITS
+            for wrong in (next_zeros, middle_for_zeros, scales_of_the_next_row)
+        ),
+        *(("grouped_linear", packed(f"w{bits}_g", without_order)) for bits in (2, 3, 4)),
+        *(("grouped_linear", packed(f"w{bits}_m", without_minima)) for bits in MINIMUM_BITS),
+        ("grouped_linear", packed("w4_g", scales_of_the_next_group)),
+        ("grouped_linear", packed("w8_g", scales_of_the_next_group)),
+        ("grouped_linear", packed("w4_lut", without_outliers)),
+        ("grouped_linear", provider(linear={"w8_m": packed_without_bias})),
+        ("grouped_linear", provider(linear={"w4_m": x_in_one_piece})),
         ("experts", provider(experts={"dense": experts_of_equal_weight})),
         ("biased_experts", provider(experts={"dense": experts_without_biases})),
         ("latent", provider(latent_kv_write=latent_without_norm)),
