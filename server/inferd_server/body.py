@@ -23,6 +23,7 @@ MAX_CONTAINERS = 250_000  # objects and arrays, which take the collector up to 1
 MAX_SOURCE_BYTES = 4 * MAX_GRAMMAR_CHARS  # with white space and escapes
 MAX_COMMAS = 2_000_000  # list items and fields; like the brackets, those inside texts count too
 _split = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_NO_OBJECT = {"model_type", "dict_type"}  # for which the message names Python's types
 _UNION_BRANCHES = {"str", "int", "float", "bool", "list", "dict", "tuple"}
 
 
@@ -61,6 +62,8 @@ def _check_sources(raw: bytes, names: frozenset[str]) -> None:
 
 def decode(raw: bytes) -> Any:
     """JSON to Python. Raises RequestError for bad syntax and for what is too deep or too much."""
+    if not raw:
+        raise RequestError("the body is empty; send a JSON object", code="invalid_json")
     containers = raw.count(b"[") + raw.count(b"{")
     if containers > MAX_CONTAINERS or raw.count(b",") > MAX_COMMAS:
         raise RequestError(
@@ -123,7 +126,8 @@ def _first(error: ValidationError) -> RequestError:
     same_field = [each for each in found if each["loc"][:1] == found[0]["loc"][:1]]
     paths = [_path(each["loc"]) for each in same_field]
     best = max(range(len(paths)), key=lambda at: (paths[at].count("[") + paths[at].count("."), -at))
-    message = same_field[best]["msg"].removeprefix("Value error, ")
+    kind, message = same_field[best]["type"], same_field[best]["msg"].removeprefix("Value error, ")
+    message = "Input should be an object" if kind in _NO_OBJECT else message
     if not paths[best]:  # a rule of the body as a whole
         return RequestError(message)
     return RequestError(f"{paths[best]}: {message}", paths[best])

@@ -19,7 +19,7 @@ from inferd.errors import EngineDead, InferdError, RequestError, UsageError
 
 log = logging.getLogger("inferd.server")
 MAX_MESSAGE_CHARS = 2000
-HTTP_CODES = {404: "not_found", 405: "method_not_allowed"}
+HTTP_CODES = {400: "invalid_request", 404: "not_found", 405: "method_not_allowed"}
 HTTP_MESSAGES = {
     404: "there is no such route; GET /openapi.json lists them",
     405: "this route does not take that method; see the Allow header",

@@ -125,7 +125,7 @@ class ResponseStore:
         if response_id not in self._ended:
             raise ApiError(
                 404,
-                f"there is no response {response_id[:64]!r}; responses are kept in memory, at most "
+                "there is no response of that id; responses are kept in memory, at most "
                 f"{self._max_responses}, and those with store: false are not",
                 code="response_not_found",
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import msgspec
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from inferd.errors import RequestError
 from inferd.structured_outputs import MAX_CHOICES, MAX_GRAMMAR_CHARS, StructuredOutputs
@@ -28,10 +28,18 @@ class JsonSchema(Body):
 
 
 class ResponseFormat(Body):
-    """Of chat and completions."""
+    """Of chat and completions. Some servers take a schema beside the type: it would be ignored."""
 
     type: Literal["text", "json_object", "json_schema"]
     json_schema: JsonSchema | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_schema_beside(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("schema") is not None:
+            where = '{"type": "json_schema", "json_schema": {"schema": ...}}'
+            raise ValueError(f"a schema is given as {where}")
+        return data
 
 
 class TextFormat(Body):
@@ -60,6 +68,13 @@ class StructuredBody(Body):
 
 def of_body(body: StructuredBody) -> StructuredOutputs:
     """Raises RequestError unless it is just one."""
+    given = [name for name, value in body if name != "backend" and value not in (None, False)]
+    if len(given) != 1:
+        raise RequestError(
+            "structured_outputs: give just one of json, regex, choice, grammar, json_object, got "
+            f"{' and '.join(name.strip('_') for name in given) or 'none'}",
+            "structured_outputs",
+        )
     schema = body.json_
     return _made(
         "structured_outputs",

@@ -7,6 +7,9 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.exceptions import HTTPException
+
+from inferd_server.errors import problem_of
 
 pytestmark = pytest.mark.anyio
 USER = {"role": "user", "content": "hi"}
@@ -316,3 +319,7 @@ async def test_what_nobody_expects_is_a_bare_500(
     error = check_error(reply, 500)
     assert "secret" not in error["message"]
     assert "ZeroDivisionError" in caplog.text
+
+
+def test_what_a_plugins_route_refuses_has_a_code() -> None:
+    assert problem_of(HTTPException(400, "no")).code == "invalid_request"

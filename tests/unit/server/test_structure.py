@@ -73,6 +73,22 @@ async def test_plain_text(client: httpx.AsyncClient, engine: Any, plain: Any) ->
     assert engine.seen[0].params.structured_outputs is None
 
 
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ({"structured_outputs": {}}, "json_object, got none"),
+        ({"structured_outputs": {"structural_tag": "{}"}}, "json_object, got none"),
+        ({"structured_outputs": {"json": {}, "regex": "a"}}, "got json and regex"),
+        ({"response_format": {"type": "json_object", "schema": {}}}, "a schema is given as"),
+        ({"response_format": "json"}, "response_format: Input should be an object"),
+    ],
+)
+async def test_what_is_not_just_one_form(client: httpx.AsyncClient, given: Any, text: str) -> None:
+    reply = await client.post("/v1/chat/completions", json={**CHAT, **given})
+    assert reply.status_code == 400
+    assert text in reply.json()["error"]["message"]
+
+
 async def test_two_ways_at_once(client: httpx.AsyncClient) -> None:
     both = {"response_format": {"type": "json_object"}, "structured_outputs": {"regex": "a"}}
     reply = await client.post("/v1/chat/completions", json={**CHAT, **both})
