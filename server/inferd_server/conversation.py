@@ -25,6 +25,7 @@ class Conversation:
     use: ToolUse = ToolUse()
     generate: bool = True  # end with what opens the assistant's turn
     resume: bool = False  # leave the last turn open instead
+    template: str | None = None  # of the client's own, in the place of the model's
     options: dict[str, Any] = field(default_factory=dict)  # further variables of the template
     special: bool = False  # whether the tokenizer adds its own special tokens
     field: str = "messages"  # where it stands in the client's body, for errors

@@ -60,6 +60,8 @@ async def end(service: Service, seconds: float) -> None:
     """Tell the streams and leave the engine: where it is this process's, it gets so long to end."""
     await service.engine.stop(seconds)
     await until_idle(lambda: service.num_open, TELL_S)
+    if service.client_templates is not None:
+        await service.client_templates.stop()
     if service.tracer is not None:
         await asyncio.to_thread(service.tracer.close, TELL_S)
 

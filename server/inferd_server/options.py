@@ -38,6 +38,9 @@ class ServeOptions(Options):
             "where the address is this machine's own and there is no key, else any"
         ),
     ] = []
+    allow_client_chat_templates: Annotated[
+        bool, Field(description="chat requests may bring a chat_template of their own")
+    ] = False
     log_format: Annotated[Literal["text", "json"], Field(description="of standard error")] = "text"
     access_log: Annotated[
         bool, Field(description="a line per request, without prompt and answer")

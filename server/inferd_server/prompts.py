@@ -72,9 +72,12 @@ def _check_lengths(service: Service, texts: list[str], field: str) -> None:
 async def render(service: Service, conversation: Conversation) -> str:
     """The conversation as text. Raises RequestError with the chat template's own complaint.
 
-    A template is a program of the model's, which may loop: it never runs on the event loop.
+    A template is a program of the model's, which may loop: it never runs on the event loop. One of
+    a client's does not even run in this process.
     """
     tokenizer = service.tokenizer
+    if conversation.template is not None:
+        return await _render_by(service, conversation.template, conversation)
     _check_template(tokenizer, conversation)
 
     def work() -> str:
@@ -94,6 +97,27 @@ async def render(service: Service, conversation: Conversation) -> str:
     except RequestError as error:
         error.param = conversation.field
         raise
+
+
+async def _render_by(service: Service, template: str, conversation: Conversation) -> str:
+    """By a template of the client's. Raises RequestError where the operator does not allow it."""
+    if service.client_templates is None:
+        raise RequestError(
+            "chat_template is taken by servers with --allow-client-chat-templates; send the "
+            "request without it",
+            "chat_template",
+            "unsupported_parameter",
+        )
+    context = {
+        "documents": None,
+        **service.tokenizer.special_tokens,
+        **conversation.options,
+        "tools": conversation.tools or None,
+        "add_generation_prompt": conversation.generate and not conversation.resume,
+    }
+    return await service.client_templates.render(
+        template, conversation.messages, context, opens=conversation.resume
+    )
 
 
 def _check_template(tokenizer: Tokenizer, conversation: Conversation) -> None:

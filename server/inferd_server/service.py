@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Literal
 
+from inferd.engine.template_gate import TemplateGate
 from inferd_server.errors import ApiError
 from inferd_server.kept_responses import KeptResponses
 from inferd_server.metrics import Metrics
@@ -37,6 +38,7 @@ class Service:
         self.seat = seat
         self.metrics = Metrics(engine, settings.served_names[0], settings.metrics_alias, seat)
         self.tracer = Tracer(settings.traces_endpoint) if settings.traces_endpoint else None
+        self.client_templates = TemplateGate() if settings.client_chat_templates else None
         self.responses = ResponseStore(MAX_RESPONSES // seat.count, MAX_BYTES // seat.count)
         self.kept_responses = KeptResponses(self.responses, seat)
         self.phase: Phase = "loading"

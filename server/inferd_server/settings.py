@@ -25,6 +25,7 @@ class Settings:
     key_concurrency: int | None = None  # of each key that has none of its own
     key_per_minute: int | None = None
     allowed_hosts: tuple[str, ...] = (ANY,)  # besides addresses and localhost
+    client_chat_templates: bool = False
     host: str = "127.0.0.1"
     port: int = 8000
     drain_timeout_s: float = 25.0
@@ -47,6 +48,7 @@ class Settings:
             key_concurrency=options.key_concurrency,
             key_per_minute=options.key_requests_per_minute,
             allowed_hosts=tuple(options.allowed_host or _own_names(options.host, keys)),
+            client_chat_templates=options.allow_client_chat_templates,
             host=options.host,
             port=options.port,
             drain_timeout_s=options.drain_timeout,

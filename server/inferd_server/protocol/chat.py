@@ -105,6 +105,9 @@ TemplateOptions = Annotated[
 ]
 
 
+ClientTemplate = Annotated[Text, Field(min_length=1, max_length=1 << 16)]
+
+
 class ChatBody(SamplingBody):
     refused: ClassVar[Refusals] = CHAT
     inert: ClassVar[frozenset[str]] = INERT_OPENAI
@@ -116,6 +119,7 @@ class ChatBody(SamplingBody):
     add_generation_prompt: bool = True
     continue_final_message: bool = False
     add_special_tokens: bool = False
+    chat_template: ClientTemplate | None = None  # where the operator allows it
     chat_template_kwargs: TemplateOptions | None = None
     reasoning_effort: Label | None = None  # a variable of the template
     tools: Tools | None = None
@@ -143,6 +147,7 @@ class ChatBody(SamplingBody):
             ),
             generate=self.add_generation_prompt,
             resume=self.continue_final_message,
+            template=self.chat_template,
             options=effort | (self.chat_template_kwargs or {}),
             special=self.add_special_tokens,
         )

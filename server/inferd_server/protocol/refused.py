@@ -40,7 +40,6 @@ CHAT: Refusals = {
     "audio": _never,
     "prediction": _never,
     "web_search_options": _never,
-    "chat_template": _never,
     "documents": _never,
     "mm_processor_kwargs": _never,
     "echo": _never,

@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
+from asgi import client_of
 
 pytestmark = pytest.mark.anyio
 USER = {"role": "user", "content": "hi"}
@@ -77,3 +78,17 @@ async def test_tokenize_counts_tools_too(client: httpx.AsyncClient, engine: Any)
     body = {"messages": PAST, "tools": [WEATHER]}
     assert (await client.post("/tokenize", json=body)).status_code == 200
     assert engine.tokenizer.seen["tools"] == [WEATHER]
+
+
+async def test_a_template_of_the_clients_where_it_is_allowed(make_app: Any, engine: Any) -> None:
+    app = make_app(client_chat_templates=True)
+    own = {"chat_template": "{{ bos_token }}{{ x }}:{{ messages[0].content }}"}
+    body = {"model": "tiny", "messages": [USER], **own, "chat_template_kwargs": {"x": "y"}}
+    try:
+        async with client_of(app) as client:
+            assert (await client.post("/v1/chat/completions", json=body)).status_code == 200
+            wrong = await client.post("/v1/chat/completions", json=body | {"chat_template": "{%"})
+        assert wrong.json()["error"]["param"] == "chat_template"
+    finally:
+        await app.state.service.client_templates.stop()
+    assert engine.tokenizer.decode(engine.seen[0].prompt_ids) == f"<s>y:{USER['content']}"
