@@ -26,7 +26,16 @@ from inferd_cpu_numba.kernels.codes import (
     spread,
     write_out,
 )
-from inferd_cpu_numba.kernels.linear import FEWER, LINE, PANEL, ROWS, SOME, add_panel, store_rows
+from inferd_cpu_numba.kernels.linear import (
+    FEWER,
+    LINE,
+    PANEL,
+    ROWS,
+    SOME,
+    add_panel,
+    last_tile,
+    store_rows,
+)
 from inferd_cpu_numba.kernels.memory import get_i64, set_f32
 from inferd_cpu_numba.kernels.numbers import element
 from inferd_cpu_numba.kernels.parallel import FIRST, ITEM, THREAD, Body, take
@@ -133,17 +142,20 @@ def few_rows(row, end, panel, later, room, a, layout):
     while row + SOME <= end:
         multiply_codes(SOME, row, panel, later, room + (row - first) * width, a, layout)
         row, later = row + SOME, panel
-    while row + FEWER <= end:
-        multiply_codes(FEWER, row, panel, later, room + (row - first) * width, a, layout)
-        row, later = row + FEWER, panel
     while row < end:
-        multiply_codes(1, row, panel, later, room + (row - first) * width, a, layout)
-        row, later = row + 1, panel
+        row = last_tile(first, row, end, FEWER - 1)
+        if row + FEWER <= end:
+            multiply_codes(FEWER, row, panel, later, room + (row - first) * width, a, layout)
+            row, later = row + FEWER, panel
+        else:
+            multiply_codes(1, row, panel, later, room + (row - first) * width, a, layout)
+            row, later = row + 1, panel
 
 
 @njit(inline="always")
 def many_rows(row, end, panel, later, room, a, layout):
     write_panel(panel, room, a, layout)
+    first = row
     fetched = get_i64(a, WEIGHT) + later * get_i64(a, GROUPS) * group_bytes(layout)[1]
     while row + ROWS <= end and row + ROWS + FEWER != end:
         multiply(ROWS, row, panel, room, fetched, a, layout)
@@ -151,12 +163,14 @@ def many_rows(row, end, panel, later, room, a, layout):
     while row + SOME <= end:
         multiply(SOME, row, panel, room, fetched, a, layout)
         row, fetched = row + SOME, 0
-    while row + FEWER <= end:
-        multiply(FEWER, row, panel, room, fetched, a, layout)
-        row, fetched = row + FEWER, 0
     while row < end:
-        multiply(1, row, panel, room, fetched, a, layout)
-        row, fetched = row + 1, 0
+        row = last_tile(first, row, end)
+        if row + FEWER <= end:
+            multiply(FEWER, row, panel, room, fetched, a, layout)
+            row, fetched = row + FEWER, 0
+        else:
+            multiply(1, row, panel, room, fetched, a, layout)
+            row, fetched = row + 1, 0
 
 
 def make_grouped(layout: Layout) -> Body:

@@ -123,6 +123,14 @@ def multiply(rows, row, panel, ahead, room, a):
     store_rows(sums, out, outputs * 2, outputs - panel * PANEL)
 
 
+@njit(inline="always")
+def last_tile(first, row, end, least=1):
+    """Where it begins: some rows once more cost less than `least` of them or more one at a time."""
+    if end - FEWER < first or end - row >= FEWER or end - row < least:
+        return row
+    return end - FEWER
+
+
 def make_linear() -> Body:
     """Of a contiguous result [COUNT, OUTPUTS]."""
 
@@ -134,8 +142,8 @@ def make_linear() -> Body:
         item = take(a + ITEM)
         while item < items:
             following = take(a + ITEM)  # known early, so that its weights can be fetched
-            row, panel = item // panels * size, item % panels
-            end = min(row + size, get_i64(a, COUNT))
+            first, panel = item // panels * size, item % panels
+            row, end = first, min(first + size, get_i64(a, COUNT))
             ahead = (min(following, items - 1) % panels - panel) * panel_bytes
             room = own if end - row >= MANY else 0
             if room:
@@ -146,12 +154,14 @@ def make_linear() -> Body:
             while row + SOME <= end:
                 multiply(SOME, row, panel, ahead, room, a)
                 row, ahead = row + SOME, 0
-            while row + FEWER <= end:
-                multiply(FEWER, row, panel, ahead, room, a)
-                row, ahead = row + FEWER, 0
             while row < end:
-                multiply(1, row, panel, ahead, room, a)
-                row, ahead = row + 1, 0
+                row = last_tile(first, row, end)
+                if row + FEWER <= end:
+                    multiply(FEWER, row, panel, ahead, room, a)
+                    row, ahead = row + FEWER, 0
+                else:
+                    multiply(1, row, panel, ahead, room, a)
+                    row, ahead = row + 1, 0
             item = following
 
     return linear
