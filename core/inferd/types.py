@@ -80,10 +80,12 @@ class Sequence:
     """One sample of one request while it lives in the engine. Owned by the scheduler.
 
     `num_computed` counts tokens whose KV is written or submitted; the gap to `max_len` is what the
-    scheduler closes. `max_len` = known tokens + sampled tokens still in flight.
+    scheduler closes. `max_len` = known tokens + sampled tokens still in flight + what comes after
+    those, where that is known.
     """
 
     __slots__ = (
+        "ahead",
         "block_hashes",
         "decoding",
         "epoch",
@@ -124,6 +126,7 @@ class Sequence:
         self.num_known = self.num_prompt + len(known)  # prompt + committed output
         self.num_computed = 0
         self.in_flight = 0  # sampled tokens not collected yet
+        self.ahead: list[int] = []  # tokens that come after the one in flight
         self.decoding = False  # only the newest token, known or in flight, is to be computed
         self.num_cached = 0  # prompt tokens found in the prefix cache at (first) admission
         self.num_preemptions = 0
@@ -142,7 +145,7 @@ class Sequence:
 
     @property
     def max_len(self) -> int:
-        return self.num_known + self.in_flight
+        return self.num_known + self.in_flight + len(self.ahead)
 
 
 class RowStart(msgspec.Struct, array_like=True):
@@ -165,7 +168,8 @@ class RowStart(msgspec.Struct, array_like=True):
 class StepPlan(msgspec.Struct, array_like=True):
     """One step for a worker: numbered diffs against its request table. Filled by the scheduler.
 
-    Rows are ordered decodes (one token each) first. Lists over rows are parallel to `rows`.
+    Rows are ordered decodes (one token each) first. Lists over rows are parallel to `rows`, which
+    names a row once for each token where it has a few to compute after its prompt.
     """
 
     step_id: int
@@ -179,6 +183,7 @@ class StepPlan(msgspec.Struct, array_like=True):
         tuple[int, int, int]
     ] = []  # (group, row, block) appended to running rows' tables
     copies: list[tuple[int, int]] = []  # (from, to) blocks, before the forward: copy on write
+    new_tokens: list[tuple[int, int, int]] = []  # (row, position, token) that no step samples
 
     @property
     def total_tokens(self) -> int:

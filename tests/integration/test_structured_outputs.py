@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from inferd import LLM, SamplingParams, StructuredOutputs
+from inferd_grammar_llguidance.backend import LlguidanceMatcher
 
 SCHEMA = {
     "type": "object",
@@ -71,6 +72,30 @@ def test_running_ahead_changes_nothing(make_llm: Callable[..., LLM], options: An
         outputs = llm.generate(prompts, asked, use_tqdm=False)
         found.append([sample.token_ids for output in outputs for sample in output.outputs])
     assert found[0] == found[1]
+
+
+def test_what_is_forced_is_what_would_be_sampled(
+    shared_llm: LLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = StructuredOutputs(json=json.dumps(SCHEMA))
+    asked = [params(wanted, n=2), params(wanted, presence_penalty=1.0), params(wanted, logprobs=0)]
+    outputs = shared_llm.generate(["Describe it."] * 3, asked, use_tqdm=False)
+    steps = [steps_of(shared_llm, each) for each in asked[1:]]
+    (scored,) = outputs[2].outputs
+    assert len(scored.logprobs or ()) == len(scored.token_ids), "all of them are sampled"
+
+    monkeypatch.setattr(LlguidanceMatcher, "forced", lambda _: [])
+    sampled = shared_llm.generate(["Describe it."] * 3, asked, use_tqdm=False)
+    for output, other in zip(outputs, sampled, strict=True):
+        assert [o.token_ids for o in output.outputs] == [o.token_ids for o in other.outputs]
+    assert steps[0] < steps_of(shared_llm, asked[1])
+    assert steps[1] == steps_of(shared_llm, asked[2])
+
+
+def steps_of(llm: LLM, asked: SamplingParams) -> int:
+    before = llm.stats().num_steps
+    llm.generate("Describe it.", asked, use_tqdm=False)
+    return llm.stats().num_steps - before
 
 
 def test_with_penalties_bias_and_stop_strings(shared_llm: LLM) -> None:

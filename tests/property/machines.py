@@ -99,6 +99,10 @@ class SchedulerMachine(RuleBasedStateMachine):
         for _ in range(times):
             self.world.turn()
 
+    @rule(number=st.integers(0, 5), length=st.sampled_from([1, 3, 8, 12]))
+    def foresee(self, number: int, length: int) -> None:
+        self.world.foresee(number, length)
+
     @rule()
     def forget_prefixes(self) -> None:
         self.world.scheduler.reset_prefix_cache()

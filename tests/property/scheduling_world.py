@@ -74,9 +74,12 @@ class Worker:
             self.rows[row].start.block_ids[group].append(block)
         for source, target in plan.copies:
             self.slots[target] = list(self.slots[source])
+        for row, position, token in plan.new_tokens:
+            assert position == len(self.rows[row].tokens)
+            self.rows[row].tokens.append(token)
         spans = list(zip(plan.rows, plan.starts, plan.num_tokens, strict=True))
-        for row, start, _ in spans:
-            self._read(self.rows[row], start)
+        for row in set(plan.rows):
+            self._read(self.rows[row], min(start for each, start, _ in spans if each == row))
         for row, start, num in spans:
             self._write(self.rows[row], start, start + num)
         return self._sample(plan, spans)
@@ -196,7 +199,11 @@ class World:
         plan = self.scheduler.schedule()
         if plan is not None:
             assert 0 < plan.total_tokens <= self.setup.budget
-            assert len(set(plan.rows)) == len(plan.rows) <= self.setup.rows
+            sampling = [
+                row for row, samples in zip(plan.rows, plan.samples, strict=True) if samples
+            ]
+            assert len(set(sampling)) == len(sampling)
+            assert len(set(plan.rows)) <= self.setup.rows
             self.results.append(self.worker.run(plan))
         check(self.scheduler)
         return plan
@@ -216,6 +223,22 @@ class World:
         if plan is None or len(self.results) > self.setup.depth:
             self.collect()
         return plan
+
+    def foresee(self, number: int, length: int) -> None:
+        """What an engine that knows a sequence's next tokens does: it says them."""
+        running = [seq for seq in self.scheduler.running.sequences if seq.in_flight == 1]
+        seqs = [seq for seq in running if not seq.ahead and seq.decoding]
+        if not seqs:
+            return
+        seq = seqs[number % len(seqs)]
+        row = self.worker.rows[seq.row]
+        content = row.content(len(row.tokens) - 1)
+        tokens: list[int] = []
+        for _ in range(length):
+            tokens.append(next_token(content, row.request, seq.index))
+            content = chain(content, tokens[-1])
+        self.scheduler.foresight.follow(seq, tokens)
+        check(self.scheduler)
 
     def drain(self) -> None:
         """Run to the end: nothing may be left behind."""

@@ -40,6 +40,14 @@ class Matcher(ABC):
         """Whether nothing but the end may follow; False also where that is not known."""
         return False
 
+    def forced(self) -> list[int]:
+        """The tokens that must come next, as each is the only one that its mask allows.
+
+        They are computed in one step. Asked for only after a mask with few tokens; [] where that is
+        not known.
+        """
+        return []
+
 
 class Grammar(ABC):
     """Compiled, and shared by all requests that ask for the same."""

@@ -64,11 +64,12 @@ class Detokenizer:
         self._decoder = decoder
         self._stops = StopStrings(stops, include_stop) if stops else None
         self._to_pass = min_tokens
+        self.num_used = 0  # of the tokens that were fed last
 
     def feed(self, token_ids: list[int]) -> tuple[str, str | None]:
         """New text and the stop string it completed, if any; later tokens are dropped."""
         text = ""
-        for token_id in token_ids:
+        for self.num_used, token_id in enumerate(token_ids, 1):
             piece = self._decoder.step(token_id)
             if self._stops is None:
                 text += piece

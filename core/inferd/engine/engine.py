@@ -139,8 +139,11 @@ class Engine:
             while self._in_flight:
                 outputs += self._collect()
             for seq in self._grammars.ended(bound):
-                self._scheduler.expect_end(seq)
-            self._executor.sample(plan.step_id, self._grammars.masks(bound))
+                self._scheduler.foresight.end(seq)
+            masks = self._grammars.masks(bound)
+            self._executor.sample(plan.step_id, masks)
+            for seq, after in self._grammars.forced(bound, masks):
+                self._scheduler.foresight.follow(seq, after)
         self._in_flight.append(plan.step_id)
         return outputs
 

@@ -5,7 +5,7 @@ Shape suffixes: N sequences, W words of 32 tokens each.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 
@@ -109,6 +109,22 @@ class Grammars:
             and matcher.ended
             and seq.request.eos_ids
         ]
+
+    def forced(
+        self, sequences: list[Sequence], masks: StepMasks | None
+    ) -> Iterator[tuple[Sequence, list[int]]]:
+        """What must come after the next token, in those of which a mask allows that one alone."""
+        import numpy as np
+
+        if masks is None:
+            return
+        words_NW = np.frombuffer(masks.words, dtype=np.int32).reshape(len(masks.rows), -1)
+        counts_N = np.add.reduce(words_NW != 0, axis=1, dtype=np.uint16)
+        few = {masks.rows[place] for place in np.flatnonzero(counts_N == 1)}
+        for seq in sequences:
+            matcher = self._matcher(seq.request.request_id, seq.index) if seq.row in few else None
+            if matcher is not None and (after := matcher.forced()[1:]):
+                yield seq, after
 
     def masks(self, sequences: list[Sequence]) -> StepMasks | None:
         """What may follow in each of them; those that have ended meanwhile are left out."""

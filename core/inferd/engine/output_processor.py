@@ -75,11 +75,14 @@ class RequestState:
         logprobs = None
         if output.logprobs is not None:
             logprobs = [self._candidates(entry) for entry in output.logprobs]
+        token_ids = output.token_ids
+        if stop is not None:
+            token_ids = token_ids[: self._detokenizers[output.index].num_used]
         ended_here = stop is not None and output.finish_reason is None
         completion = CompletionOutput(
             index=output.index,
             text=text,
-            token_ids=output.token_ids,
+            token_ids=token_ids,
             logprobs=logprobs,
             finish_reason="stop" if stop is not None else output.finish_reason,
             stop_reason=stop if stop is not None else output.stop_reason,

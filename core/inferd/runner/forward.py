@@ -78,6 +78,8 @@ class Forward:
         ran = self._graphs.replay(plan) or self._tapes.run(plan, self.run)
         if ran is not None:
             return self._recorded(plan, ran)
+        if any(plan.samples) and (played := self._tapes.hidden(plan, self._hidden)) is not None:
+            return self._with_head(plan, *played)
         batch = self._inputs.batch(plan)
         step = self._inputs.sample_step(plan, batch.rows_R, batch.contexts_R)
         if step is None:
@@ -95,6 +97,15 @@ class Forward:
             greedy=(ran.best_R, ran.ids_R),
             places=None if all(plan.samples) else np.flatnonzero(plan.samples),
         )
+
+    def _with_head(
+        self, plan: StepPlan, hidden_TD: Tensor, rows_R: Tensor, contexts_R: Tensor, last_R: Tensor
+    ) -> Forwarded:
+        """Of a step of single tokens; rows that sample come first."""
+        num = sum(plan.samples)
+        step = self._inputs.sample_step(plan, rows_R, contexts_R)
+        logits_NV = self._model.compute_logits(hidden_TD[:num])
+        return Forwarded(plan, step, hidden_TD, last_R[:num], logits_NV)
 
     def run(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Hidden states of all tokens, and logits where they are needed."""

@@ -59,7 +59,8 @@ class StepGraphs:
         size = self._find(len(plan.rows), plan.total_tokens)
         if size is None:
             return None
-        return self._steps[size].replay(padded(plan, size, self._table))
+        step = self._steps[size]
+        return Ran.of(step, step.replay(padded(plan, size, self._table)))
 
     def _find(self, rows: int, tokens: int) -> Size | None:
         """The smallest that holds the plan; padding tokens need a spare row."""

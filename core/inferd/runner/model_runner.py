@@ -137,6 +137,8 @@ class ModelRunner:
             self._start_rows(plan.new_rows)
         if plan.new_blocks:
             self.table.append_blocks(plan.new_blocks)
+        if plan.new_tokens:
+            self.table.append_tokens(plan.new_tokens)
         for source, target in plan.copies:
             for k_BSGE, v_BSGE in dict.fromkeys(self.built.caches):
                 k_BSGE[target] = k_BSGE[source]

@@ -84,6 +84,12 @@ class RequestTable:
                 diff = upload(np.array((places[group], values[group]), dtype=np.int64), self.device)
                 table.index_copy_(0, diff[0], diff[1].to(torch.int32))
 
+    def append_tokens(self, tokens: Sequence[tuple[int, int, int]]) -> None:
+        """(row, position, token): what no step samples, in one device write."""
+        rows, positions, ids = np.array(tokens, dtype=np.int64).T
+        diff = upload(np.stack((rows * self.history_len + positions, ids)), self.device)
+        self.put(diff[0], diff[1])
+
     def put_sampled(self, step: SampleStep, ids_N: Tensor) -> None:
         """Append each row's sampled token to its history."""
         self.put(step.rows_N * self.history_len + step.ends_N, ids_N)

@@ -1,22 +1,27 @@
 """StepTapes: decoding steps recorded while they run, for platforms that record nothing before.
 
 A number of rows is recorded when it comes for the second time, as it is: padding would have to be
-computed, too.
+computed, too. Where some rows do not sample it is recorded without the output head, which those
+that do are given alone.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
-from inferd.contracts.platform import CannotRecord, Record
+from torch import Tensor
+
+from inferd.contracts.platform import CannotRecord, Record, RecordedAsItRan
 from inferd.memory.staging import upload
-from inferd.runner.whole_step import Ran, Run, Size, Step, WholeStep, padded
+from inferd.runner.whole_step import Hidden, Ran, Run, Size, Step, WholeStep, padded
 from inferd.types import StepPlan
 
 log = logging.getLogger("inferd")
+Kind = tuple[int, str]  # rows, and what is recorded of them
 MOST_ROWS = 128  # above, launches take less time than the kernels
 
 
@@ -26,31 +31,53 @@ class StepTapes:
     def __init__(self, record: Record | None, whole: WholeStep) -> None:
         self._record = record
         self._whole = whole
-        self._steps: dict[int, Step] = {}
-        self._seen: Counter[int] = Counter()
+        self._steps: dict[Kind, Step] = {}
+        self._seen: Counter[Kind] = Counter()
 
     def run(self, plan: StepPlan, run: Run) -> Ran | None:
-        """None where the step is to be launched op by op."""
+        """A step in which all rows sample. None where it is to be launched op by op."""
+        if not all(plan.samples):
+            return None
+        played = self._play(plan, "whole", partial(self._whole.outputs, run))
+        return None if played is None else _kept(Ran.of(*played))
+
+    def hidden(self, plan: StepPlan, hidden: Hidden) -> Sequence[Tensor] | None:
+        """One in which some do not: hidden states, rows, contexts, places of the last tokens."""
+        played = self._play(plan, "without head", partial(self._whole.without_head, hidden))
+        if played is None:
+            return None
+        step, (hidden_TD, contexts_R, last_R) = played
+        return hidden_TD, step.step_4X[0, :-1], contexts_R, last_R
+
+    def _play(
+        self, plan: StepPlan, name: str, outputs: Callable[[Tensor, Size], Sequence[Tensor]]
+    ) -> tuple[Step, Sequence[Tensor]] | None:
         rows = len(plan.rows)
         if self._record is None or rows != plan.total_tokens or rows > MOST_ROWS:
             return None
-        step = self._steps.get(rows)
-        if step is None:
-            self._seen[rows] += 1
-            return None if self._seen[rows] < 2 else self._recorded(plan, run, self._record)
-        return _kept(step.replay(padded(plan, Size(rows, rows), self._whole.table)))
-
-    def _recorded(self, plan: StepPlan, run: Run, record: Record) -> Ran | None:
-        size = Size(len(plan.rows), len(plan.rows))
+        kind, size = (rows, name), Size(rows, rows)
+        step = self._steps.get(kind)
+        if step is not None:
+            return step, step.replay(padded(plan, size, self._whole.table))
+        self._seen[kind] += 1
+        if self._seen[kind] < 2:
+            return None
         step_4X = upload(padded(plan, size, self._whole.table), self._whole.table.device)
+        recorded = self._recorded(self._record, partial(outputs, step_4X, size))
+        if recorded is None:
+            return None
+        step = self._steps[kind] = Step(recorded, step_4X)
+        return step, recorded.outputs
+
+    def _recorded(
+        self, record: Record, run: Callable[[], Sequence[Tensor]]
+    ) -> RecordedAsItRan | None:
         try:
-            recorded = record(partial(self._whole.outputs, run, step_4X, size))
+            return record(run)
         except CannotRecord as error:
             log.info("steps are launched op by op: %s", error)
             self._record = None
             return None
-        step = self._steps[size.rows] = Step(recorded, step_4X)
-        return _kept(step.ran(recorded.outputs))
 
 
 def _kept(ran: Ran) -> Ran:

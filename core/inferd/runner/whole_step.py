@@ -23,6 +23,7 @@ from inferd.runner.request_table import RequestTable
 from inferd.types import Batch, StepPlan
 
 Run = Callable[[Batch], tuple[Tensor, Tensor]]  # hidden states and logits of a batch
+Hidden = Callable[[Batch], Tensor]  # hidden states alone
 
 
 class Size(NamedTuple):
@@ -42,6 +43,12 @@ class Ran:
     contexts_R: Tensor  # int32
     last_R: Tensor  # int64, indices into T
 
+    @classmethod
+    def of(cls, step: Step, outputs: Sequence[Tensor]) -> Ran:
+        hidden_TD, logits_RV, best_R, ids_R, contexts_R, last_R = outputs
+        rows_R = step.step_4X[0, :-1]
+        return cls(hidden_TD, logits_RV, best_R, ids_R, rows_R, contexts_R, last_R)
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -50,14 +57,9 @@ class Step:
     recorded: Recorded
     step_4X: Tensor  # what it reads
 
-    def replay(self, host: StepArray) -> Ran:
+    def replay(self, host: StepArray) -> Sequence[Tensor]:
         upload_into(self.step_4X, host)
-        return self.ran(self.recorded.replay())
-
-    def ran(self, outputs: Sequence[Tensor]) -> Ran:
-        hidden_TD, logits_RV, best_R, ids_R, contexts_R, last_R = outputs
-        rows_R = self.step_4X[0, :-1]
-        return Ran(hidden_TD, logits_RV, best_R, ids_R, rows_R, contexts_R, last_R)
+        return self.recorded.replay()
 
 
 class WholeStep:
@@ -81,6 +83,11 @@ class WholeStep:
         best_R, ids_R = self.argmax(logits_RV)
         self.table.put(step_4X[3, :-1], ids_R)
         return hidden_TD, logits_RV, best_R, ids_R, batch.contexts_R, batch.logits_N
+
+    def without_head(self, hidden: Hidden, step_4X: Tensor, size: Size) -> tuple[Tensor, ...]:
+        """Hidden states, the rows' contexts, and which of T their last tokens are."""
+        batch = self.batch(step_4X, size)
+        return hidden(batch), batch.contexts_R, batch.logits_N
 
 
 def padded(plan: StepPlan, size: Size, table: RequestTable) -> StepArray:

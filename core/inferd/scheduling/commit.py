@@ -59,7 +59,16 @@ class Commit:
                 self._first(seq, output)
             if logprobs and seq.row in logprobs:
                 output.logprobs = [logprobs[seq.row]]
+            if seq.ahead and seq.finish_reason is None:
+                self._follow(seq, output)
         return outputs
+
+    def _follow(self, seq: Sequence, output: SequenceOutput) -> None:
+        """With the tokens that were known to come next."""
+        output.token_ids += seq.ahead
+        seq.output_ids += seq.ahead
+        seq.num_known += len(seq.ahead)
+        seq.ahead = []
 
     def _fail(self, seq: Sequence, error: str) -> SequenceOutput:
         seq.finish_reason = "error"

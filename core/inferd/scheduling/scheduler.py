@@ -17,6 +17,7 @@ from inferd.memory.block_table import CacheLayout
 from inferd.memory.cache_events import CacheEvents
 from inferd.scheduling.admission import Admission
 from inferd.scheduling.commit import Commit
+from inferd.scheduling.foresight import Foresight
 from inferd.scheduling.rows import Rows
 from inferd.scheduling.running import Running
 from inferd.scheduling.step import Step
@@ -50,6 +51,7 @@ class Scheduler:
         self.waiting = WaitingQueue()
         self.running = Running(self)
         self.in_flight: deque[Step] = deque()  # oldest first
+        self.foresight = Foresight()
         self.counters = StepStats(num_blocks=self.blocks.pool.total)
         self._max_model_len = max_model_len
         self._policy = policy
@@ -111,10 +113,6 @@ class Scheduler:
             self.retire(seq)
         return len(ended)
 
-    def expect_end(self, seq: Sequence) -> None:
-        """Its token in flight is known to be its last: no step runs ahead for it."""
-        seq.max_total = min(seq.max_total, seq.num_known + seq.in_flight)
-
     # ---- steps
 
     def schedule(self) -> StepPlan | None:
@@ -133,6 +131,7 @@ class Scheduler:
         if step.is_empty:
             return None
         self._next_step += 1
+        step.new_tokens = self.foresight.take()
         self.in_flight.append(step)
         self._register_prompts(step)
         self.counters.num_steps += 1

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from inferd.types import RowStart, Sequence, StepPlan
 
+FEW = 8  # tokens that a row may have as decodes; more read its KV together
+
 
 class Step:
-    """Decodes (one token) come first, then everything longer."""
+    """Decodes (one token) come first, then everything longer.
+
+    Where a sequence has a few tokens to compute after its prompt, all but the last are rows of one
+    token, too: such a step is as uniform as one of decodes alone, and recorded like it.
+    """
 
     __slots__ = (
         "_block_size",
         "_chunked",
         "_chunks",
+        "_fed",
+        "_fed_starts",
         "_most",
         "budget",
         "completed",
@@ -20,6 +28,7 @@ class Step:
         "epochs",
         "new_blocks",
         "new_rows",
+        "new_tokens",
         "pending_hashes",
         "preempted",
         "prefills",
@@ -35,6 +44,7 @@ class Step:
         self.new_rows: list[RowStart] = []
         self.new_blocks: list[tuple[int, int, int]] = []
         self.copies: list[tuple[int, int]] = []
+        self.new_tokens: list[tuple[int, int, int]] = []
         # prompts in the works: sequence, epoch, tokens computed after the step
         self.prefills: list[tuple[Sequence, int, int]] = []
         self.completed: list[tuple[Sequence, int, int]] = []  # the same of rows that fill a block
@@ -46,6 +56,8 @@ class Step:
         self._most = budget
         self._block_size = block_size
         self._chunked = chunked
+        self._fed: list[Sequence] = []  # for each of their tokens before that of a decode
+        self._fed_starts: list[int] = []
         self._chunks: list[tuple[Sequence, int, int, bool]] = []  # start, tokens, samples
 
     @property
@@ -69,7 +81,7 @@ class Step:
         """`num` tokens; samples when that closes the gap."""
         start = seq.num_computed
         end = start + num
-        samples = end == seq.num_known + seq.in_flight
+        samples = end == seq.max_len
         seq.num_computed = end
         self.budget -= num
         seq.in_flight += samples
@@ -78,28 +90,31 @@ class Step:
             self.prefills.append((seq, seq.epoch, end))
         if start // self._block_size != end // self._block_size:
             self.completed.append((seq, seq.epoch, end))
-        if num == 1 and samples:
+        if samples and (num == 1 or (num <= FEW and start >= seq.num_prompt)):
             self.decodes.append(seq)
-            self.starts.append(start)
+            self.starts.append(end - 1)
+            self._fed += [seq] * (num - 1)
+            self._fed_starts += range(start, end - 1)
         else:
             self._chunks.append((seq, start, num, samples))
 
     def plan(self) -> StepPlan:
         """The numbered diff for the worker. Also fixes which entries a result must have."""
-        decodes, chunks = self.decodes, self._chunks
-        ones = len(decodes)
-        epochs = [seq.epoch for seq in decodes]
+        ones, chunks = self.decodes + self._fed, self._chunks
+        num_decodes, num_fed = len(self.decodes), len(self._fed)
+        epochs = [seq.epoch for seq in ones]
         sampling = [chunk[0] for chunk in chunks if chunk[3]]
-        self.sampling = decodes + sampling
-        self.epochs = epochs + [seq.epoch for seq in sampling]
+        self.sampling = self.decodes + sampling
+        self.epochs = epochs[:num_decodes] + [seq.epoch for seq in sampling]
         return StepPlan(
             step_id=self.step_id,
-            rows=[seq.row for seq in decodes] + [chunk[0].row for chunk in chunks],
+            rows=[seq.row for seq in ones] + [chunk[0].row for chunk in chunks],
             epochs=epochs + [chunk[0].epoch for chunk in chunks],
-            num_tokens=[1] * ones + [chunk[2] for chunk in chunks],
-            starts=self.starts + [chunk[1] for chunk in chunks],
-            samples=[True] * ones + [chunk[3] for chunk in chunks],
+            num_tokens=[1] * len(ones) + [chunk[2] for chunk in chunks],
+            starts=self.starts + self._fed_starts + [chunk[1] for chunk in chunks],
+            samples=[True] * num_decodes + [False] * num_fed + [chunk[3] for chunk in chunks],
             new_rows=self.new_rows,
             new_blocks=self.new_blocks,
             copies=self.copies,
+            new_tokens=self.new_tokens,
         )

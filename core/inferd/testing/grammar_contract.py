@@ -128,6 +128,17 @@ class GrammarContract(PluginContract):
             taken = [_after(grammar, known).accept(token) for token in range(256)]
             assert mask[:256].tolist() == taken
 
+    @pytest.mark.parametrize("way", CASES)
+    def test_what_is_forced_is_all_that_masks_allow(self, way: str) -> None:
+        made = self.made()
+        wanted, (text, *_), _ = self._case(way)
+        grammar = made.compile(wanted)
+        for length in range(len(ids(text)) + 1):
+            matcher = _after(grammar, ids(text)[:length])
+            for token in matcher.forced():
+                assert np.flatnonzero(allowed(made, matcher)).tolist() == [token]
+                assert matcher.accept(token)
+
     @pytest.mark.parametrize("name", TAGS)
     def test_tags(self, name: str) -> None:
         if "structural_tag" in self.cannot:

@@ -44,6 +44,9 @@ class HashExecutor(Executor):
         assert plan.step_id == step_id
         for start in plan.new_rows:
             self._enter(start)
+        for row, position, token in plan.new_tokens:
+            assert position == len(self.rows[row])
+            self.rows[row].append(token)
         sampled = [i for i, samples in enumerate(plan.samples) if samples]
         tokens = []
         for i in sampled:

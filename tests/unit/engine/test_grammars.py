@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -35,6 +36,12 @@ class Counting(Matcher):
     @property
     def ended(self) -> bool:
         return self.left == [EOS]
+
+    def forced(self) -> list[int]:
+        """Capital letters and what is small after them, as far as it goes."""
+        shown = "".join(map(chr, self.left))
+        found = re.match("[A-Z][a-z]*", shown)
+        return self.left[: found.end()] if found else []
 
 
 class Text(Grammar):
@@ -197,6 +204,26 @@ def test_each_sequence_has_its_masks_from_its_back_end() -> None:
     expected = {f"{name}/{i}": text for name, (text, _) in wanted.items() for i in range(2)}
     assert texts(made.run()) == expected
     assert (made.backend.compiled, other.compiled) == (["one", "three"], ["two", "4"])
+
+
+@pytest.mark.parametrize("run_ahead", [True, False])
+def test_what_a_grammar_forces_is_computed_in_one_step(run_ahead: bool) -> None:
+    made = Made(run_ahead)
+    made.add("a", "an Apple and a Pear", n=2)
+    outputs = made.run()["a/0"]
+    words = ["a", "n", " ", "Apple", " ", "a", "n", "d", " ", "a", " ", "Pear", chr(EOS)]
+    assert ["".join(map(chr, output.token_ids)) for output in outputs] == words
+    assert outputs[-1].finish_reason == "stop"
+    assert len([what for what in made.log if what.startswith("sample")]) == len(words) + 1
+
+
+@pytest.mark.parametrize("run_ahead", [True, False])
+def test_what_is_forced_ends_at_the_most_tokens(run_ahead: bool) -> None:
+    made = Made(run_ahead)
+    made.add("a", "an Extraordinarily long word")
+    (outputs,) = made.run().values()
+    assert sum(len(output.token_ids) for output in outputs) == 20
+    assert outputs[-1].finish_reason == "length"
 
 
 def test_without_grammars_the_engine_runs_ahead() -> None:

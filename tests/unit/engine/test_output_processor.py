@@ -48,6 +48,14 @@ def test_a_stop_string_ends_the_sample_and_aborts_it_in_the_engine() -> None:
     assert made.feed(SequenceOutput("r", 0, [3])) is None
 
 
+def test_tokens_after_a_stop_string_are_not_the_samples() -> None:
+    made = state(stop=["cd"])
+    news, abort = made.feed(SequenceOutput("r", 0, [1, 2, 3, 4, 5]))
+    sample = news.outputs[0]
+    assert (sample.text, sample.token_ids, sample.stop_reason) == ("b", [1, 2, 3], "cd")
+    assert abort
+
+
 def test_samples_finish_one_by_one() -> None:
     made = state(n=2)
     assert not made.feed(SequenceOutput("r", 1, [1], "length"))[0].finished

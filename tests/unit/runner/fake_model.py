@@ -242,6 +242,16 @@ class Driver:
             self.computed[row] += num
         return plan
 
+    def fed(self, row: int, tokens: list[int]) -> StepPlan:
+        """`tokens` follow what the row sampled last: all of it in rows of one token."""
+        start, num = self.computed[row], len(tokens) + 1
+        plan = self.plan({row: (num, True)})
+        plan.new_tokens = [(row, start + 1 + i, token) for i, token in enumerate(tokens)]
+        plan.rows, plan.epochs = [row] * num, plan.epochs * num
+        plan.num_tokens, plan.samples = [1] * num, [True, *[False] * (num - 1)]
+        plan.starts = [start + num - 1, *range(start, start + num - 1)]
+        return plan
+
     def submit(self, work: dict[int, tuple[int, bool]]) -> None:
         plan = self.plan(work)
         self.runner.forward(plan)

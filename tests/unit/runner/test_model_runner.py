@@ -73,6 +73,21 @@ def test_mixed_batches_and_chunks(driver: Driver) -> None:
         assert out[row] == continuation(prompt, len(out[row]))
 
 
+def test_a_row_may_have_several_tokens_as_rows_of_one(driver: Driver) -> None:
+    """What follows the token in flight is known to the host, which did not wait for that one."""
+    prompt, after = [3, 1, 4, 1, 5, 9], [20, 30, 40]
+    driver.enter(0, prompt, GREEDY)
+    driver.submit({0: (6, True)})
+    plan = driver.fed(0, after)
+    driver.runner.forward(plan)
+    driver.runner.sample(plan.step_id)
+    (first,) = driver.runner.collect().token_ids
+    assert [first] == continuation(prompt, 1)
+    result = driver.runner.collect()
+    assert (result.rows, result.token_ids) == ([0], continuation([*prompt, first, *after], 1))
+    assert driver.step({0: (1, True)}).token_ids == [continuation([*prompt, first, *after], 2)[1]]
+
+
 def test_a_step_without_samples_has_an_empty_result(driver: Driver) -> None:
     driver.enter(0, list(range(8)), GREEDY)
     result = driver.step({0: (4, False)})

@@ -73,6 +73,24 @@ def test_what_cannot_be_recorded_is_launched_op_by_op(monkeypatch: pytest.Monkey
     assert tape.asked == 1
 
 
+def test_rows_that_do_not_sample_are_given_no_logits(monkeypatch: pytest.MonkeyPatch) -> None:
+    tape, model = Tape(), HashModel()
+    driver = Driver(make_runner(monkeypatch, model, tape=tape))
+    known = [*PROMPTS[0]]
+    driver.enter(0, known, GREEDY)
+    known += driver.step({0: (5, True)}).token_ids
+    model.most_logits = 0
+    for _ in range(4):
+        plan = driver.fed(0, [20, 30, 40])
+        driver.runner.forward(plan)
+        driver.runner.sample(plan.step_id)
+        known += [20, 30, 40]
+        assert driver.runner.collect().token_ids == continuation(known, 1)
+        known += continuation(known, 1)
+    assert [each.replays for each in tape.made] == [2]
+    assert model.most_logits == 1
+
+
 def test_too_many_rows_are_not_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("inferd.runner.tapes.MOST_ROWS", 1)
     tape = Tape()

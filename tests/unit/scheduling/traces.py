@@ -127,11 +127,15 @@ class Desk:
         decodes: list[str] = []
         chunks: list[str] = []
         starts = {start.row: start for start in plan.new_rows}
+        spans: dict[int, list[int]] = {}  # a row may come once for each of its tokens
         for row, start, num in zip(plan.rows, plan.starts, plan.num_tokens, strict=True):
-            if num == 1 and row not in starts:
+            spans.setdefault(row, []).extend((start, start + num))
+        for row, ends in spans.items():
+            start, end = min(ends), max(ends)
+            if end - start == 1 and row not in starts:
                 decodes.append(self.names[row])
             else:
-                chunks.append(f"{self.names[row]}[{start}:{start + num}]")
+                chunks.append(f"{self.names[row]}[{start}:{end}]")
         parts = [f"decode {' '.join(decodes)}"] if decodes else []
         parts += [f"prefill {' '.join(chunks)}"] if chunks else []
         parts += [f"copy {len(plan.copies)}"] if plan.copies else []
