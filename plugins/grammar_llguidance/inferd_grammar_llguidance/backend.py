@@ -5,16 +5,19 @@ Shape suffixes: N sequences, W words of 32 tokens each.
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import llguidance
 
 from inferd.contracts.grammar import Grammar, GrammarBackend, Matcher, Vocabulary
 from inferd.errors import RequestError
 from inferd.structured_outputs import StructuredOutputs
+from inferd_grammar_llguidance.kept_masks import KeptMasks
+from inferd_grammar_llguidance.places import Key, Place, Rules, rules_of
 from inferd_grammar_llguidance.pointer import pointers
 from inferd_grammar_llguidance.tags import lark_of
 from inferd_grammar_llguidance.terms import Specials, specials_of
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 STRICT = {"lenient": False, "whitespace_flexible": False}
 """Keywords that cannot be enforced are errors; one way to write white space, so that no output goes
 on in blanks."""
+ANY_OBJECT = '{"type": "object"}'
 UNKNOWN = re.compile(r"^Unimplemented keys: (\[.*\])$")
 ONE_OF = re.compile(r"^oneOf constraints are not supported")
 TOO_MUCH = re.compile(r"\blimit\b|\btoo (many|big|large|complex)\b", re.IGNORECASE)
@@ -35,6 +39,7 @@ SLICES = [*(f"{CHARACTER}{{1,{most}}}" for most in LENGTHS), f"{CHARACTER}+"]
 """Tokens that a mask takes or leaves together: in strings those of a length at most. The library's
 own lengths (10, 30) make masks of strings with bounds four times as slow (64 rows: 2.8 ms, 2 cores,
 2026-11-27)."""
+MASK_BYTES = 32 << 20  # of masks that are kept
 LIMITS = llguidance.LLParserLimits(
     initial_lexer_fuel=500_000,
     max_grammar_size=200_000,
@@ -43,26 +48,51 @@ LIMITS = llguidance.LLParserLimits(
 """Below the library's own: they bound the time that a grammar, and a step of it, takes."""
 
 
+class Source(NamedTuple):
+    """What an output is made under."""
+
+    number: int  # of the grammar
+    tokenizer: llguidance.LLTokenizer
+    rules: Rules | None  # of its places
+
+
 class LlguidanceMatcher(Matcher):
-    def __init__(self, matcher: llguidance.LLMatcher) -> None:
+    def __init__(self, matcher: llguidance.LLMatcher, source: Source) -> None:
         self.matcher = matcher
+        self._source = source
+        self._place = Place(source.rules) if source.rules is not None else None
 
     def accept(self, token_id: int) -> bool:
-        return self.matcher.consume_token(token_id)
+        accepted = self.matcher.consume_token(token_id)
+        if not accepted:
+            self._place = None
+        elif self._place is not None:
+            self._place.feed(self._source.tokenizer.decode_bytes([token_id]))
+        return accepted
+
+    @property
+    def place(self) -> tuple[int, Key] | None:
+        """Of all outputs under all grammars, those with equal ones may go on in the same ways."""
+        key = self._place.key() if self._place is not None else None
+        return None if key is None else (self._source.number, key)
 
     @property
     def ended(self) -> bool:
         return self.matcher.is_stopped()
 
+    def forced(self) -> list[int]:
+        return self.matcher.compute_ff_tokens()
+
 
 class LlguidanceGrammar(Grammar):
     """A matcher at its beginning, of which copies take microseconds."""
 
-    def __init__(self, matcher: llguidance.LLMatcher) -> None:
+    def __init__(self, matcher: llguidance.LLMatcher, source: Source) -> None:
         self._matcher = matcher
+        self._source = source
 
     def start(self) -> Matcher:
-        return LlguidanceMatcher(self._matcher.deep_copy())
+        return LlguidanceMatcher(self._matcher.deep_copy(), self._source)
 
 
 class LlguidanceBackend(GrammarBackend):
@@ -77,6 +107,8 @@ class LlguidanceBackend(GrammarBackend):
         )
         self._specials = specials_of(vocabulary.tokenizer_json, vocabulary.eos_ids)
         self._threads = llguidance.LLExecutor()
+        self._numbers = itertools.count()
+        self._masks = KeptMasks(MASK_BYTES)
 
     def compile(self, wanted: StructuredOutputs) -> Grammar:
         source = _source(wanted, self._specials)
@@ -88,20 +120,32 @@ class LlguidanceBackend(GrammarBackend):
             error = first.get_error()
             code = "grammar_too_complex" if TOO_MUCH.search(error) else "invalid_request"
             raise RequestError(_complaint(wanted, error), "structured_outputs", code)
-        return LlguidanceGrammar(matcher)
+        schema = _schema(wanted)
+        rules = rules_of(schema) if schema is not None else None
+        return LlguidanceGrammar(matcher, Source(next(self._numbers), self._tokenizer, rules))
 
     def fill(self, matchers: Sequence[Matcher], words_NW: Words) -> None:
         """One that exceeds its limits allows nothing any more, and its request fails."""
-        pairs = [
-            (each.matcher, place)
-            for place, each in enumerate(matchers)
+        missing = [
+            (each.matcher, i, place)
+            for i, each in enumerate(matchers)
             if isinstance(each, LlguidanceMatcher)
+            and not self._masks.put(place := each.place, words_NW[i])
         ]
+        if not missing:
+            return
+        pairs = [(matcher, i) for matcher, i, _ in missing]
         start, line = words_NW.ctypes.data, words_NW.strides[0]
         self._threads.unsafe_compute_mask_ptr(pairs, start, line, len(words_NW))
-        for matcher, place in pairs:
+        for matcher, i, place in missing:
             if matcher.is_error():
-                words_NW[place] = 0
+                words_NW[i] = 0
+            else:
+                self._masks.keep(place, words_NW[i])
+
+
+def _schema(wanted: StructuredOutputs) -> str | None:
+    return ANY_OBJECT if wanted.json_object else wanted.json
 
 
 def _source(wanted: StructuredOutputs, specials: Specials) -> str:
@@ -116,7 +160,8 @@ def _source(wanted: StructuredOutputs, specials: Specials) -> str:
         return matcher.grammar_from_lark(wanted.grammar)
     if wanted.structural_tag is not None:
         return matcher.grammar_from_lark(lark_of(wanted.structural_tag, specials))
-    schema = '{"type": "object"}' if wanted.json is None else wanted.json
+    schema = _schema(wanted)
+    assert schema is not None, "one of the ways is given"
     try:
         return matcher.grammar_from_json_schema(schema, overrides=STRICT)  # type: ignore[arg-type]
     except ValueError as error:

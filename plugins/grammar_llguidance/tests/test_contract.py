@@ -84,3 +84,11 @@ def test_a_matcher_that_was_led_astray_allows_nothing(backend: LlguidanceBackend
     assert allowed(backend, matcher).any()
     assert not matcher.accept(ids("b")[0])
     assert not allowed(backend, matcher).any()
+
+
+def test_so_does_one_whose_mask_was_kept(backend: LlguidanceBackend) -> None:
+    grammar = backend.compile(StructuredOutputs(json='{"type": "string"}'))
+    assert allowed(backend, grammar.start()).any()
+    matcher = grammar.start()
+    assert not matcher.accept(ids("b")[0])
+    assert not allowed(backend, matcher).any()
