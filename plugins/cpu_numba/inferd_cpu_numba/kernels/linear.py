@@ -24,7 +24,7 @@ from inferd_cpu_numba.kernels.parallel import FIRST, ITEM, THREAD, Body, take
 from inferd_cpu_numba.kernels.vectors import I64, LANES
 
 PANEL = 2 * LANES  # outputs
-ROWS, SOME, FEWER = 12, 8, 4  # of a tile; twice eight are faster than twelve and four
+ROWS, SOME, FEWER, TWO = 12, 8, 4, 2  # of a tile; twice eight are faster than twelve and four
 MANY = 24  # rows from which a panel is written out
 LINE = 64  # bytes that memory is fetched in
 TWO_LINES = 3 * LINE  # of a panel: the lower bytes of each, then the fields of both
@@ -159,6 +159,9 @@ def make_linear() -> Body:
                 if row + FEWER <= end:
                     multiply(FEWER, row, panel, ahead, room, a)
                     row, ahead = row + FEWER, 0
+                elif row + TWO <= end:
+                    multiply(TWO, row, panel, ahead, room, a)
+                    row, ahead = row + TWO, 0
                 else:
                     multiply(1, row, panel, ahead, room, a)
                     row, ahead = row + 1, 0
