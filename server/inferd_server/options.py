@@ -50,7 +50,10 @@ class ServeOptions(Options):
     ] = None
     otlp_traces_endpoint: Annotated[
         str | None,
-        Field(description="a span per request goes there (OTLP over HTTP); needs inferd[otel]"),
+        Field(
+            pattern="^https?://",
+            description="a span per request goes there (OTLP over HTTP); needs inferd[otel]",
+        ),
     ] = None
     served_model_name: Annotated[
         list[str], SEVERAL, Field(description="default: short name, full id")

@@ -2,7 +2,7 @@
 next good request has the answer that it had before. The cases that are one bad body each are in
 tests/unit/server/test_list_a.py, those in which time passes in test_list_a_slow.py, those of the
 server's life in test_life.py, A34 in tests/unit/server/test_keys.py, A64 in
-plugins/cpu_numba/tests/test_runtime.py.
+plugins/cpu_numba/tests/test_runtime.py, A31 in tests/unit/engine/test_template_gate.py.
 """
 
 from __future__ import annotations

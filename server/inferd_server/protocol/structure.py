@@ -88,15 +88,19 @@ def of_body(body: StructuredBody) -> StructuredOutputs:
 
 
 def of_format(form: TextFormat | ResponseFormat | None, field: str) -> StructuredOutputs | None:
-    """None for plain text. Raises RequestError for a format without its schema."""
+    """None for plain text. Raises RequestError for a format without its schema, and for a schema
+    that would have no effect.
+    """
     if form is None or form.type == "text":
         return None
-    if form.type == "json_object":
-        return _made(field, json_object=True)
     if isinstance(form, ResponseFormat):
         schema = form.json_schema.schema_ if form.json_schema else None
     else:
         schema = form.schema_
+    if form.type == "json_object":
+        if schema is not None:
+            raise RequestError(f"{field}: the type of a format with a schema is json_schema", field)
+        return _made(field, json_object=True)
     if schema is None:
         raise RequestError(f"{field}: json_schema needs a schema", field)
     return _made(field, json=_text(schema))

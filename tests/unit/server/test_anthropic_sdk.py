@@ -140,6 +140,11 @@ async def test_the_assistants_last_turn_is_continued(sdk: Any, engine: Any) -> N
     assert engine.seen[0].prompt_ids == [ord(c) for c in "<user>hi<assistant>Well,"]
 
 
+async def test_models(sdk: Any) -> None:
+    assert [model.id async for model in sdk.models.list(limit=1000)] == ["tiny", "org/tiny"]
+    assert (await sdk.models.retrieve("tiny")).id == "tiny"
+
+
 async def test_count_tokens(sdk: Any, engine: Any) -> None:
     counted = await sdk.messages.count_tokens(model="tiny", messages=MESSAGES, system="be kind")
     assert counted.input_tokens == PROMPT + len("<system>be kind")

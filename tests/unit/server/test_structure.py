@@ -89,6 +89,16 @@ async def test_what_is_not_just_one_form(client: httpx.AsyncClient, given: Any, 
     assert text in reply.json()["error"]["message"]
 
 
+async def test_a_schema_that_would_have_no_effect(client: httpx.AsyncClient) -> None:
+    of_chat = {"response_format": OF_CHAT | {"type": "json_object"}}
+    of_text = {"text": {"format": OF_TEXT | {"type": "json_object"}}}
+    asked = {"model": "tiny", "input": "a", **of_text}
+    for path, body in (("/v1/chat/completions", CHAT | of_chat), ("/v1/responses", asked)):
+        reply = await client.post(path, json=body)
+        assert reply.status_code == 400
+        assert "with a schema is json_schema" in reply.json()["error"]["message"]
+
+
 async def test_two_ways_at_once(client: httpx.AsyncClient) -> None:
     both = {"response_format": {"type": "json_object"}, "structured_outputs": {"regex": "a"}}
     reply = await client.post("/v1/chat/completions", json={**CHAT, **both})
