@@ -20,6 +20,10 @@ E4M3 = torch.float8_e4m3fn
 LARGEST = {E4M3: 448.0, torch.int8: 127.0}
 BLOCK = 128  # rows and columns that share a scale in `fp8_block`; the last may be fewer
 SCALES = 8  # that are tried for a row of a dense weight
+PIECE = (
+    2**17
+)  # numbers rounded at a time: they stay in caches; 2 ** 15 take 1.5x (AMD EPYC, 2026-11-27)
+EXPONENT = 0x7F800000  # bits of a float32
 TINY = 1e-12  # the least largest value: a token of zeros has a scale, too
 
 
@@ -143,6 +147,12 @@ class ScaledWeight:
     @classmethod
     def by_rows(cls, weight_NK: Tensor, dtype: torch.dtype) -> ScaledWeight:
         """A dense weight rounded to `fp8_row` or `int8_row`, inputs rounded by token."""
+        pieces = torch.split(weight_NK, max(1, PIECE // weight_NK.shape[1]))
+        first, *others = (cls._piece(piece_RK, dtype) for piece_RK in pieces)
+        return first.joined(others)
+
+    @classmethod
+    def _piece(cls, weight_NK: Tensor, dtype: torch.dtype) -> ScaledWeight:
         if dtype == E4M3:
             scales_N1 = least_error(weight_NK)
             return cls((weight_NK / scales_N1).to(E4M3), scales_N1, InputFormat(E4M3))
@@ -156,10 +166,22 @@ def least_error(weight_NK: Tensor) -> Tensor:
     They make 448 to 224 of the row's largest number: a float is rounded by its place between two
     powers of two, so what is best there depends on where most of the row lies.
     """
-    largest_N1 = weight_NK.float().abs().amax(1, keepdim=True).clamp_min(TINY) / LARGEST[E4M3]
+    sizes_NK = weight_NK.abs().float()
+    largest_N1 = sizes_NK.amax(1, keepdim=True).clamp_min(TINY) / LARGEST[E4M3]
     tried_SN1 = torch.stack([largest_N1 * 2 ** (step / SCALES) for step in range(SCALES)])
     errors_SN1 = torch.stack([
-        ((weight_NK / scales_N1).to(E4M3).float() * scales_N1 - weight_NK).square().sum(1, True)
+        torch.linalg.vector_norm(rounding(sizes_NK / scales_N1), dim=1, keepdim=True) * scales_N1
         for scales_N1 in tried_SN1
     ])  # fmt: skip
     return tried_SN1.gather(0, errors_SN1.argmin(0, keepdim=True)).squeeze(0)
+
+
+def rounding(values: Tensor) -> Tensor:
+    """What e4m3 adds to numbers from 0 to 448, float32; in a tenth of the time of casting twice.
+
+    From a power of two to the next its numbers are eighths of the power apart, and below 2 ** -6 as
+    they are above. A float32 2 ** 20 times as large as the power has steps of just that.
+    """
+    powers = (values.view(torch.int32) & EXPONENT).view(torch.float32).clamp_(min=2**-6)
+    rounded = torch.add(values, powers, alpha=2**20).sub_(powers, alpha=2**20)
+    return rounded.sub_(values)

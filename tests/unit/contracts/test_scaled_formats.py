@@ -8,7 +8,15 @@ from dataclasses import replace
 import pytest
 import torch
 
-from inferd.contracts.scaled_formats import E4M3, LARGEST, SCALES, InputFormat, ScaledWeight
+from inferd.contracts.scaled_formats import (
+    E4M3,
+    LARGEST,
+    PIECE,
+    SCALES,
+    InputFormat,
+    ScaledWeight,
+    rounding,
+)
 from inferd.testing.packed_weights import draw_scaled
 
 FORMATS = ("fp8_row", "fp8_block", "int8_row")
@@ -92,6 +100,25 @@ def test_inputs_are_rounded_to_the_nearest(inputs: InputFormat) -> None:
             gap = (part / scale).clamp(-most, most) - codes
             assert bool((gap.abs() <= step(codes, inputs.dtype) * (0.5 + 1e-6)).all())
     assert torch.equal(found.dequantize(torch.float64)[2], torch.zeros(256, dtype=torch.float64))
+
+
+def test_rounding_is_what_casting_gives() -> None:
+    """Every number of e4m3, what lies half way between two, and what lies anywhere."""
+    exact = torch.arange(127, dtype=torch.uint8).view(E4M3).float()
+    halves = (exact[1:] + exact[:-1]) / 2
+    drawn = torch.rand(100_000, generator=torch.Generator().manual_seed(0)) ** 4 * 448
+    for values in (exact, halves, drawn):
+        assert torch.equal(rounding(values), values.to(E4M3).float() - values)
+
+
+def test_scales_of_many_rows_are_those_of_each() -> None:
+    """They are found for some rows at a time."""
+    rows = PIECE // 4096
+    weight_NK = torch.randn(2 * rows + 5, 4096, generator=torch.Generator().manual_seed(0))
+    found = ScaledWeight.by_rows(weight_NK, E4M3)
+    for row in (0, rows - 1, rows, 2 * rows + 4):
+        alone = ScaledWeight.by_rows(weight_NK[row : row + 1], E4M3)
+        assert torch.equal(alone.scales_RG, found.scales_RG[row : row + 1])
 
 
 def test_each_row_of_a_dense_weight_has_the_scale_that_rounds_it_best() -> None:
