@@ -41,30 +41,31 @@ class Running:
     def serve(self, step: Step) -> None:
         """Hand out tokens; only the tail of the list is removed meanwhile.
 
-        One token inside a block that a sequence has, as most want, is handed out right here.
+        Most sequences want one token, which is handed out right here: the loop is what a step of
+        many sequences costs.
         """
-        size = self._s.layout.block_size
-        decodes, starts, left = step.decodes, step.starts, step.budget
+        size, decodes, starts = self._s.layout.block_size, step.decodes, step.starts
+        left = step.budget
         for seq in self.sequences:
             if left <= 0:
                 break
+            if not seq.decoding:
+                step.budget = left
+                self._serve(seq, step)
+                left = step.budget
+                continue
             start = seq.num_computed
-            if seq.decoding:
-                end = start + 1
-                if end >= seq.max_total:
-                    continue  # the last token it may have is in flight
-                if start % size:
-                    decodes.append(seq)
-                    starts.append(start)
-                    seq.num_computed = end
-                    seq.in_flight += 1
-                    left -= 1
-                    if not end % size:
-                        step.completed.append((seq, seq.epoch, end))
-                    continue
-            step.budget = left
-            self._serve(seq, step)
-            left = step.budget
+            end = start + 1
+            if end >= seq.max_total:
+                continue  # the last token it may have is in flight
+            if start % size or self._make_room(seq, 1, step):
+                decodes.append(seq)
+                starts.append(start)
+                seq.num_computed = end
+                seq.in_flight += 1
+                left -= 1
+                if not end % size:
+                    step.completed.append((seq, seq.epoch, end))
         step.budget = left
 
     def _serve(self, seq: Sequence, step: Step) -> None:
