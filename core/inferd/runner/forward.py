@@ -5,6 +5,7 @@ Shape suffixes: T tokens of a step, N positions that need logits, D hidden, V vo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,7 @@ from inferd.contracts.platform import Record
 from inferd.memory.staging import upload_ints
 from inferd.runner.build import Built
 from inferd.runner.graphs import StepGraphs
-from inferd.runner.inputs import InputBuilder
+from inferd.runner.inputs import InputBuilder, StepArray
 from inferd.runner.request_table import RequestTable
 from inferd.runner.tapes import StepTapes
 from inferd.runner.whole_step import Ran, WholeStep
@@ -31,7 +32,7 @@ class Forwarded:
     hidden_TD: Tensor
     last: Tensor  # indices into T of the positions that have logits
     logits: Tensor | None
-    greedy: tuple[Tensor, Tensor] | None = None  # largest logits and ids, which the table has
+    likeliest: Tensor | None = None  # packed tokens of a recorded step, which the table has
     places: Positions | None = None  # of the sampling rows; None: they come first
 
     def sampling(self, rows: Tensor) -> Tensor:
@@ -80,8 +81,7 @@ class Forward:
             return self._recorded(plan, ran)
         if any(plan.samples) and (played := self._tapes.hidden(plan, self._hidden)) is not None:
             return self._with_head(plan, *played)
-        batch = self._inputs.batch(plan)
-        step = self._inputs.sample_step(plan, batch.rows_R, batch.contexts_R)
+        batch, step = self._inputs.batch(plan)
         if step is None:
             return Forwarded(plan, None, self._hidden(batch), batch.logits_N, None)
         hidden_TD, logits_NV = self.run(batch)
@@ -90,20 +90,21 @@ class Forward:
     def _recorded(self, plan: StepPlan, ran: Ran) -> Forwarded:
         return Forwarded(
             plan,
-            self._inputs.sample_step(plan, ran.rows_R, ran.contexts_R),
+            self._inputs.sample_step(plan, ran.host, ran.step_5X),
             ran.hidden_TD,
             ran.last_R,
             ran.logits_RV,
-            greedy=(ran.best_R, ran.ids_R),
+            likeliest=ran.likeliest_P,
             places=None if all(plan.samples) else np.flatnonzero(plan.samples),
         )
 
     def _with_head(
-        self, plan: StepPlan, hidden_TD: Tensor, rows_R: Tensor, contexts_R: Tensor, last_R: Tensor
+        self, plan: StepPlan, host: StepArray, step_5X: Tensor, outputs: Sequence[Tensor]
     ) -> Forwarded:
         """Of a step of single tokens; rows that sample come first."""
+        hidden_TD, last_R = outputs
         num = sum(plan.samples)
-        step = self._inputs.sample_step(plan, rows_R, contexts_R)
+        step = self._inputs.sample_step(plan, host, step_5X)
         logits_NV = self._model.compute_logits(hidden_TD[:num])
         return Forwarded(plan, step, hidden_TD, last_R[:num], logits_NV)
 

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from inferd.contracts.platform import Platform
 from inferd.memory.staging import upload
-from inferd.runner.whole_step import Ran, Run, Size, Step, WholeStep, padded
+from inferd.runner.inputs import Size, step_array
+from inferd.runner.whole_step import Ran, Run, Step, WholeStep
 from inferd.types import StepPlan
 
 MOST_ROWS = 1024
@@ -59,8 +60,8 @@ class StepGraphs:
         size = self._find(len(plan.rows), plan.total_tokens)
         if size is None:
             return None
-        step = self._steps[size]
-        return Ran.of(step, step.replay(padded(plan, size, self._table)))
+        step, host = self._steps[size], step_array(plan, size, self._table)
+        return Ran.of(step, host, step.replay(host))
 
     def _find(self, rows: int, tokens: int) -> Size | None:
         """The smallest that holds the plan; padding tokens need a spare row."""
@@ -79,14 +80,14 @@ class StepGraphs:
     def _padding(self, size: Size) -> Tensor:
         """A plan of nothing but padding, on the device."""
         plan = StepPlan(0, rows=[], epochs=[], num_tokens=[], starts=[], samples=[])
-        return upload(padded(plan, size, self._table), self._table.device)
+        return upload(step_array(plan, size, self._table), self._table.device)
 
     def _record(self, run: Run, size: Size) -> Step:
-        step_4X = self._padding(size)
-        step = partial(self._whole.outputs, run, step_4X, size)
+        step_5X = self._padding(size)
+        step = partial(self._whole.outputs, run, step_5X, size)
         if not self._steps:
             step()  # what torch loads or allocates when it first runs cannot be recorded
-        return Step(self._platform.record(step), step_4X)
+        return Step(self._platform.record(step), step_5X)
 
 
 def sizes(most_rows: int, most_tokens: int, longest: int) -> Iterator[Size]:

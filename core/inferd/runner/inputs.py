@@ -1,11 +1,12 @@
 """From a StepPlan to a Batch: the host uploads what it knows once, the device builds the rest.
 
-Shape suffixes: T tokens of the step, R rows of the step, N positions that need logits.
+Shape suffixes: T tokens of the step, R rows of the step, N positions that need logits, X one more
+than the rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,16 @@ from inferd.runner.request_table import RequestTable
 from inferd.sampling.columns import SampleStep
 from inferd.types import Batch, StepPlan
 
-StepArray = npt.NDArray[np.int64]  # [3, R + 1]: rows, first positions, query starts
+StepArray = npt.NDArray[np.int64]
+"""[5, X]: rows of the table, first positions, query starts, which have the last column, too, ends,
+and places of the rows' next tokens in the flat history."""
+
+ROWS, ENDS = 0, 3
+
+
+class Size(NamedTuple):
+    tokens: int
+    rows: int
 
 
 class InputBuilder:
@@ -31,13 +41,15 @@ class InputBuilder:
         self._block_size = block_size
         self._num_blocks = num_blocks
 
-    def batch(self, plan: StepPlan) -> Batch:
-        """Everything but the attention plans."""
-        host = step_array(plan.rows, plan.starts, plan.num_tokens)
-        ends = host[1, :-1] + plan.num_tokens
+    def batch(self, plan: StepPlan) -> tuple[Batch, SampleStep | None]:
+        """Everything but the attention plans, and the rows that sample."""
+        size = Size(plan.total_tokens, len(plan.rows))
+        host = step_array(plan, size, self._table)
+        step_5X = upload(host, self._table.device)
+        ends = host[ENDS, :-1]
         batch = self.of_array(
-            upload(host, self._table.device),
-            num_tokens=plan.total_tokens,
+            step_5X[:3],
+            num_tokens=size.tokens,
             num_decodes=_leading_ones(plan.num_tokens),
             width=-(-int(ends.max()) // self._block_size),
         )
@@ -45,7 +57,7 @@ class InputBuilder:
         if not all(plan.samples):
             places = np.flatnonzero(plan.samples)
             batch.logits_N = batch.logits_N[upload_ints(places, self._table.device)]
-        return batch
+        return batch, self.sample_step(plan, host, step_5X)
 
     def of_array(self, step_3X: Tensor, *, num_tokens: int, num_decodes: int, width: int) -> Batch:
         """A batch whose rows all need logits and whose lengths the host does not know."""
@@ -70,22 +82,39 @@ class InputBuilder:
             logits_N=step_3X[2, 1:] - 1,
         )
 
-    def sample_step(self, plan: StepPlan, rows_R: Tensor, contexts_R: Tensor) -> SampleStep | None:
-        """The rows that sample, None when no row does; the tensors may have more rows."""
-        rows = np.array(plan.rows, dtype=np.int64)
-        ends = np.array(plan.starts, dtype=np.int64) + plan.num_tokens
+    def sample_step(self, plan: StepPlan, host: StepArray, step_5X: Tensor) -> SampleStep | None:
+        """The rows that sample, None when no row does; what was uploaded may have more rows."""
         if all(plan.samples):
-            num = len(rows)
-            return SampleStep(rows, ends, rows_R[:num], contexts_R[:num].long())
+            num = len(plan.rows)
+            return SampleStep(host[ROWS, :num], host[ENDS, :num], step_5X[: ENDS + 1 : ENDS, :num])
         places = np.flatnonzero(plan.samples)
-        device = self._table.device
-        return SampleStep.of(rows[places], ends[places], device) if len(places) else None
+        if not len(places):
+            return None
+        return SampleStep.of(host[ROWS, places], host[ENDS, places], self._table.device)
 
 
-def step_array(rows: Sequence[int], starts: Sequence[int], counts: Sequence[int]) -> StepArray:
-    host = np.zeros((3, len(rows) + 1), dtype=np.int64)
-    host[0, :-1], host[1, :-1] = rows, starts
-    np.cumsum(counts, out=host[2, 1:])
+def step_array(plan: StepPlan, size: Size, table: RequestTable) -> StepArray:
+    """The plan's rows, then the table's padding row: one token each in a uniform step, else the
+    first of them has all that are left.
+    """
+    num = len(plan.rows)
+    host = np.zeros((5, size.rows + 1), dtype=np.int64)
+    rows, starts, query_starts, ends, places = host
+    rows[:num], rows[num:] = plan.rows, table.padding_row
+    starts[:num] = plan.starts
+    if size.rows == size.tokens:
+        query_starts[:] = np.arange(size.rows + 1)
+        np.add(starts, 1, out=ends)
+    else:
+        counts = np.zeros(size.rows, dtype=np.int64)
+        counts[:num] = plan.num_tokens
+        counts[num : num + 1] = size.tokens - counts.sum()
+        np.cumsum(counts, out=query_starts[1:])
+        np.add(starts[:-1], counts, out=ends[:-1])
+    places[:num] = rows[:num] * table.history_len + ends[:num]
+    places[num:] = table.padding_row * table.history_len
+    if not all(plan.samples):
+        places[:num][~np.array(plan.samples)] = places[-1]
     return host
 
 

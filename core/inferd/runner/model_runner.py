@@ -111,13 +111,13 @@ class ModelRunner:
         if done is None or done.plan.step_id != step_id:
             raise RuntimeError(f"step {step_id} is to be sampled, but its forward was not the last")
         with torch.inference_mode():
-            sampled, logprobs, errors = None, None, self._sampler.errors_of(done.plan.rows)
+            tokens, logprobs, errors = None, None, self._sampler.errors_of(done.plan.rows)
             if done.step is not None:
-                sampled, logprobs = self._sampler.sample(done, done.step, errors)
+                tokens, logprobs = self._sampler.sample(done, done.step, errors)
             wanted = self._prompt_logprobs.wanted(done.plan)
             prompt = self._prompt_logprobs.compute(wanted, done.hidden_TD)
             pairs = list(zip(wanted, prompt, strict=True))
-            self._pending.append(Pending(done.plan, sampled, logprobs, pairs, errors))
+            self._pending.append(Pending(done.plan, tokens, logprobs, pairs, errors))
 
     def collect(self) -> StepResult:
         """The oldest step that was sampled; waits for the device."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -54,7 +53,7 @@ class RequestTable:
         self.drafts_RK = torch.zeros(num_rows, MAX_DRAFTS, dtype=torch.int32, device=device)
         self._history = self.history_RL.view(-1)
         self._tables = [table_RB.view(-1) for table_RB in self.block_tables_RB]
-        self._num_blocks: npt.NDArray[np.int64] = np.zeros((num_groups, num_rows), dtype=np.int64)
+        self._num_blocks = [[0] * num_rows for _ in range(num_groups)]
 
     def start_rows(self, starts: Sequence[RowStart]) -> None:
         """Give rows to sequences: known tokens, block tables and sampling parameters."""
@@ -68,21 +67,28 @@ class RequestTable:
             tokens = np.array(start.prompt_ids + start.output_ids, dtype=np.int32)
             self.history_RL[start.row, : len(tokens)].copy_(upload(tokens, self.device))
             for group in range(len(self.block_tables_RB)):
-                self._num_blocks[group, start.row] = len(start.block_ids[group])
+                self._num_blocks[group][start.row] = len(start.block_ids[group])
         self.sampling.write(starts)
 
     def append_blocks(self, blocks: Sequence[tuple[int, int, int]]) -> None:
         """(group, row, block): one device write per group."""
-        places: list[list[int]] = [[] for _ in self._tables]
-        values: list[list[int]] = [[] for _ in self._tables]
-        for group, row, block in blocks:
-            places[group].append(row * self.max_blocks + int(self._num_blocks[group, row]))
-            values[group].append(block)
-            self._num_blocks[group, row] += 1
         for group, table in enumerate(self._tables):
-            if places[group]:
-                diff = upload(np.array((places[group], values[group]), dtype=np.int64), self.device)
-                table.index_copy_(0, diff[0], diff[1].to(torch.int32))
+            counts = self._num_blocks[group]
+            places, values = [], []
+            for of_group, row, block in blocks:
+                if of_group == group:
+                    places.append(row * self.max_blocks + counts[row])
+                    values.append(block)
+                    counts[row] += 1
+            if places:
+                self._append(table, places, values)
+
+    def _append(self, table: Tensor, places: list[int], values: list[int]) -> None:
+        """Places are int64 and blocks int32: they travel as words of 32 bits."""
+        words = np.array(places, dtype=np.int64).view(np.int32), np.array(values, dtype=np.int32)
+        words_X = upload(np.concatenate(words), self.device)
+        split = 2 * len(places)
+        table.index_copy_(0, words_X[:split].view(torch.int64), words_X[split:])
 
     def append_tokens(self, tokens: Sequence[tuple[int, int, int]]) -> None:
         """(row, position, token): what no step samples, in one device write."""

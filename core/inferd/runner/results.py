@@ -10,11 +10,20 @@ from torch import Tensor
 
 from inferd.memory.staging import Readback
 from inferd.runner.prompt_logprobs import Wanted, collect_rows
+from inferd.runner.tokens import unpack
+from inferd.sampling.columns import Positions
 from inferd.sampling.logprobs import LogprobTensors, to_logprobs
-from inferd.sampling.sampler import Sampled
 from inferd.types import StepPlan, StepResult
 
 NOT_FINITE = "the model produced logits that are not finite, or no token is allowed"
+
+
+@dataclass(frozen=True, slots=True)
+class PendingTokens:
+    """Of a step's sampling rows, and of others that are passed over."""
+
+    packed_P: Tensor  # see `tokens`
+    places: Positions | None = None  # of the sampling rows; None: they come first
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,20 +41,20 @@ class Pending:
     def __init__(
         self,
         plan: StepPlan,
-        sampled: Sampled | None,
+        tokens: PendingTokens | None,
         logprobs: PendingLogprobs | None,
         prompt: Sequence[tuple[Wanted, LogprobTensors]],
         errors: dict[int, str],
     ) -> None:
         tensors: list[Tensor] = []
-        if sampled is not None:
-            tensors += [sampled.ids_N, sampled.best_N]
+        if tokens is not None:
+            tensors.append(tokens.packed_P)
         if logprobs is not None:
             tensors += logprobs.tensors.tensors
         for _, each in prompt:
             tensors += each.tensors
         self._plan = plan
-        self._sampled = sampled is not None
+        self._tokens = tokens
         self._logprobs = logprobs
         self._prompt = [wanted for wanted, _ in prompt]
         self._errors = errors
@@ -58,9 +67,8 @@ class Pending:
         result = StepResult(
             plan.step_id, rows, _sampling(plan.epochs, plan.samples), [], errors=self._errors
         )
-        if self._sampled:
-            result.token_ids = next(tensors).tolist()
-            self._check(result, next(tensors))
+        if self._tokens is not None:
+            self._take_tokens(result, next(tensors), self._tokens.places)
         if self._logprobs is not None:
             values = to_logprobs([next(tensors) for _ in range(3)], self._logprobs.wanted)
             for place, value in zip(self._logprobs.places, values, strict=True):
@@ -70,8 +78,11 @@ class Pending:
             result.prompt_logprobs = collect_rows(self._prompt, triples)
         return result
 
-    def _check(self, result: StepResult, best_N: Tensor) -> None:
-        finite = np.isfinite(best_N.numpy())
+    def _take_tokens(self, result: StepResult, packed_P: Tensor, places: Positions | None) -> None:
+        ids, best = unpack(packed_P)
+        wanted = slice(len(result.rows)) if places is None else places
+        result.token_ids = ids[wanted].tolist()
+        finite = np.isfinite(best[wanted])
         if not finite.all():
             for place in np.flatnonzero(~finite):
                 result.errors.setdefault(result.rows[place], NOT_FINITE)

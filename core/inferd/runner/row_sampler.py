@@ -15,7 +15,8 @@ from inferd.contracts.model import CausalLM
 from inferd.contracts.ops import Ops
 from inferd.runner.forward import Forwarded
 from inferd.runner.request_table import RequestTable
-from inferd.runner.results import PendingLogprobs
+from inferd.runner.results import PendingLogprobs, PendingTokens
+from inferd.runner.tokens import pack
 from inferd.sampling.columns import SampleStep
 from inferd.sampling.logprobs import LogprobTensors
 from inferd.sampling.sampler import Sampled, Sampler
@@ -56,12 +57,11 @@ class RowSampler:
 
     def sample(
         self, done: Forwarded, step: SampleStep, errors: dict[int, str]
-    ) -> tuple[Sampled, PendingLogprobs | None]:
+    ) -> tuple[PendingTokens, PendingLogprobs | None]:
         """Write each row's next token into the table. Adds rows that fail to `errors`."""
         assert done.logits is not None
-        if done.greedy is not None and not self._sampler.needs(step):
-            best_N, ids_N = map(done.sampling, done.greedy)
-            return Sampled(ids_N, best_N, None, ()), None
+        if done.likeliest is not None and not self._sampler.needs(step):
+            return PendingTokens(done.likeliest, done.places), None
         try:
             sampled = self._sampler.sample(done.sampling(done.logits), step)
         except Exception:
@@ -70,7 +70,7 @@ class RowSampler:
             errors.update(self.errors_of(step.rows.tolist()))
             sampled = self._sampler.sample(self._model.compute_logits(hidden_ND), step)
         self._table.put_sampled(step, sampled.ids_N)
-        return sampled, self._logprobs(sampled, step)
+        return PendingTokens(pack(sampled.ids_N, sampled.best_N)), self._logprobs(sampled, step)
 
     def _find_offenders(self, hidden_ND: Tensor, step: SampleStep) -> None:
         """Sample each row alone, from fresh logits, and fail those that raise again."""

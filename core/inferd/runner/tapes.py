@@ -17,7 +17,8 @@ from torch import Tensor
 
 from inferd.contracts.platform import CannotRecord, Record, RecordedAsItRan
 from inferd.memory.staging import upload
-from inferd.runner.whole_step import Hidden, Ran, Run, Size, Step, WholeStep, padded
+from inferd.runner.inputs import Size, StepArray, step_array
+from inferd.runner.whole_step import Hidden, Ran, Run, Step, WholeStep
 from inferd.types import StepPlan
 
 log = logging.getLogger("inferd")
@@ -41,33 +42,38 @@ class StepTapes:
         played = self._play(plan, "whole", partial(self._whole.outputs, run))
         return None if played is None else _kept(Ran.of(*played))
 
-    def hidden(self, plan: StepPlan, hidden: Hidden) -> Sequence[Tensor] | None:
-        """One in which some do not: hidden states, rows, contexts, places of the last tokens."""
+    def hidden(
+        self, plan: StepPlan, hidden: Hidden
+    ) -> tuple[StepArray, Tensor, Sequence[Tensor]] | None:
+        """One in which some do not: what it was given, here and on the device; hidden states and
+        the places of the rows' last tokens.
+        """
         played = self._play(plan, "without head", partial(self._whole.without_head, hidden))
         if played is None:
             return None
-        step, (hidden_TD, contexts_R, last_R) = played
-        return hidden_TD, step.step_4X[0, :-1], contexts_R, last_R
+        step, host, outputs = played
+        return host, step.step_5X, outputs
 
     def _play(
         self, plan: StepPlan, name: str, outputs: Callable[[Tensor, Size], Sequence[Tensor]]
-    ) -> tuple[Step, Sequence[Tensor]] | None:
+    ) -> tuple[Step, StepArray, Sequence[Tensor]] | None:
         rows = len(plan.rows)
         if self._record is None or rows != plan.total_tokens or rows > MOST_ROWS:
             return None
         kind, size = (rows, name), Size(rows, rows)
+        host = step_array(plan, size, self._whole.table)
         step = self._steps.get(kind)
         if step is not None:
-            return step, step.replay(padded(plan, size, self._whole.table))
+            return step, host, step.replay(host)
         self._seen[kind] += 1
         if self._seen[kind] < 2:
             return None
-        step_4X = upload(padded(plan, size, self._whole.table), self._whole.table.device)
-        recorded = self._recorded(self._record, partial(outputs, step_4X, size))
+        step_5X = upload(host, self._whole.table.device)
+        recorded = self._recorded(self._record, partial(outputs, step_5X, size))
         if recorded is None:
             return None
-        step = self._steps[kind] = Step(recorded, step_4X)
-        return step, recorded.outputs
+        step = self._steps[kind] = Step(recorded, step_5X)
+        return step, host, recorded.outputs
 
     def _recorded(
         self, record: Record, run: Callable[[], Sequence[Tensor]]
@@ -82,4 +88,4 @@ class StepTapes:
 
 def _kept(ran: Ran) -> Ran:
     """The host reads what was sampled when the next step may have been replayed."""
-    return replace(ran, best_R=ran.best_R.clone(), ids_R=ran.ids_R.clone())
+    return replace(ran, likeliest_P=ran.likeliest_P.clone())

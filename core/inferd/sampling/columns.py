@@ -59,17 +59,23 @@ class SampleStep:
 
     rows: Positions  # of the request table
     ends: Positions  # position of the token to be sampled
-    rows_N: Tensor  # int64
-    ends_N: Tensor  # int64
+    step_2N: Tensor  # int64, both
 
     @classmethod
     def of(cls, rows: Positions, ends: Positions, device: torch.device) -> SampleStep:
-        both = upload(np.stack((rows, ends)), device)
-        return cls(rows, ends, both[0], both[1])
+        return cls(rows, ends, upload(np.stack((rows, ends)), device))
+
+    @property
+    def rows_N(self) -> Tensor:
+        return self.step_2N[0]
+
+    @property
+    def ends_N(self) -> Tensor:
+        return self.step_2N[1]
 
     def take(self, places: Positions) -> SampleStep:
         """The step of some of its rows only."""
-        return SampleStep.of(self.rows[places], self.ends[places], self.rows_N.device)
+        return SampleStep.of(self.rows[places], self.ends[places], self.step_2N.device)
 
 
 class SamplingColumns:

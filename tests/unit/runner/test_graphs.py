@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from fake_model import Driver, HashModel, Rerun, make_runner
 from test_model_runner import GREEDY, continuation
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from inferd.runner.graphs import Size, padded, sizes, uniform_rows
+from inferd.memory import staging
+from inferd.runner import results
+from inferd.runner.graphs import sizes, uniform_rows
+from inferd.runner.inputs import Size, step_array
 from inferd.types import StepPlan
 
 TABLE: Any = SimpleNamespace(padding_row=99, history_len=100)
@@ -22,18 +27,23 @@ def plan_of(*counts: int) -> StepPlan:
 
 
 def test_a_uniform_step_pads_with_rows_of_one_token() -> None:
-    rows, starts, query_starts, places = padded(plan_of(1, 1, 1), Size(4, 4), TABLE).tolist()
+    found = step_array(plan_of(1, 1, 1), Size(4, 4), TABLE).tolist()
+    rows, starts, query_starts, ends, places = found
     assert rows[:-1] == [0, 1, 2, 99]
     assert starts[:-1] == [10, 20, 30, 0]
     assert query_starts == [0, 1, 2, 3, 4]
+    assert ends[:-1] == [11, 21, 31, 1]
     assert places[:-1] == [11, 121, 231, 9900]
 
 
 def test_a_mixed_step_gives_its_padding_to_one_row() -> None:
-    rows, starts, query_starts, places = padded(plan_of(1, 5), Size(16, 4), TABLE).tolist()
+    rows, starts, query_starts, ends, places = step_array(
+        plan_of(1, 5), Size(16, 4), TABLE
+    ).tolist()
     assert rows[:-1] == [0, 1, 99, 99]
     assert starts[:-1] == [10, 20, 0, 0]
     assert query_starts == [0, 1, 6, 16, 16]
+    assert ends[:-1] == [11, 25, 10, 0]
     assert places[:-1] == [11, 125, 9900, 9900]
 
 
@@ -80,3 +90,47 @@ def test_replayed_steps_sample_the_same_tokens(
         step({0: (1, True), 1: (1, True), 2: (1, True)})
     assert found == {row: continuation(prompts[row], len(found[row])) for row in prompts}
     assert sum(each.replays for each in recorded) == (13 if record else 0)
+
+
+class Still(Rerun):
+    """Replaying runs nothing but the first time."""
+
+    def replay(self) -> Any:
+        self.outputs = self.outputs or super().replay()
+        return self.outputs
+
+
+class Launches(TorchDispatchMode):
+    """By name, what a device would be given: all ops but views."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ops: Counter[str] = Counter()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        outputs = func(*args, **(kwargs or {}))
+        if not func.is_view:
+            self.ops[func.overloadpacket.__name__] += 1
+        return outputs
+
+
+@pytest.mark.parametrize("new_blocks", [False, True])
+def test_what_a_decode_step_launches(monkeypatch: pytest.MonkeyPatch, new_blocks: bool) -> None:
+    """One copy to the device and one back; where blocks are new, one more copy and its scatter."""
+    driver = Driver(make_runner(monkeypatch, HashModel(), record=Still))
+    rows = dict.fromkeys(range(3), (1, True))
+    for row in rows:
+        driver.enter(row, [row, 1, 4], GREEDY)
+    driver.step(dict.fromkeys(rows, (3, True)))
+    driver.step(rows)  # fills the first block
+    for _ in range(0 if new_blocks else 1):
+        driver.step(rows)
+    to_device, to_host = [], []
+    pinned, readback = staging.pinned, results.Readback
+    monkeypatch.setattr(staging, "pinned", lambda *a: to_device.append(a) or pinned(*a))
+    monkeypatch.setattr(results, "Readback", lambda each: to_host.extend(each) or readback(each))
+    with Launches() as launches:
+        driver.submit(rows)
+    assert launches.ops == Counter(copy_=1) + Counter(index_copy_=int(new_blocks))
+    assert len(to_device) == 1 + new_blocks
+    assert len(to_host) == 1

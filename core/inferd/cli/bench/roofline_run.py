@@ -19,7 +19,7 @@ from inferd.config.engine import EngineConfig
 from inferd.host.host import Host
 from inferd.runner.forward import Forward
 from inferd.runner.graphs import MOST_TOKENS
-from inferd.runner.inputs import InputBuilder, step_array
+from inferd.runner.inputs import InputBuilder, Size, step_array
 from inferd.runner.model_runner import ModelRunner
 from inferd.types import Batch, StepPlan
 
@@ -106,8 +106,8 @@ class Roofline:
         recorded = self._forward.recordable and plan.total_tokens <= MOST_TOKENS
         table, contexts = self.runner.table, _contexts(plan)
         blocks = blocks_per_row(max(contexts), self.runner.info.block_size)
-        host = step_array(plan.rows, plan.starts, plan.num_tokens)
-        step_3X = torch.from_numpy(host).to(self._platform.device)
+        host = step_array(plan, Size(plan.total_tokens, len(plan.rows)), table)
+        step_3X = torch.from_numpy(host).to(self._platform.device)[:3]
         is_decode = plan.total_tokens == len(plan.rows)
 
         def prepare() -> Batch:
