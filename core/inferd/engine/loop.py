@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable
 
 import msgspec
@@ -125,12 +126,12 @@ class EngineLoop:
             del self._unfinished[request_id], self._owners[request_id]
 
     def _send(self, outputs: list[SequenceOutput]) -> None:
-        batches: dict[bytes, list[SequenceOutput]] = {}
+        batches: dict[bytes, list[SequenceOutput]] = defaultdict(list)
         for output in outputs:
             identity = self._owners.get(output.request_id)
             if identity is None:
                 continue
-            batches.setdefault(identity, []).append(output)
+            batches[identity].append(output)
             if output.finish_reason is not None:
                 self._count_finished(output.request_id, 1)
         stats = self._engine.stats()

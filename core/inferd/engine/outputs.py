@@ -18,7 +18,7 @@ class Logprob(msgspec.Struct, gc=False):
 LogprobDict = dict[int, Logprob]  # token id -> candidate; the chosen token comes first
 
 
-class CompletionOutput(msgspec.Struct):
+class CompletionOutput(msgspec.Struct, gc=False):
     """One sample. In a stream `text`, `token_ids` and `logprobs` hold what is new."""
 
     index: int
@@ -44,7 +44,7 @@ class CompletionOutput(msgspec.Struct):
         self.error = delta.error
 
 
-class RequestOutput(msgspec.Struct):
+class RequestOutput(msgspec.Struct, gc=False):
     """A request's samples: all of them offline, those that moved in a stream."""
 
     request_id: str
