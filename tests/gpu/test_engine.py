@@ -12,13 +12,15 @@ import pytest
 import torch
 from hardware import PLATFORM, no_waiting
 
-from inferd import LLM, SamplingParams
+from inferd import LLM, SamplingParams, StructuredOutputs
 from inferd.runner.model_runner import ModelRunner
+from inferd_grammar_llguidance.backend import LlguidanceMatcher
 
 pytestmark = pytest.mark.gpu
 OPTIONS: dict[str, Any] = {"num_blocks": 2048, "max_num_seqs": 64, "max_num_batched_tokens": 512}
 TIE = 1e-3  # of transformers' own margin: below it either token is right
 TOKENS = 48
+WANTED = StructuredOutputs(regex='[{]"name": "[a-z]{2,8}", "mood": "(calm|tired)"[}]')
 
 
 def prompts(num: int, longest: int = 120) -> list[list[int]]:
@@ -97,6 +99,21 @@ def test_run_ahead_graphs_and_caching_change_no_token(
             assert generated(llm, given, **params) == expected, f"{options}, cached"
 
 
+def test_text_that_is_forced_is_what_would_be_sampled(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row stands in a step once for each of its tokens; some of those steps are recorded."""
+    given, steps = prompts(50), []
+    params = {"structured_outputs": WANTED, "temperature": 1.0, "seed": 3, "ignore_eos": False}
+    with engine(checkpoint, dtype="float32") as llm:
+        found = generated(llm, given, **params)
+        steps.append(llm.stats().num_steps)
+        monkeypatch.setattr(LlguidanceMatcher, "forced", lambda _: [])
+        assert generated(llm, given, **params) == found
+        steps.append(llm.stats().num_steps - steps[0])
+    assert steps[0] < steps[1]
+
+
 def test_no_launch_waits_for_the_device(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """torch raises in a forward or sample that would; greedy, sampled, penalised, with logprobs."""
     for name in ("forward", "sample"):
@@ -108,6 +125,7 @@ def test_no_launch_waits_for_the_device(checkpoint: Path, monkeypatch: pytest.Mo
         {"repetition_penalty": 1.2, "presence_penalty": 0.1, "frequency_penalty": 0.1},
         {"logprobs": 5},
         {"logit_bias": {3: 2.0}, "min_tokens": 4, "stop_token_ids": [7]},
+        {"structured_outputs": WANTED, "ignore_eos": False},
     ]
     with engine(checkpoint) as llm:
         for params in kinds:
