@@ -6,6 +6,7 @@
      |   +- NotInThisVersion   a feature with a place but no code yet       exit 2   HTTP 400
      +- EnvironmentProblem     port in use, no memory, no network           exit 3
      |   +- EngineDead         the engine process is gone                   exit 3   HTTP 500
+     |   +- OutOfMemory        a step needs more than there is              exit 3   HTTP 503
      +- DoesNotFit             model or context does not fit the memory     exit 4
      +- UnsupportedModel       architecture, format or weights unusable     exit 5
      |   +- CheckpointError    truncated, misshapen or missing weights      exit 5
@@ -42,6 +43,10 @@ class EnvironmentProblem(InferdError):
 
 
 class EngineDead(EnvironmentProblem):
+    pass
+
+
+class OutOfMemory(EnvironmentProblem):
     pass
 
 

@@ -61,6 +61,7 @@ class SequenceOutput(msgspec.Struct, array_like=True, gc=False):
     num_cached: int = 0  # prompt tokens read from the prefix cache; with the first token
     error: str | None = None  # with finish_reason "error"
     began: float = 0.0  # monotonic seconds: its prompt's first step; with the first token
+    error_code: str | None = None  # of an error that may pass: out_of_memory
 
 
 class Status(enum.IntEnum):
@@ -184,6 +185,7 @@ class StepPlan(msgspec.Struct, array_like=True):
     ] = []  # (group, row, block) appended to running rows' tables
     copies: list[tuple[int, int]] = []  # (from, to) blocks, before the forward: copy on write
     new_tokens: list[tuple[int, int, int]] = []  # (row, position, token) that no step samples
+    restart: bool = False  # steps before it were lost: no row holds what it held
 
     @property
     def total_tokens(self) -> int:

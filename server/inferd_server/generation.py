@@ -14,7 +14,7 @@ from inferd.errors import RequestError
 from inferd.params import SamplingParams
 from inferd_server.answering import SampleReader
 from inferd_server.caller import CALLER
-from inferd_server.errors import DO_NOT_RETRY, ApiError
+from inferd_server.errors import BUSY, DO_NOT_RETRY, ApiError
 from inferd_server.service import Service
 from inferd_server.shared import Row
 from inferd_server.timing import Timing
@@ -98,6 +98,8 @@ def _generator(outputs: AsyncIterator[RequestOutput]) -> AsyncGenerator[RequestO
 def _check(sample: CompletionOutput) -> None:
     if sample.finish_reason in ("error", "abort"):
         text = sample.error or "the request was aborted inside the engine"
+        if sample.error_code is not None:
+            raise ApiError(503, text, code=sample.error_code, headers=BUSY)
         raise ApiError(500, text, code="server_error", headers=DO_NOT_RETRY)
 
 

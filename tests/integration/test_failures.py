@@ -9,10 +9,11 @@ from typing import Any
 
 import picky_plugin
 import pytest
+import torch
 from prompts import random_prompts
 from served_engine import serving
 
-from inferd import SamplingParams
+from inferd import SamplingParams, StructuredOutputs
 from inferd.engine.async_engine import AsyncEngine
 from inferd.engine.engine import Engine
 
@@ -65,6 +66,38 @@ def test_async_engine(installed: Path, checkpoints: dict[str, Path], tmp_path: P
 
     with serving(checkpoints["LlamaForCausalLM"], tmp_path) as served:
         asyncio.run(run(served))
+
+
+@pytest.mark.parametrize("ahead", [True, False])
+@pytest.mark.parametrize("launch", ["forward", "sample"])
+@pytest.mark.parametrize("wanted", [None, StructuredOutputs(regex="[a-z]{12}")])
+def test_a_step_that_needs_too_much_memory_fails_one_request(
+    make_llm: Any, monkeypatch: pytest.MonkeyPatch, ahead: bool, launch: str, wanted: Any
+) -> None:
+    llm = make_llm(async_scheduling=ahead, enable_prefix_caching=False)
+    params = SamplingParams(temperature=1.0, seed=1, max_tokens=12, structured_outputs=wanted)
+    prompts = [*PROMPTS, PROMPTS[0] + PROMPTS[1] + PROMPTS[2]]
+    alone = [output.outputs[0] for output in llm.generate(prompts, params)]
+    runner = llm._engine._executor._runner
+    real, calls = getattr(runner, launch), []
+
+    def fail(what: Any) -> None:
+        calls.append(what)
+        if len(calls) == 2:
+            raise torch.OutOfMemoryError("tried to allocate 2.00 GiB")
+        real(what)
+
+    monkeypatch.setattr(runner, launch, fail)
+    found = [output.outputs[0] for output in llm.generate(prompts, params)]
+    wrong = [place for place, sample in enumerate(found) if sample.finish_reason == "error"]
+    assert len(wrong) == 1
+    assert "tried to allocate 2.00 GiB" in found[wrong[0]].error
+    assert found[wrong[0]].error_code == "out_of_memory"
+    right = [place for place in range(len(prompts)) if place not in wrong]
+    assert [found[place] for place in right] == [alone[place] for place in right]
+    assert llm.generate(prompts, params)[0].outputs[0] == alone[0]
+    stats = llm._engine.stats()
+    assert (stats.num_running, stats.num_blocks_used) == (0, 0)
 
 
 def test_a_worker_that_dies_ends_the_llms_call(

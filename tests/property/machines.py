@@ -104,6 +104,10 @@ class SchedulerMachine(RuleBasedStateMachine):
         self.world.foresee(number, length)
 
     @rule()
+    def lose(self) -> None:
+        self.world.lose()
+
+    @rule()
     def forget_prefixes(self) -> None:
         self.world.scheduler.reset_prefix_cache()
 

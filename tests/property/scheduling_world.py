@@ -67,6 +67,8 @@ class Worker:
         self.failing: set[str] = set()
 
     def run(self, plan: StepPlan) -> StepResult:
+        if plan.restart:
+            self.rows.clear()
         for start in plan.new_rows:
             request = self.requests[start.request_id]
             self.rows[start.row] = Row(start, request, start.prompt_ids + start.output_ids)
@@ -223,6 +225,20 @@ class World:
         if plan is None or len(self.results) > self.setup.depth:
             self.collect()
         return plan
+
+    def lose(self) -> None:
+        """The steps in flight ran out of memory: at most one sequence fails for them."""
+        if not self.scheduler.in_flight:
+            return
+        self.results.clear()
+        outputs = self.scheduler.lost.steps("too much")
+        assert len(outputs) <= 1
+        for output in outputs:
+            assert output.error_code == "out_of_memory"
+            self.worker.failing.add(output.request_id)
+            self._receive(output)
+        assert not self.scheduler.running.sequences
+        check(self.scheduler)
 
     def foresee(self, number: int, length: int) -> None:
         """What an engine that knows a sequence's next tokens does: it says them."""

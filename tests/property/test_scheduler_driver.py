@@ -26,6 +26,8 @@ def operate(world: World, rng: random.Random, name: str) -> None:
         world.worker.failing.add(rng.choice(list(world.open)))
     elif op < 0.17:
         world.scheduler.reset_prefix_cache()
+    elif op < 0.175:
+        world.lose()
     elif op < 0.25:
         world.foresee(rng.randrange(8), rng.randint(1, 12))
     elif op < 0.75:

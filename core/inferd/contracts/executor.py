@@ -54,7 +54,12 @@ class Executor(ABC):
 
     @abstractmethod
     def collect(self) -> StepResult:
-        """Wait for the oldest step that has not been collected."""
+        """Wait for the oldest step that has not been collected.
+
+        Raises OutOfMemory for a step that needed more memory than there was, and for all later ones
+        up to a plan that is a restart: they are not executed, since they would read what that one
+        did not write. Whatever else it raises ends the engine.
+        """
 
     @abstractmethod
     def stop(self) -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import gc
+import logging
 import time
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from inferd.contracts.executor import WorkerInfo
 from inferd.engine.capacity import layout_of
 from inferd.engine.grammar_compiler import Backends, GrammarCompiler
 from inferd.engine.grammars import Grammars
-from inferd.errors import InferdError
+from inferd.errors import InferdError, OutOfMemory
 from inferd.memory.cache_events import CacheEvent, CacheEvents
 from inferd.scheduling.scheduler import Scheduler
 from inferd.types import Request, SequenceOutput, StepPlan, StepStats
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from inferd.config.engine import EngineConfig
     from inferd.host.host import Host
 
+log = logging.getLogger("inferd")
 GRAMMAR_S = 0.002  # how long an idle engine waits for a grammar before it looks at messages
 
 
@@ -138,6 +141,8 @@ class Engine:
         else:
             while self._in_flight:
                 outputs += self._collect()
+            if not self._scheduler.in_flight:
+                return outputs  # lost with the one before it
             for seq in self._grammars.ended(bound):
                 self._scheduler.foresight.end(seq)
             masks = self._grammars.masks(bound)
@@ -150,12 +155,24 @@ class Engine:
     def _collect(self) -> list[SequenceOutput]:
         """The oldest step in flight."""
         self._in_flight.popleft()
-        outputs = self._scheduler.commit(self._executor.collect())
+        try:
+            outputs = self._scheduler.commit(self._executor.collect())
+        except OutOfMemory as error:
+            outputs = self._lose(str(error))
         if self._began:
             for output in outputs:
                 output.began = self._began.pop(output.request_id, 0.0)
         self._grammars.advance(outputs)
         return outputs
+
+    def _lose(self, why: str) -> list[SequenceOutput]:
+        """A step, and those that were submitted after it."""
+        log.warning("a step ran out of memory: %s", why)
+        while self._in_flight:
+            self._in_flight.popleft()
+            with suppress(OutOfMemory):
+                self._executor.collect()
+        return self._scheduler.lost.steps(why)
 
     def _admit(self) -> list[SequenceOutput]:
         """Queue what has its grammar by now; without other work wait a moment for one."""

@@ -87,6 +87,7 @@ class RequestState:
             finish_reason="stop" if stop is not None else output.finish_reason,
             stop_reason=stop if stop is not None else output.stop_reason,
             error=output.error,
+            error_code=output.error_code,
         )
         return completion, ended_here
 

@@ -29,6 +29,7 @@ class CompletionOutput(msgspec.Struct, gc=False):
     finish_reason: FinishReason | None = None
     stop_reason: int | str | None = None
     error: str | None = None  # with finish_reason "error"
+    error_code: str | None = None  # of an error that may pass: out_of_memory
 
     def add(self, delta: CompletionOutput) -> None:
         """What a stream brought."""
@@ -41,7 +42,7 @@ class CompletionOutput(msgspec.Struct, gc=False):
                 self.cumulative_logprob += sum(chosen)
         self.finish_reason = delta.finish_reason
         self.stop_reason = delta.stop_reason
-        self.error = delta.error
+        self.error, self.error_code = delta.error, delta.error_code
 
 
 class RequestOutput(msgspec.Struct, gc=False):

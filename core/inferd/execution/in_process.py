@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from inferd.contracts.executor import Executor, WorkerInfo
+from inferd.errors import OutOfMemory
 from inferd.types import StepMasks, StepPlan, StepResult
 
 if TYPE_CHECKING:
@@ -17,7 +19,8 @@ if TYPE_CHECKING:
 class InProcessExecutor(Executor):
     """Plans and samples queue up for the thread that owns the runner; results queue back.
 
-    An exception in a step is raised by the `collect` of that step, and by every later one.
+    An exception in a step is raised by the `collect` of that step, and by every later one; after
+    OutOfMemory a plan that is a restart is executed again.
     """
 
     name = "in_process"
@@ -48,6 +51,8 @@ class InProcessExecutor(Executor):
 
     def collect(self) -> StepResult:
         done = self._done.get()
+        if isinstance(done, OutOfMemory):
+            raise done
         if isinstance(done, Exception):
             self._done.put(done)
             raise done
@@ -77,11 +82,15 @@ class InProcessExecutor(Executor):
         return ModelRunner(self._config, Host.from_selection(self._plugins, options))
 
     def _work(self, runner: ModelRunner) -> None:
+        lost: OutOfMemory | None = None
         while (task := self._tasks.get()) is not None:
             if isinstance(task, StepPlan):
-                runner.forward(task)
+                lost = None if task.restart else lost
+                if lost is None:
+                    lost = runner.within_memory(partial(runner.forward, task))
                 continue
             step_id, masks = task
-            runner.table.sampling.masks.put(masks)
-            runner.sample(step_id)
-            self._done.put(step_id)
+            if lost is None:
+                runner.table.sampling.masks.put(masks)
+                lost = runner.within_memory(partial(runner.sample, step_id))
+            self._done.put(lost or step_id)

@@ -6,12 +6,14 @@ Shape suffixes: B blocks, S slots per block, G KV heads, E head size.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 
 from inferd.contracts.executor import WorkerInfo
+from inferd.errors import OutOfMemory
 from inferd.runner.build import Built, build, summary
 from inferd.runner.forward import Forward, Forwarded
 from inferd.runner.inputs import InputBuilder
@@ -100,6 +102,8 @@ class ModelRunner:
 
         Raises RuntimeError for a plan that is not the next one: its diffs would not fit.
         """
+        if plan.restart:
+            self._last_step = None
         self._check_number(plan.step_id)
         with torch.inference_mode():
             self._apply_diffs(plan)
@@ -118,6 +122,20 @@ class ModelRunner:
             prompt = self._prompt_logprobs.compute(wanted, done.hidden_TD)
             pairs = list(zip(wanted, prompt, strict=True))
             self._pending.append(Pending(done.plan, tokens, logprobs, pairs, errors))
+
+    def within_memory(self, launch: Callable[[], None]) -> OutOfMemory | None:
+        """Run a launch. What it returns says that it, and with it the step, needed too much."""
+        try:
+            launch()
+        except (MemoryError, RuntimeError) as error:
+            if not _is_out_of_memory(error):
+                raise
+            text = str(error).splitlines()[0]
+        else:
+            return None
+        self._forwarded = None  # here, where the exception holds none of the step's tensors
+        self.built.choices.platform.free_memory()
+        return OutOfMemory(text)
 
     def collect(self) -> StepResult:
         """The oldest step that was sampled; waits for the device."""
@@ -149,3 +167,9 @@ class ModelRunner:
         for start in starts:
             self._prompt_logprobs.start(start)
             self._sampler.admit(start)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """On a CPU torch raises a RuntimeError that says no more."""
+    known = isinstance(error, MemoryError | torch.OutOfMemoryError)
+    return known or "can't allocate memory" in str(error)

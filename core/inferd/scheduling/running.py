@@ -99,6 +99,20 @@ class Running:
         else:
             self._requeue(victim)
 
+    @property
+    def last(self) -> Sequence | None:
+        """Who would be preempted first."""
+        return self.sequences[-1] if self.sequences else None
+
+    def begin_again(self) -> None:
+        """Nothing is in flight any more: all wait, with what is known of them."""
+        for seq in (*self.sequences, *self._draining):
+            seq.in_flight = 0
+            seq.ahead = []
+        while self.sequences:
+            self._preempt(self.sequences.pop())
+        self.requeue_drained()
+
     def requeue_drained(self) -> None:
         """Preempted sequences whose results are all in wait again."""
         if self._draining:

@@ -18,6 +18,7 @@ from inferd.memory.cache_events import CacheEvents
 from inferd.scheduling.admission import Admission
 from inferd.scheduling.commit import Commit
 from inferd.scheduling.foresight import Foresight
+from inferd.scheduling.lost import Lost
 from inferd.scheduling.rows import Rows
 from inferd.scheduling.running import Running
 from inferd.scheduling.step import Step
@@ -52,6 +53,7 @@ class Scheduler:
         self.running = Running(self)
         self.in_flight: deque[Step] = deque()  # oldest first
         self.foresight = Foresight()
+        self.lost = Lost(self)
         self.counters = StepStats(num_blocks=self.blocks.pool.total)
         self._max_model_len = max_model_len
         self._policy = policy
@@ -119,19 +121,15 @@ class Scheduler:
         """The next step, or None when nothing can be computed now."""
         if len(self.in_flight) > self.depth:
             return None
-        step = Step(
-            self._next_step,
-            self._budget(),
-            self.layout.block_size,
-            self.options.enable_chunked_prefill,
-        )
+        size, chunked = self.layout.block_size, self.options.enable_chunked_prefill
+        step = Step(self._next_step, self._budget(), size, chunked)
         self.running.serve(step)
         if not step.preempted:
             self._admission.admit(step)
         if step.is_empty:
             return None
         self._next_step += 1
-        step.new_tokens = self.foresight.take()
+        step.new_tokens, step.restart = self.foresight.take(), self.lost.take()
         self.in_flight.append(step)
         self._register_prompts(step)
         self.counters.num_steps += 1

@@ -32,6 +32,7 @@ class Step:
         "pending_hashes",
         "preempted",
         "prefills",
+        "restart",
         "sampling",
         "starts",
         "step_id",
@@ -45,6 +46,7 @@ class Step:
         self.new_blocks: list[tuple[int, int, int]] = []
         self.copies: list[tuple[int, int]] = []
         self.new_tokens: list[tuple[int, int, int]] = []
+        self.restart = False
         # prompts in the works: sequence, epoch, tokens computed after the step
         self.prefills: list[tuple[Sequence, int, int]] = []
         self.completed: list[tuple[Sequence, int, int]] = []  # the same of rows that fill a block
@@ -117,4 +119,5 @@ class Step:
             new_blocks=self.new_blocks,
             copies=self.copies,
             new_tokens=self.new_tokens,
+            restart=self.restart,
         )

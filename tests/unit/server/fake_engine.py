@@ -95,6 +95,7 @@ class FakeEngine:
         self.gate: asyncio.Event | None = None  # when set, every step waits for it
         self.broken_after: tuple[int, Exception] | None = None  # raise after so many steps
         self.sample_error: str | None = None
+        self.sample_error_code: str | None = None
         self.seen: list[Request] = []
         self.aborted: list[str] = []
         self.num_unfinished = 0
@@ -168,6 +169,7 @@ class FakeEngine:
             prompt_logprobs=_prompt_logprobs(request) if first else None,
             num_cached=4 if first else 0,
             error=self.sample_error,
+            error_code=self.sample_error_code,
         )
 
 

@@ -194,3 +194,14 @@ async def test_a57_one_that_fails_inside_is_not_tried_again(
     assert (reply.status_code, reply.headers["x-should-retry"]) == (500, "false")
     engine.sample_error = None
     await canary(client)
+
+
+async def test_a59_one_that_memory_did_not_suffice_for_may_be_tried_again(
+    client: httpx.AsyncClient, engine: Any
+) -> None:
+    engine.sample_error, engine.sample_error_code = "a step ran out of memory", "out_of_memory"
+    reply = await client.post(CHAT, json=json.loads(chat()))
+    assert (reply.status_code, reply.headers["retry-after"]) == (503, "1")
+    assert said(reply.json()["error"]) >= {"out_of_memory"}
+    engine.sample_error = engine.sample_error_code = None
+    await canary(client)
