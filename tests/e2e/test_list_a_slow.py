@@ -50,7 +50,7 @@ async def test_a45_heads_that_do_not_end(url: str, client: httpx.AsyncClient) ->
     assert not any(task.done() for task in slow)
     for answer, seconds in await asyncio.gather(*slow):
         assert not answer or answer.startswith(b"HTTP/1.1 408 ")
-        assert seconds < 11.5
+        assert seconds < 40  # after 10; never, if each byte gave it more time
 
 
 @pytest.mark.slow
@@ -62,8 +62,8 @@ async def test_a46_bodies_that_do_not_end(url: str, client: httpx.AsyncClient) -
     )
     assert not at_last or at_last.startswith(b"HTTP/1.1 408 ")
     assert at_once.startswith(b"HTTP/1.1 408 ")
-    assert least < 16.5
-    assert most < 61.5
+    assert least < 45  # after 15, and not after the 60 that all bodies have
+    assert most < 300  # of the 1,000 that it would take
 
 
 async def test_a48_clients_that_leave(url: str, client: httpx.AsyncClient) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import litellm
 
+litellm.suppress_debug_info = True  # it prints a banner at each error
 QUESTION = [{"role": "user", "content": "What is the capital of France? Answer in one sentence."}]
 SCHEMA = {
     "type": "object",

@@ -44,8 +44,9 @@ def lines() -> Iterator[dict[str, str]]:
     texts = [text for page in pages for text in page.read_text().splitlines()]
     for text in (text.strip() for text in texts):
         if 60 < len(text) < 120 and text.isascii() and not text.startswith(("|", "#", "-")):
-            at = text.index(" ", len(text) // 2 - 15)
-            yield {"context": text[:at], "continuation": text[at:]}
+            at = text.find(" ", len(text) // 2 - 15)
+            if at > 0:
+                yield {"context": text[:at], "continuation": text[at:]}
 
 
 @pytest.fixture(scope="module")
