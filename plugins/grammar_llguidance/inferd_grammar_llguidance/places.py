@@ -11,10 +11,11 @@ from __future__ import annotations
 import codecs
 import json
 import re
+from bisect import bisect_left
 from dataclasses import dataclass
 from typing import Any
 
-MOST_BYTES = 2048  # of what comes before a value
+MOST_BYTES = 2048  # of a place: longer texts have none
 SCALARS = {"string", "number", "integer", "boolean", "null"}
 NOTES = {"$schema", "$id", "title", "description", "default", "examples", "deprecated"}
 WITH_CONTENTS = {"pattern", "format"}  # of strings: more than the length counts
@@ -30,28 +31,43 @@ KEYWORDS = {
     *("type", "enum", "const", "$ref", "required", "minItems", "maxItems"),
     *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
 }
+REFERENCE = re.compile(r"#(/(\$defs|definitions)/[^/%]+)?")  # to what is looked at, not to examples
 END = re.compile(rb'["\\]')  # of what a string goes on with
 Key = tuple[bytes, bytes | int]
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What counts of a string: its length up to `longest`, and whether it is one of `begun`."""
+    """What counts of a string: its length up to `longest`, and whether it begins a literal."""
 
-    begun: frozenset[bytes]  # beginnings of the schema's literals
+    literals: list[bytes]  # the schema's, sorted
     longest: int  # the largest bound of a length
     by_length: bool  # False: strings have no place until they end
 
+    def begins_literal(self, text: bytes) -> bool:
+        at = bisect_left(self.literals, text)
+        return at < len(self.literals) and self.literals[at].startswith(text)
+
 
 def rules_of(schema: str) -> Rules | None:
-    """None for a schema whose texts have no places. Takes what the library has compiled."""
-    parts = _parts(json.loads(schema))
+    """None for a schema whose texts have no places.
+
+    Takes what the library has compiled; parts that it did not need may hold anything.
+    """
+    try:
+        return _rules_of(json.loads(schema))
+    except (TypeError, ValueError, AttributeError, OverflowError):
+        return None
+
+
+def _rules_of(schema: Any) -> Rules | None:
+    parts = _parts(schema)
     if not all(map(_is_simple, parts)):
         return None
     literals = [value for part in parts for value in _literals(part) if isinstance(value, str)]
     texts = [json.dumps(text, ensure_ascii=False)[1:-1].encode() for text in literals]
     return Rules(
-        frozenset(text[:end] for text in texts for end in range(len(text) + 1)),
+        sorted(texts),
         max((int(part[bound]) for part in parts for bound in BOUNDS & part.keys()), default=0),
         not any(WITH_CONTENTS & part.keys() for part in parts),
     )
@@ -74,7 +90,7 @@ def _listed(value: Any) -> list[Any]:
 
 
 def _is_simple(part: dict[str, Any]) -> bool:
-    if not part.keys() <= KEYWORDS:
+    if not part.keys() <= KEYWORDS or not REFERENCE.fullmatch(part.get("$ref", "#")):
         return False
     if any(isinstance(value, list | dict) for value in _literals(part)):
         return False
@@ -152,14 +168,14 @@ class Place:
 
     def key(self) -> Key | None:
         """Equal for equal places; None where the place is not known."""
-        if len(self._before) > MOST_BYTES:
+        if len(self._before) + len(self._open) > MOST_BYTES:
             return None
         if self._is_key or self._open[:1] != b'"':
             return self._before, self._open
         text, rules = self._open[1:], self._rules
         if b"\\" in text or not rules.by_length:
             return None
-        if text in rules.begun:
+        if rules.begins_literal(text):
             return self._before, self._open
         length = _length(text)
         return None if length is None else (self._before, min(length, rules.longest + 1))

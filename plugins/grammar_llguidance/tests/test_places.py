@@ -74,6 +74,7 @@ WITHOUT: dict[str, Any] = {
     },
     "literal arrays": {"enum": [[1, "a"], [2, "b"]]},
     "names": {"type": "object", "patternProperties": {"^a": {"type": "string"}}},
+    "a reference to an example": {"$ref": "#/examples/0", "examples": [{"not": {}}]},
     "all of several": {"allOf": [{"type": "string"}, {"maxLength": 4}]},
 }
 
@@ -124,6 +125,32 @@ def test_where_more_counts_there_are_no_places(name: str) -> None:
     assert rules_of(json.dumps(WITHOUT[name])) is None
 
 
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"enum": 3},
+        {"anyOf": True},
+        {"properties": [1]},
+        {"maxLength": "a"},
+        {"minLength": None},
+        {"$defs": 3},
+        {"$ref": 3},
+    ],
+    ids=str,
+)
+def test_a_part_that_was_not_compiled_may_hold_anything(part: dict[str, Any]) -> None:
+    assert rules_of(json.dumps({"type": "string", "items": part})) is None
+
+
+def test_rules_of_long_literals_are_no_larger_than_the_schema() -> None:
+    rules = rules_of(json.dumps({"enum": ["b" * 50_000, "a" * 50_000]}))
+    assert rules is not None
+    assert sum(map(len, rules.literals)) == 100_000
+    assert [rules.begins_literal(text) for text in (b"", b"aa", b"b", b"ab", b"c")] == [
+        *(True, True, True, False, False)
+    ]
+
+
 def place_of(text: str, schema: Any = SCHEMAS["lengths"]) -> Key | None:
     rules = rules_of(json.dumps(schema))
     assert rules is not None
@@ -158,6 +185,7 @@ def test_where_a_place_is_not_known_there_is_none() -> None:
     assert place_of('{"a":"\\') is None
     assert place_of('["aa', SCHEMAS["contents"]) is None
     assert place_of("[" + '{"k":' * MOST_BYTES, SCHEMAS["anything"]) is None
+    assert place_of('{"' + "k" * MOST_BYTES, SCHEMAS["anything"]) is None
     place = Place(rules_of(json.dumps(STRING)))  # type: ignore[arg-type]
     place.feed('"é'.encode()[:-1])
     assert place.key() is None
