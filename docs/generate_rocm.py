@@ -20,6 +20,8 @@ SOURCES = {
     "Attention": "attention_triton/tests/variants.py",
     "Layers": "ops_triton/tests/variants.py",
     "Sampling": "ops_triton/tests/sampling_variants.py",
+    "Packed weights": "ops_triton/tests/packed_variants.py",
+    "Rounded inputs": "ops_triton/tests/scaled_variants.py",
 }
 HEAD = """# Kernels on AMD GPUs
 

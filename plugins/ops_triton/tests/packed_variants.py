@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 import torch
 
@@ -35,7 +36,7 @@ def variants(arch: str, kinds: tuple[str, ...] = tuple(DTYPES)) -> Iterator[Vari
         for bits, group, minima in FORMS:
             stored = _stored(kind, bits, minima)
             form = _form(kind, bits, group, stored)
-            every, ring = packed_routes(arch, minima), rows.get("packed_ring", ())
+            every, ring = distinct(packed_routes(arch, minima)), rows.get("packed_ring", ())
             if (bits, minima) != (4, False):
                 every, ring = every[-1:], ring[-1:]
             for route in every:
@@ -58,6 +59,16 @@ def _form(kind: str, bits: int, group: int, stored: Mapping[str, str]) -> Consta
     form: Constants = {"BITS": bits, "MAGIC": magic, "NUMBER": number, "GROUP": group}
     missing = dict.fromkeys({"minima_ptr", "zeros_ptr"} - set(stored))
     return {**form, "WIDTH": min(group, PLANE), **missing}
+
+
+def distinct(routes: Iterable[PackedRoute]) -> list[PackedRoute]:
+    """Rows of a table that differ in more than how K is cut, which is no other kernel."""
+    return list({replace(route, most=0, programs=0): route for route in routes}.values())
+
+
+def _text(form: Constants) -> str:
+    minima = ", minima" if "zeros_ptr" in form else ""
+    return f"{form['BITS']} bits in groups of {form['GROUP']}{minima}"
 
 
 def lookups(kind: str) -> Iterator[Variant]:
@@ -101,7 +112,7 @@ def _multiply(
         {**constants, "PAIRS": pairs if route.pairs else None, "CHAINED": int(chained)},
         num_warps=route.warps,
         num_stages=route.stages,
-        name=f"packed {kind} {form} {route.block_m} tokens",
+        name=f"packed {kind}, {_text(form)}, {route.block_m} tokens x {route.block_n}",
         aligned=(*SIZES, "x_stride"),
     )
 
@@ -123,7 +134,7 @@ def _ring(kind: str, form: Constants, minima: bool, route: RingRoute, chained: b
         types,
         {**constants, "bias_ptr": None, "ZEROS": not minima, "CHAINED": int(chained)},
         num_warps=WARPS,
-        name=f"packed {kind} {form} {route.block_m} tokens",
+        name=f"packed {kind}, {_text(form)}, {route.block_m} tokens, ring",
         aligned=("N", "K"),
         maxnreg=MAXNREG,
     )
@@ -136,7 +147,7 @@ def _tiles(name: str, rows: int, dtype: torch.dtype) -> str:
 def _unpack(kind: str, stored: Mapping[str, str], form: Constants) -> Variant:
     types = {**stored, "out_ptr": f"*{kind}", "first": "i32", **SIZES}
     constants: Constants = {**form, "BLOCK_N": ROWS_AT_ONCE}
-    name = f"unpack {kind} {form}"
+    name = f"unpack {kind}, {_text(form)}"
     return Variant(f"{KERNELS}:unpack_kernel", types, constants, name=name, aligned=(*SIZES,))
 
 
@@ -155,6 +166,6 @@ def _gemv(kind: str, form: Constants, minima: bool, route: Route, chained: bool)
         types,
         {**constants, "bias_ptr": None, "ZEROS": not minima, "CHAINED": int(chained)},
         num_warps=route.warps,
-        name=f"a token {kind} {form}",
+        name=f"a token {kind}, {_text(form)}",
         aligned=(*SIZES,),
     )

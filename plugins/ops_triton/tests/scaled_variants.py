@@ -73,7 +73,7 @@ def _products(arch: str, kind: str) -> Iterator[Variant]:
     rows = table(arch)
     stored = {"x_ptr": f"*{kind}", "x_scales_ptr": "*fp32", "weight_ptr": f"*{kind}"}
     for grouped in (False, True) if kind != "i8" else (False,):
-        for row in rows["scaled"]:
+        for row in {tuple(row[1:-1]): row for row in rows["scaled"]}.values():
             yield _product(stored, ScaledRoute(*row), rows["chained"], grouped)
             if kind != "i8" and summed(torch.float16, ScaledRoute(*row)) == 32:
                 yield _product(stored, ScaledRoute(*row), rows["chained"], grouped, summed=32)
@@ -101,8 +101,8 @@ def _product(
         {**constants, "CHAINED": int(chained)},
         num_warps=route.warps,
         num_stages=route.stages,
-        name=f"scaled {kind} {route.block_m} tokens, in blocks: {grouped}, whole ones: {even}, "
-        f"{summed} inputs at once",
+        name=f"scaled {kind}, {route.block_m} tokens x {route.block_n}"
+        f"{', blocks' if grouped else ''}{'' if even else ', ragged'}, {summed} inputs at once",
         aligned=("N", "K"),
     )
 
