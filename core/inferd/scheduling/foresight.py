@@ -19,9 +19,11 @@ class Foresight:
         """`token_ids` come after its token in flight: the next step computes them together.
 
         At most up to what ends the sequence, which is sampled. None where log-probabilities are
-        wanted: those of tokens that are not sampled would be missing.
+        wanted: those of tokens that are not sampled would be missing; or where tokens are banned:
+        those that are not sampled may be among them.
         """
-        if seq.request.params.logprobs is not None:
+        params, banned = seq.request.params, seq.request.bad_word_ids
+        if params.logprobs is not None or params.allowed_token_ids is not None or banned:
             return
         known = token_ids[: max(0, seq.max_total - seq.max_len - 1)]
         stop = next((i for i, token_id in enumerate(known) if token_id in seq.stop_ids), None)

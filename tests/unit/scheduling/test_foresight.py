@@ -95,6 +95,15 @@ def test_where_log_probabilities_are_wanted_all_is_sampled() -> None:
     assert desk.schedule() == "1: decode a"
 
 
+def test_where_tokens_are_banned_all_is_sampled() -> None:
+    desk = Desk()
+    allowing = decoding(desk, allowed_token_ids=[11])
+    desk.scheduler.foresight.follow(allowing, [11, 12])
+    allowing.request.bad_word_ids, allowing.request.params.allowed_token_ids = [[12]], None
+    desk.scheduler.foresight.follow(allowing, [11, 12])
+    assert desk.schedule() == "1: decode a"
+
+
 def test_the_next_tenant_of_a_row_is_told_nothing() -> None:
     desk = Desk(rows=1)
     desk.scheduler.foresight.follow(decoding(desk), [11, 12])
