@@ -127,7 +127,9 @@ class Traffic:
     def _checked_forward(self, plan: StepPlan) -> None:
         options = self._scheduler.options
         assert 0 < plan.total_tokens <= options.max_num_batched_tokens
-        assert len(set(plan.rows)) == len(plan.rows) <= options.max_num_seqs
+        sampling = [row for row, samples in zip(plan.rows, plan.samples, strict=True) if samples]
+        assert len(set(sampling)) == len(sampling)
+        assert len(set(plan.rows)) <= options.max_num_seqs
         self._forward(plan)
 
     def _check_end(self, output: SequenceOutput) -> None:

@@ -18,13 +18,14 @@ NUM_BLOCKS = 65_536  # they hold nothing, so that memory is no limit
 class Row:
     """A sequence, by what it started with."""
 
-    __slots__ = ("ends", "num_prompt", "script", "start")
+    __slots__ = ("ends", "num_prompt", "other", "script", "start")
 
     def __init__(self, start: RowStart, script: Script) -> None:
         self.start = start
         self.num_prompt = len(start.prompt_ids)
         self.ends = start.eos_ids[0] if start.eos_ids else None
         self.script = script
+        self.other: int | None = None  # a token of the script that a grammar wrote another for
 
     def token(self, length: int) -> int:
         """What follows `length` tokens, the prompt's included."""
@@ -38,7 +39,9 @@ class Row:
         if self.start.wants_prompt_logprobs:
             return "a scripted executor has no log-probabilities of prompts"
         if words is not None and not words[token_id // 8] >> token_id % 8 & 1:
-            return f"the grammar does not allow the script's token {token_id}"
+            self.other = token_id
+        if self.other is not None:
+            return f"the grammar does not allow the script's token {self.other}"
         return None
 
 
@@ -71,6 +74,10 @@ class ScriptedExecutor(Executor):
     def forward(self, plan: StepPlan) -> None:
         for start in plan.new_rows:
             self._rows[start.row] = Row(start, self._scripts.of(start.seed, start.index))
+        for number, position, token_id in plan.new_tokens:
+            row = self._rows[number]
+            if row.other is None and row.token(position) != token_id:
+                row.other = row.token(position)
         self._plan = plan
 
     def sample(self, step_id: int, masks: StepMasks | None = None) -> None:

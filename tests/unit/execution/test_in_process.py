@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from inferd.config.engine import EngineConfig
 from inferd.contracts.executor import WorkerInfo
-from inferd.errors import DoesNotFit
+from inferd.errors import DoesNotFit, OutOfMemory
 from inferd.execution.in_process import InProcessExecutor
 from inferd.types import StepMasks, StepPlan, StepResult
 
@@ -37,12 +38,21 @@ class FakeRunner:
         self.threads.add(threading.current_thread().name)
         if plan.step_id == 13:
             raise RuntimeError("unlucky")
+        if plan.step_id == 7:
+            raise OutOfMemory("2 GiB")
         self.plan = plan
 
     def sample(self, step_id: int) -> None:
         assert self.plan is not None
         assert self.plan.step_id == step_id
         self.results.append(StepResult(step_id, [], [], []))
+
+    def within_memory(self, launch: Callable[[], None]) -> OutOfMemory | None:
+        try:
+            launch()
+        except OutOfMemory as error:
+            return error
+        return None
 
     def collect(self) -> StepResult:
         return self.results.popleft()
@@ -129,3 +139,18 @@ def test_start_raises_what_loading_raises(monkeypatch: pytest.MonkeyPatch) -> No
     with pytest.raises(DoesNotFit, match="too large"):
         executor.start()
     assert "inferd-worker" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_after_a_step_that_ran_out_of_memory_none_runs_before_a_restart(made: Any) -> None:
+    executor, runner = made
+    runner.gate.release(100)
+    for step_id in (6, 7, 8):
+        submit(executor, step_id)
+    assert executor.collect().step_id == 6
+    for _ in range(2):
+        with pytest.raises(OutOfMemory, match="2 GiB"):
+            executor.collect()
+    executor.forward(StepPlan(9, [], [], [], [], [], restart=True))
+    executor.sample(9)
+    submit(executor, 10)
+    assert [executor.collect().step_id for _ in range(2)] == [9, 10]

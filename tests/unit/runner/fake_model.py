@@ -151,6 +151,7 @@ def make_runner(
         record=record,
         scheduler_defaults={},
         synchronize=lambda: None,
+        free_memory=lambda: 0,
     )
     choices: Any = SimpleNamespace(
         platform=platform,

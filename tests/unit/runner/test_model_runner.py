@@ -88,6 +88,29 @@ def test_a_row_may_have_several_tokens_as_rows_of_one(driver: Driver) -> None:
     assert driver.step({0: (1, True)}).token_ids == [continuation([*prompt, first, *after], 2)[1]]
 
 
+@pytest.mark.parametrize(
+    ("raised", "known"),
+    [
+        (torch.OutOfMemoryError("tried to allocate 2.00 GiB\nmore"), True),
+        (MemoryError("no room"), True),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: 8 bytes"), True),
+        (RuntimeError("illegal memory access"), False),
+    ],
+    ids=str,
+)
+def test_what_is_a_lack_of_memory(driver: Driver, raised: Exception, known: bool) -> None:
+    def fail() -> None:
+        raise raised
+
+    if known:
+        found = driver.runner.within_memory(fail)
+        assert str(found) == str(raised).splitlines()[0]
+    else:
+        with pytest.raises(RuntimeError):
+            driver.runner.within_memory(fail)
+    assert driver.runner.within_memory(lambda: None) is None
+
+
 def test_a_step_without_samples_has_an_empty_result(driver: Driver) -> None:
     driver.enter(0, list(range(8)), GREEDY)
     result = driver.step({0: (4, False)})
