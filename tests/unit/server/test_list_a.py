@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from inferd.errors import RequestError
+from inferd.errors import ContextTooLong, RequestError
 from inferd_server.middleware import limits
 from inferd_server.protocol.tools import MAX_TOOLS
 
@@ -184,6 +184,25 @@ async def test_a51_a_full_queue_says_when_to_come_again(
         assert said(reply.json()["error"]) >= {"queue_full"}
         engine.broken_after = None
         await canary(client)
+
+
+async def test_a18_a_prompt_that_the_cache_cannot_hold(
+    client: httpx.AsyncClient, engine: Any
+) -> None:
+    engine.broken_after = (0, ContextTooLong("the prompt needs 9 KV blocks and there are 8"))
+    reply = await client.post(CHAT, json=json.loads(chat()))
+    assert reply.status_code == 400
+    assert said(reply.json()["error"]) >= {"context_length_exceeded"}
+    engine.broken_after = None
+    await canary(client)
+
+
+@pytest.mark.parametrize("prompt", [[999_999], [-1], [], None, [[]], [[1]] * 1025, [1, "a"], {}])
+async def test_a23_prompts_that_are_none(client: httpx.AsyncClient, prompt: Any) -> None:
+    reply = await client.post("/v1/completions", json={"model": "tiny", "prompt": prompt})
+    assert reply.status_code == 400
+    assert reply.json()["error"]["param"] == "prompt"
+    await canary(client)
 
 
 async def test_a57_one_that_fails_inside_is_not_tried_again(
