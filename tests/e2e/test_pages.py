@@ -128,6 +128,22 @@ def test_escape_stops_an_answer(open_page: Callable[..., Page]) -> None:
     )
 
 
+def test_what_is_sent_before_the_models_are_known_waits(open_page: Callable[..., Page]) -> None:
+    page = open_page()
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/v1/models", hold)
+    page.reload()
+    page.get_by_label("Most tokens").fill("4")
+    say(page, "Hello!")
+    expect(page.get_by_role("button", name="Stop")).to_be_visible()
+    held[0].continue_()
+    expect(answers(page)).not_to_be_empty()
+
+
 def test_reasoning_and_tool_calls_are_shown_and_answered(open_page: Callable[..., Page]) -> None:
     page = open_page()
     seen = bodies(page)

@@ -13,6 +13,7 @@ const conversation = $("conversation");
 const box = $("message");
 const turns = []; // {message, null for an answer of which nothing has come, element}
 let running = null; // an AbortController
+let models = null; // a promise: their names have been asked for
 
 function add(message, node) {
   $("hello").hidden = true;
@@ -67,6 +68,7 @@ async function answer() {
 }
 
 async function request(messages, signal) {
+  await models;
   const body = { ...fields(), messages, stream: true, stream_options: { include_usage: true } };
   return events(await ask("/v1/chat/completions", {
     method: "POST", signal, headers: { "Content-Type": "application/json" }, body: JSON.stringify(body),
@@ -161,6 +163,6 @@ async function loadModels() {
   }
 }
 
-document.addEventListener("key", loadModels);
-loadModels();
+document.addEventListener("key", () => { models = loadModels(); });
+models = loadModels();
 watch();
