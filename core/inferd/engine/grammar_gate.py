@@ -6,7 +6,6 @@ compiles within the limits is let through to the engine, which compiles it again
 
 from __future__ import annotations
 
-import asyncio
 import signal
 import sys
 from collections import OrderedDict
@@ -16,6 +15,7 @@ import msgspec
 
 from inferd.config.engine import EngineConfig
 from inferd.engine.grammar_process import COMPILE_S, Refusal, Start
+from inferd.engine.line_process import LineProcess
 from inferd.errors import RequestError
 from inferd.structured_outputs import StructuredOutputs, too_complex
 
@@ -54,20 +54,16 @@ class _Door:
     """One process at a time, which compiles one grammar at a time."""
 
     def __init__(self, command: Sequence[str], start: bytes) -> None:
-        self._command = command
-        self._start = start
-        self._process: asyncio.subprocess.Process | None = None
+        self._process = LineProcess(command, start + b"\n")
         self._known: OrderedDict[StructuredOutputs, Refusal | None] = OrderedDict()
-        self._lock = asyncio.Lock()
 
     async def check(self, wanted: StructuredOutputs) -> None:
         if wanted not in self._known:
-            await self._wait()
-            try:
+            text = "grammars of others are being compiled; try again in a moment"
+            busy = RequestError(text, "structured_outputs", "queue_full")
+            async with self._process.turn(WAIT_S, busy):
                 if wanted not in self._known:
                     self._known[wanted] = await self._answer(wanted)
-            finally:
-                self._lock.release()
         self._known.move_to_end(wanted)
         refusal = self._known[wanted]
         if len(self._known) > MOST_KNOWN:
@@ -75,45 +71,18 @@ class _Door:
         if refusal is not None:
             raise _error(refusal)
 
-    async def _wait(self) -> None:
-        try:
-            await asyncio.wait_for(self._lock.acquire(), WAIT_S)
-        except TimeoutError:
-            text = "grammars of others are being compiled; try again in a moment"
-            raise RequestError(text, "structured_outputs", "queue_full") from None
-
     async def _answer(self, wanted: StructuredOutputs) -> Refusal | None:
         """Raises RequestError for what may be another time: the process ended, or failed."""
-        try:
-            process = await self._running()
-            assert process.stdin is not None
-            assert process.stdout is not None
-            process.stdin.write(_encode(wanted) + b"\n")
-            answer = await process.stdout.readline()
-        except BaseException:  # an answer that nobody waited for would be taken for the next one's
-            await self.stop()
-            raise
+        answer = await self._process.ask(_encode(wanted))
         if not answer:
-            raise _refusal(await process.wait())
+            raise _refusal(await self._process.code())
         refusal: Refusal | None = _decode(answer)
         if refusal is not None and refusal.code == "server_error":
             raise _error(refusal)
         return refusal
 
-    async def _running(self) -> asyncio.subprocess.Process:
-        if self._process is None or self._process.returncode is not None:
-            self._process = await asyncio.create_subprocess_exec(
-                *self._command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
-            )
-            assert self._process.stdin is not None
-            self._process.stdin.write(self._start + b"\n")
-        return self._process
-
     async def stop(self) -> None:
-        process, self._process = self._process, None
-        if process is not None and process.returncode is None:
-            process.kill()
-            await process.wait()
+        await self._process.stop()
 
 
 def _error(refusal: Refusal) -> RequestError:

@@ -121,7 +121,7 @@ class Grammars:
         words_NW = np.frombuffer(masks.words, dtype=np.int32).reshape(len(masks.rows), -1)
         counts_N = np.add.reduce(words_NW != 0, axis=1, dtype=np.uint16)
         few = {masks.rows[place] for place in np.flatnonzero(counts_N == 1)}
-        for seq in sequences:
+        for seq in sequences if few else ():
             matcher = self._matcher(seq.request.request_id, seq.index) if seq.row in few else None
             if matcher is not None and (after := matcher.forced()[1:]):
                 yield seq, after

@@ -79,7 +79,8 @@ class Forward:
         ran = self._graphs.replay(plan) or self._tapes.run(plan, self.run)
         if ran is not None:
             return self._recorded(plan, ran)
-        if any(plan.samples) and (played := self._tapes.hidden(plan, self._hidden)) is not None:
+        played = self._tapes.hidden(plan, self._hidden)
+        if played is not None:
             return self._with_head(plan, *played)
         batch, step = self._inputs.batch(plan)
         if step is None:

@@ -45,9 +45,11 @@ class StepTapes:
     def hidden(
         self, plan: StepPlan, hidden: Hidden
     ) -> tuple[StepArray, Tensor, Sequence[Tensor]] | None:
-        """One in which some do not: what it was given, here and on the device; hidden states and
-        the places of the rows' last tokens.
+        """One in which some do and some do not: what it was given, here and on the device; hidden
+        states and the places of the rows' last tokens.
         """
+        if all(plan.samples) or not any(plan.samples):
+            return None
         played = self._play(plan, "without head", partial(self._whole.without_head, hidden))
         if played is None:
             return None

@@ -86,6 +86,9 @@ AMD = {
         (PrefillTiles(64, 32, 4, 1), PrefillTiles(64, 32, 4, 1)),
     ),
 }
+AMD_FP8 = AMD | {
+    256: replace(AMD[256], prefill=(PrefillTiles(128, 32, 4, 1), PrefillTiles(64, 64, 4, 1)))
+}
 # float32 is multiplied without tensor cores: for tests and small models
 WIDE = Tiles(
     DecodeTiles(16, 4, 2, 4),
@@ -112,9 +115,12 @@ def select(architecture: str, head_dim: int, itemsize: int) -> Tiles:
         return INTERPRETED
     if itemsize == 4:
         return WIDE
-    table = AMD if architecture.startswith("gfx") else NVIDIA_FP8 if itemsize == 1 else NVIDIA
-    if architecture == "sm_90" and itemsize == 2:
+    if architecture.startswith("gfx"):
+        table = AMD_FP8 if itemsize == 1 else AMD
+    elif architecture == "sm_90" and itemsize == 2:
         table = HOPPER
+    else:
+        table = NVIDIA_FP8 if itemsize == 1 else NVIDIA
     return table[max(128, padded(head_dim) * 2)]
 
 
