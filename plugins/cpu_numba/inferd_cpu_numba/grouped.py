@@ -27,15 +27,19 @@ SHIFTS = tuple(4 * (place // 2) + 16 * (place % 2) for place in range(FIELDS))
 
 
 class MakeGrouped:
-    """For bfloat16; `dense` makes those whose groups are no multiple of 8 inputs."""
+    """For bfloat16; `dense` makes those whose groups are no multiple of 8 inputs.
+
+    Inputs of `size` bytes are multiplied: 2, or 4 in float32.
+    """
 
     def __init__(
         self,
         compile_for: Callable[[Any], runtime.Call],
         dense: ops.MakeLinear,
         memory: WeightMemory,
+        size: int,
     ) -> None:
-        self._compile, self._dense, self._memory = compile_for, dense, memory
+        self._compile, self._dense, self._memory, self._size = compile_for, dense, memory, size
         self._calls: dict[Any, runtime.Call] = {}
         self._room = runtime.Room()
 
@@ -48,7 +52,8 @@ class MakeGrouped:
         packed = self._memory.of(pack(weight.codes(), weight.bits, scales_NG, minima_NG))
         tables = make_tables(signed=minima_NG is None)
         kept = packed, padded_bias(bias_N, outputs), tables
-        linear = _linear(call, kept, self._room.bytes, outputs, inputs, scales_NG.shape[1])
+        sizes = outputs, inputs, scales_NG.shape[1], self._size
+        linear = _linear(call, kept, self._room.bytes, sizes)
         order_K = weight.order_K if isinstance(weight, GroupedWeight) else None
         if order_K is None:
             return linear
@@ -58,13 +63,14 @@ class MakeGrouped:
         self, weight: GroupedWeight | MinimumWeight, scales_NG: Tensor, minima_NG: Tensor | None
     ) -> runtime.Call:
         """Compiled once for each layout."""
-        from inferd_cpu_numba.kernels.grouped import Layout
+        from inferd_cpu_numba.kernels.layout import Layout
 
         layout = Layout(
             size=weight.group_size,
             bits=weight.bits,
             scale_bits=8 * scales_NG.element_size(),
             minima=int(minima_NG is not None),
+            input_bytes=self._size,
         )
         if layout not in self._calls:
             self._calls[layout] = self._compile(layout)
@@ -75,18 +81,19 @@ def _linear(
     call: runtime.Call,
     kept: tuple[Tensor, Tensor, Tensor],
     space: Callable[[int], Tensor],
-    outputs: int,
-    inputs: int,
-    groups: int,
+    sizes: tuple[int, int, int, int],
 ) -> ops.Linear:
+    """`sizes`: outputs, inputs, groups, bytes of an input."""
     packed, bias, tables = kept
-    block = rows_of_block(inputs)
+    outputs, inputs, groups, size = sizes
+    block, row_bytes = rows_of_block(inputs), 4 * inputs if size == 4 else 0
 
     def linear(x_TK: Tensor) -> Tensor:
         tokens, threads = x_TK.shape[0], torch.get_num_threads()
         out_TN = torch.empty((tokens, outputs), dtype=x_TK.dtype)
         rows = min(tokens, block)
-        room_bytes = -(-max(4 * rows * groups, 2 * inputs * PANEL) // LINE) * LINE
+        room_bytes = max(4 * rows * groups, size * inputs * PANEL) + rows * row_bytes
+        room_bytes = -(-room_bytes // LINE) * LINE
         room = space(threads * room_bytes)
         x, stride = x_TK.data_ptr(), 2 * x_TK.stride(0)
         weight = packed.data_ptr(), bias.data_ptr()

@@ -22,19 +22,21 @@ SAMPLE = 256  # rows of a weight from which its exponents are known well enough
 NONE = 255
 
 
-def supports_pairs() -> bool:
-    """Whether this CPU multiplies pairs of bfloat16 and has nothing better, which is AMX."""
+def supported() -> bool:
+    """Whether this CPU has AVX-512 and nothing better, which is AMX."""
     from llvmlite.binding import get_host_cpu_features
 
     features = get_host_cpu_features()
-    return bool(features.get("avx512bf16")) and not features.get("amx-bf16")
+    return bool(features.get("avx512bw")) and not features.get("amx-bf16")
 
 
 class MakeLinear:
-    """For bfloat16."""
+    """For bfloat16; inputs of `size` bytes are multiplied: 2, or 4 in float32."""
 
-    def __init__(self, call: runtime.Call, pack: runtime.Call, memory: WeightMemory) -> None:
-        self._call, self._pack, self._memory = call, pack, memory
+    def __init__(
+        self, call: runtime.Call, pack: runtime.Call, memory: WeightMemory, size: int
+    ) -> None:
+        self._call, self._pack, self._memory, self._size = call, pack, memory, size
         self._room = runtime.Room()
 
     def __call__(self, weight_NK: Tensor, bias_N: Tensor | None) -> ops.Linear:
@@ -44,14 +46,16 @@ class MakeLinear:
         call, space, bias = self._call, self._room.bytes, padded_bias(bias_N, outputs)
         kept = pack(weight_NK, self._pack, self._memory)
         block = rows_of_block(inputs)
+        panel_bytes, row_bytes = self._size * inputs * PANEL, 4 * inputs if self._size == 4 else 0
 
         def linear(x_TK: Tensor) -> Tensor:
             tokens, threads = x_TK.shape[0], torch.get_num_threads()
             out_TN = torch.empty((tokens, outputs), dtype=x_TK.dtype)
-            room = space(threads * inputs * PANEL * 2 if tokens >= MANY else 0)
+            room_bytes = panel_bytes + row_bytes * min(tokens, block)
+            room = space(threads * room_bytes if tokens >= MANY or row_bytes else 0)
             weight, *others = (part.data_ptr() for part in kept)
             x, stride, out = x_TK.data_ptr(), 2 * x_TK.stride(0), out_TN.data_ptr()
-            places = weight, bias.data_ptr(), out, *others, room.data_ptr()
+            places = weight, bias.data_ptr(), out, *others, room.data_ptr(), room_bytes
             call(threads, x, stride, *places, tokens, outputs, inputs, block)
             return out_TN
 

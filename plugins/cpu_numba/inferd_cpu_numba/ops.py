@@ -20,7 +20,7 @@ from inferd_cpu_numba import runtime
 from inferd_cpu_numba.arena import Arena
 from inferd_cpu_numba.grouped import FORMATS, MakeGrouped
 from inferd_cpu_numba.inputs import Embedding, PrepareInputs
-from inferd_cpu_numba.linear import MakeLinear, supports_pairs
+from inferd_cpu_numba.linear import MakeLinear, supported
 from inferd_cpu_numba.player import Player
 from inferd_cpu_numba.rope import RopeKvWrite, prepare_rope
 from inferd_cpu_numba.sampling import Argmax, Draw, Mask
@@ -80,24 +80,24 @@ class NumbaOps(OpProvider):
         if request.kv_dtype is None:
             write = RopeKvWrite(call(rope.make_rope_kv_write(bits), rope.ROPE_KV_WRITE))
             offered |= {"prepare_rope": prepare_rope, "rope_kv_write": write}
-        if bits == 16 and supports_pairs():
+        if bits == 16 and supported():
             offered |= _linears(compiler)
         return offered
 
 
 def _linears(compiler: runtime.Compiler) -> dict[str, object]:
     """By weight format; experts of packed ones."""
-    from inferd_cpu_numba.kernels import grouped, linear, pack
+    from inferd_cpu_numba.kernels import grouped, layout, linear, pack
     from inferd_cpu_numba.kernels.numbers import REASSOCIATED
 
-    def compile_for(layout: Any) -> runtime.Call:
-        body = grouped.make_grouped(layout)
-        return compiler.call(body, grouped.GROUPED, fastmath=REASSOCIATED)
+    def compile_for(kind: Any) -> runtime.Call:
+        body = grouped.make_grouped(kind)
+        return compiler.call(body, layout.GROUPED, fastmath=REASSOCIATED)
 
-    memory = WeightMemory()
-    call = compiler.call(linear.make_linear(), linear.LINEAR)
-    dense = MakeLinear(call, compiler.call(pack.make_pack(), pack.PACK), memory)
-    packed = MakeGrouped(compile_for, dense, memory)
+    memory, size = WeightMemory(), 2 if runtime.multiplies_pairs() else 4
+    call = compiler.call(linear.make_linear(size), linear.LINEAR)
+    dense = MakeLinear(call, compiler.call(pack.make_pack(), pack.PACK), memory, size)
+    packed = MakeGrouped(compile_for, dense, memory, size)
     return {
         "linear": {"dense": dense} | dict.fromkeys(FORMATS, packed),
         "packed_experts": dict.fromkeys(FORMATS, packed_experts(packed)),

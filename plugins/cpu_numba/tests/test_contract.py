@@ -31,3 +31,14 @@ class TestOps(OpsContract):
     plugin = "cpu_numba"
     provider = "numba"
     cannot = {"float16"}
+
+
+@pytest.mark.slow  # compiled for seconds too
+@pytest.mark.usefixtures("other_products")
+class TestAttentionByOtherProducts(TestAttention):
+    pass
+
+
+@pytest.mark.usefixtures("other_products")
+class TestOpsByOtherProducts(TestOps):
+    pass

@@ -7,14 +7,17 @@ import torch
 
 from inferd.contracts.ops import OpRequest
 from inferd.testing.numbers import check_close
-from inferd_cpu_numba import linear
+from inferd_cpu_numba import linear, runtime
 from inferd_cpu_numba.ops import NumbaOps
 
 
-@pytest.fixture(scope="module")
-def make():
-    """None where another provider multiplies: the machine decides, `supports_pairs` is tested."""
-    offered = NumbaOps().ops(OpRequest("cpu", "any", torch.bfloat16))
+@pytest.fixture(scope="module", params=[True, False], ids=["pairs", "float32"])
+def make(request):
+    """None where another provider multiplies: the machine decides, `supported` is tested."""
+    with pytest.MonkeyPatch.context() as patch:
+        pairs = request.param and runtime.has_pairs()
+        patch.setattr(runtime, "multiplies_pairs", lambda: pairs)
+        offered = NumbaOps().ops(OpRequest("cpu", "any", torch.bfloat16))
     return offered["linear"]["dense"] if "linear" in offered else None
 
 
@@ -84,14 +87,29 @@ def test_a_rows_result_does_not_depend_on_the_others(make):
 @pytest.mark.parametrize(
     ("features", "expected"),
     [
-        ({"avx512bf16": True}, True),
-        ({"avx512bf16": True, "amx-bf16": True}, False),
+        ({"avx512bw": True, "avx512bf16": True}, True),
+        ({"avx512bw": True}, True),
+        ({"avx512bw": True, "avx512bf16": True, "amx-bf16": True}, False),
         ({"avx2": True}, False),
     ],
 )
 def test_matrices_go_to_amx_where_there_is_one(monkeypatch, features, expected):
     monkeypatch.setattr("llvmlite.binding.get_host_cpu_features", lambda: features)
-    assert linear.supports_pairs() is expected
+    assert linear.supported() is expected
+
+
+@pytest.mark.parametrize(
+    ("cpu", "features", "expected"),
+    [
+        ("znver5", {"avx512bf16": True}, True),
+        ("znver3", {}, False),
+        ("emeraldrapids", {"avx512bf16": True}, False),
+    ],
+)
+def test_pairs_are_multiplied_where_that_is_faster(monkeypatch, cpu, features, expected):
+    monkeypatch.setattr("llvmlite.binding.get_host_cpu_features", lambda: features)
+    monkeypatch.setattr("llvmlite.binding.get_host_cpu_name", lambda: cpu)
+    assert runtime.multiplies_pairs.__wrapped__() is expected
 
 
 def test_both_sides_mean_the_same_layout():

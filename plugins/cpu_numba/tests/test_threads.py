@@ -63,6 +63,11 @@ def test_three_threads_give_what_the_formula_gives(threads, case):
     check_close(case, found_THE, expected_THE, case.dtype)
 
 
+@pytest.mark.usefixtures("other_products")
+def test_slower_products_give_it_too(threads):
+    test_three_threads_give_what_the_formula_gives(threads, replace(ONE_LONG, dtype="bfloat16"))
+
+
 @pytest.mark.parametrize(
     ("rows", "split"), [("one long", True), ("long among short", True), ("many", False)]
 )

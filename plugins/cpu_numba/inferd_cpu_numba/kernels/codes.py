@@ -12,9 +12,9 @@ from numba import types
 from numba.extending import intrinsic
 
 from inferd_cpu_numba.kernels import vectors
-from inferd_cpu_numba.kernels.pairs import PAIRS, WORDS, add_factors, narrow_two
+from inferd_cpu_numba.kernels.pairs import PAIRS, WORDS, add_factors, narrow_two, write_factors
 from inferd_cpu_numba.kernels.tile import TileType, mapped
-from inferd_cpu_numba.kernels.vectors import F32, HALF, I8, I16, I32, I64, INT, LANES, VEC
+from inferd_cpu_numba.kernels.vectors import F32, HALF, I8, I16, I64, INT, LANES, VEC
 
 COLUMNS, FIELDS = 2, 8  # vectors of a panel; inputs that are read at once
 BYTES = ir.VectorType(I8, LANES)
@@ -22,8 +22,12 @@ SPREAD = TileType(1, 2 * COLUMNS)  # numbers of a panel's outputs, each twice
 
 
 @intrinsic(prefer_literal=True)
-def add_codes(_, sums, x, stride, codes, tables, bits, unsigned):
-    """sums[r] + eight inputs of row r times their numbers; row r at `x` + r * stride, in bytes."""
+def add_codes(_, sums, x, stride, codes, tables, bits, unsigned, size):
+    """sums[r] + eight inputs of row r times their numbers; row r at `x` + r * stride, in bytes.
+
+    `size`: bytes of an input.
+    """
+    wide = size.literal_value
 
     def build(context, b, signature, args):
         total = args[0]
@@ -31,22 +35,23 @@ def add_codes(_, sums, x, stride, codes, tables, bits, unsigned):
             factors = [
                 _looked_up(b, args[3], args[4], pair, column)
                 if bits.literal_value == 4
-                else narrow_two(b, *_from_bytes(b, args[3], pair, column, unsigned))
+                else _in_pairs(b, wide, *_from_bytes(b, args[3], pair, column, unsigned))
                 for column in range(COLUMNS)
             ]
-            inputs = b.add(args[1], ir.Constant(I64, 4 * pair))
-            total = add_factors(b, sums, total, inputs, args[2], factors)
+            inputs = b.add(args[1], ir.Constant(I64, 2 * wide * pair))
+            total = add_factors(b, sums, factors, wide, total, inputs, args[2])
         return total
 
-    return sums(sums, *[types.int64] * 4, bits, unsigned), build
+    return sums(sums, *[types.int64] * 4, bits, unsigned, size), build
 
 
 @intrinsic(prefer_literal=True)
-def write_out(_, out, codes, tables, scales, minima, bits, unsigned):
-    """Eight inputs of a panel in bfloat16, as `kernels.linear` reads them."""
+def write_out(_, out, codes, tables, scales, minima, bits, unsigned, size):
+    """Eight inputs of a panel as numbers of `size` bytes, as `kernels.linear` reads them."""
 
     def build(context, b, signature, args):
         at, codes, tables, scales, minima, *_ = args
+        factors: list[list[object]] = [[] for _ in range(FIELDS // 2)]
         for column in range(COLUMNS):
             for pair in range(FIELDS // 2):
                 if bits.literal_value == 4:
@@ -58,12 +63,13 @@ def write_out(_, out, codes, tables, scales, minima, bits, unsigned):
                     place = column * 2 + half
                     factor, lowest = (b.extract_value(each, place) for each in (scales, minima))
                     weights.append(vectors.fma(b, number, factor, lowest))
-                stored = b.bitcast(narrow_two(b, *weights), INT)
-                place = vectors.pointer(b, at, I32, (pair * COLUMNS + column) * LANES)
-                b.store(stored, b.bitcast(place, INT.as_pointer())).align = 4
+                factors[pair].append(_in_pairs(b, size.literal_value, *weights))
+        for pair, each in enumerate(factors):
+            line = b.add(at, ir.Constant(I64, pair * 2 * COLUMNS * LANES * size.literal_value))
+            write_factors(b, line, each, size.literal_value)
         return context.get_dummy_value()
 
-    return types.none(*[types.int64] * 3, SPREAD, SPREAD, bits, unsigned), build
+    return types.none(*[types.int64] * 3, SPREAD, SPREAD, bits, unsigned, size), build
 
 
 @intrinsic(prefer_literal=True)
@@ -113,6 +119,14 @@ def _from_bytes(b, codes, pair, column, unsigned):
         found = b.load(b.bitcast(place, BYTES.as_pointer()))
         found.align = 1
         yield b.sitofp(widen(found, INT), VEC)
+
+
+def _in_pairs(b, size, first, second):
+    """What `_from_bytes` gives, as `add_factors` wants it."""
+    if size == 2:
+        return narrow_two(b, first, second)
+    halves = ([lane * 2 + half for lane in range(LANES)] for half in range(2))
+    return tuple(b.shuffle_vector(first, second, ir.Constant(INT, order)) for order in halves)
 
 
 def _words(b, address, number):

@@ -12,8 +12,8 @@ from numba import types
 from numba.extending import intrinsic
 
 from inferd_cpu_numba.kernels import vectors
-from inferd_cpu_numba.kernels.pairs import PAIRS, add_factors
-from inferd_cpu_numba.kernels.vectors import I8, I16, I32, INT, LANES
+from inferd_cpu_numba.kernels.pairs import PAIRS, add_factors, write_factors
+from inferd_cpu_numba.kernels.vectors import I8, I16, I32, LANES
 
 WORDS = 4 * LANES  # numbers of a line
 BYTES, HALVES, WIDE = (
@@ -29,27 +29,28 @@ def woven(column):
 
 
 @intrinsic(prefer_literal=True)
-def add_line(_, sums, x, stride, low, high, table):
-    """sums[r] + two inputs of row r times a line; row r at `x` + r * stride, in bytes."""
+def add_line(_, sums, x, stride, low, high, table, size):
+    """sums[r] + two inputs of row r times a line; row r at `x` + r * stride, in bytes.
+
+    `size`: bytes of an input.
+    """
 
     def build(context, b, signature, args):
-        return add_factors(b, sums, args[0], args[1], args[2], list(_line(b, *args[3:])))
+        factors = list(_line(b, *args[3:6]))
+        return add_factors(b, sums, factors, size.literal_value, *args[:3])
 
-    return sums(sums, *[types.int64] * 5), build
+    return sums(sums, *[types.int64] * 5, size), build
 
 
-@intrinsic
-def write_line(_, out, low, high, table):
-    """In bfloat16."""
+@intrinsic(prefer_literal=True)
+def write_line(_, out, low, high, table, size):
+    """As numbers of `size` bytes."""
 
     def build(context, b, signature, args):
-        for column, factors in enumerate(_line(b, *args[1:])):
-            place = vectors.pointer(b, args[0], I32, column * LANES)
-            stored = b.bitcast(factors, INT)
-            b.store(stored, b.bitcast(place, INT.as_pointer())).align = 4
+        write_factors(b, args[0], list(_line(b, *args[1:4])), size.literal_value)
         return context.get_dummy_value()
 
-    return types.none(*[types.int64] * 4), build
+    return types.none(*[types.int64] * 4, size), build
 
 
 def _line(b, low, high, table):
