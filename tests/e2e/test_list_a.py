@@ -89,7 +89,7 @@ async def test_a28_schemas_that_take_too_much(client: httpx.AsyncClient, name: s
     assert reply.status_code == 400
     code = "invalid_request" if name == "itself" else "grammar_too_complex"  # nothing fits that
     assert reply.json()["error"]["code"] == code
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 20
 
 
 async def test_a29_many_schemas(client: httpx.AsyncClient, served: Served) -> None:

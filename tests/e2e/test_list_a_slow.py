@@ -88,7 +88,7 @@ async def check_leaving(url: str, client: httpx.AsyncClient, count: int) -> None
         writer.transport.abort()
     left = time.monotonic()
     while await gauges(client) != base:
-        assert time.monotonic() - left < 5
+        assert time.monotonic() - left < 30
         await asyncio.sleep(0.02)
 
 

@@ -35,7 +35,7 @@ def opened(streams: Streams, name: str, **params: object) -> Stream:
 
 
 def read(stream: Stream) -> RequestOutput:
-    return asyncio.run(asyncio.wait_for(stream.unread.get(), 1))
+    return asyncio.run(asyncio.wait_for(stream.unread.get(), 10))
 
 
 def test_engine_ids_differ_between_front_ends_and_requests() -> None:
