@@ -42,6 +42,10 @@ class Platform(ABC):
     scheduler_defaults: ClassVar[Mapping[str, int]] = {}
     """Values of SchedulerOptions that suit this hardware, where the user names none."""
 
+    rehearsed_tokens: ClassVar[int | None] = None
+    """Of the step that runs before any request, so that none waits for a compiler; None: as many as
+    a step may have, where the kernels or the memory of those are others."""
+
     can_record: ClassVar[bool] = False
     """Whether launches can be recorded and replayed as one."""
 

@@ -101,7 +101,7 @@ def _with_cache(
     scheduler = config.scheduler.preferring(platform.scheduler_defaults)
     largest = LargestStep(scheduler, choices, model, groups, options.block_size)
     with choices.rehearsal():
-        largest()
+        largest.with_tokens(platform.rehearsed_tokens)()
     workspace = platform.peak_bytes(largest)
     phases.end("workspace", platform)
     memory = platform.default_kv_bytes(platform.free_memory(), options.gpu_memory_utilization)

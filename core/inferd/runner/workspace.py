@@ -5,7 +5,7 @@ Shape suffixes: T tokens of the step, R rows of the step, B blocks of a row.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -38,6 +38,16 @@ class LargestStep:
         ]
         hidden_TD = self.model(batch, caches)
         self.model.compute_logits(hidden_TD[batch.logits_N])
+
+    def with_tokens(self, most: int | None) -> LargestStep:
+        """Of `most` tokens at most, a quarter of them decoding; None: the same."""
+        if most is None or self.scheduler.max_num_batched_tokens <= most:
+            return self
+        update = {
+            "max_num_batched_tokens": most,
+            "max_num_seqs": min(self.scheduler.max_num_seqs, most // 4),
+        }
+        return replace(self, scheduler=self.scheduler.model_copy(update=update))
 
     def _batch(self, device: torch.device) -> Batch:
         tokens = self.scheduler.max_num_batched_tokens

@@ -17,7 +17,7 @@ PHASES = {
     "torch": "import torch",
     "device": "device",
     "weights": "model and weights",
-    "workspace": "largest step, for its memory",
+    "workspace": "a step, for what it compiles and its memory",
     "kv_cache": "KV cache",
     "warm_up": "compiling and first runs",
     "recording": "recording steps",
