@@ -84,7 +84,11 @@ class MakeExperts(Protocol):
 
 
 class MakePackedExperts(Protocol):
-    """As MakeExperts, of weights that stay packed, one for each expert, all of one format."""
+    """As MakeExperts, of weights that stay packed, one for each expert.
+
+    Those of `gate_up` are of one format and those of `down` of one: any two of the formats that
+    `Ops.packed_experts` has it for.
+    """
 
     def __call__(
         self,

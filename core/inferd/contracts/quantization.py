@@ -119,6 +119,9 @@ class ExpertsMethod(ABC):
     num_bytes: int
     """Of the weights that `finish` made."""
 
+    dequantized: bool = False
+    """Whether it has made dense weights of packed ones; known after `finish`."""
+
     @abstractmethod
     def load(self, suffix: str, expert: int, part: int, tensor: RawTensor) -> None:
         """Take one checkpoint tensor of one part of one expert.

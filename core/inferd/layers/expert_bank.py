@@ -23,6 +23,9 @@ from inferd.layers.moe_shape import MoEShape
 class ExpertBank(Layer):
     """The experts of a layer: modules that take their weights, and one op that computes them."""
 
+    dequantized = False
+    """As ExpertsMethod has it."""
+
     def __init__(self, name: str, shape: MoEShape, build: BuildContext) -> None:
         super().__init__()
         self.spec = ExpertsSpec(
@@ -63,6 +66,7 @@ class ExpertBank(Layer):
             return 0
         method = self.method
         self._op, self._method = method.finish(), None
+        self.dequantized = method.dequantized
         return method.num_bytes
 
     def draw_all(

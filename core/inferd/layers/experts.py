@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from inferd.contracts.loader import RawTensor
-from inferd.contracts.ops import Experts, Ops
+from inferd.contracts.ops import Experts, MakePackedExperts, Ops
 from inferd.contracts.quantization import Drawn, ExpertsMethod, ExpertsSpec
 from inferd.contracts.weight_formats import DENSE, Weight
 from inferd.errors import UnsupportedModel
@@ -70,7 +70,8 @@ class DenseExperts(ExpertsMethod):
 class PackedExperts(ExpertsMethod):
     """`matrix` says by its name how each is stored.
 
-    Where an op has the format of all they stay packed, else they are dequantized as they come.
+    Where an op has the formats of all they stay packed, else they are dequantized: as they come,
+    or at the end where gate and up of an expert, or experts, are not alike.
     """
 
     def __init__(self, spec: ExpertsSpec, ops: Ops, matrix: Callable[[str], MatrixFormat]) -> None:
@@ -123,33 +124,45 @@ class PackedExperts(ExpertsMethod):
                 self._unpack(weight, expert, part)
 
     def _unpack(self, weight: Weight, expert: int, part: int) -> None:
+        self.dequantized = True
         self._dense.place("weight", expert, part).copy_(weight.dequantize(self._spec.dtype))
 
     def finish(self) -> Experts:
-        joined = self._joined()
-        if joined is not None:
-            self.num_bytes = sum(each.num_bytes for both in joined for each in both)
-            make = self._ops.packed_experts[joined[0][0].format]
+        make = self._maker()
+        if make is not None:
+            gate_up, down = self._joined()
+            self.num_bytes = sum(weight.num_bytes for weight in (*gate_up, *down))
             act = self._ops.act_and_mul[self._spec.activation]
-            return make(*joined, act, *self._dense.biases())
+            return make(gate_up, down, act, *self._dense.biases())
         for (expert, part), weight in self._weights.items():
             self._unpack(weight, expert, part)
         made = self._dense.finish()
         self.num_bytes = self._dense.num_bytes
         return made
 
-    def _joined(self) -> tuple[list[Weight], list[Weight]] | None:
-        """Gate and up as one, and down, of each expert; None where they are not all alike."""
-        if len({weight.format for weight in self._weights.values()}) != 1:
-            return None
+    def _maker(self) -> MakePackedExperts | None:
+        """Of what takes gate and up of all experts as one weight each, and down; None: nothing."""
         if self._weights.keys() != self._forms.keys():
             return None
-        gate_up, down = [], []
         for expert in range(self._spec.num_experts):
             gate: Any  # what joins is of one class
-            gate, up, last = (self._weights[expert, part] for part in PARTS)
+            gate, up = (self._weights[expert, part] for part in (0, 1))
             if not gate.joins(up):
                 return None
+        formats = [
+            {self._weights[expert, part].format for expert in range(self._spec.num_experts)}
+            for part in (0, DOWN)
+        ]
+        makers = [self._ops.packed_experts[name] for name in formats[0] | formats[1]]
+        alike = all(len(names) == 1 for names in formats) and makers[0] is makers[-1]
+        return makers[0] if alike else None
+
+    def _joined(self) -> tuple[list[Weight], list[Weight]]:
+        """Gate and up as one, and down, of each expert; the parts are let go."""
+        gate_up, down = [], []
+        for expert in range(self._spec.num_experts):
+            gate: Any
+            gate, up, last = (self._weights.pop((expert, part)) for part in PARTS)
             gate_up.append(gate.joined([up]))
             down.append(last)
         return gate_up, down

@@ -15,12 +15,14 @@ from inferd.contracts.verdict import YES, Verdict, no
 from inferd.errors import CheckpointError, UnsupportedModel
 from inferd.layers.gguf_blocks import FORMATS
 from inferd.loading.gguf_config import read_config
+from inferd.loading.gguf_experts import each_expert
 from inferd.loading.gguf_header import TensorInfo, read_header
-from inferd.loading.gguf_names import OFFSET_NORMS, PERMUTED, hf_name
+from inferd.loading.gguf_names import INTERLEAVED, OFFSET_NORMS, PERMUTED, hf_name
 from inferd.loading.mapped import open_mapped
 from inferd.loading.read_ahead import Span, read_ahead
 
 PLAIN = {0: torch.float32, 1: torch.float16, 30: torch.bfloat16}  # ggml type -> dtype
+VECTORS = ("shared_expert_gate.weight",)  # matrices of one row that files may have as a vector
 CHUNK_VALUES = 1 << 19  # unpacked at a time: 2 MB of float32 stay in cache
 
 
@@ -72,7 +74,7 @@ class GgufLoader(WeightLoader):
         infos = [i for i in self._header.tensors.values() if i.name != "rope_freqs.weight"]
         spans = (Span(self._data, info.offset, self._sizes[info.name]) for info in infos)
         for info, _ in zip(infos, read_ahead(spans), strict=True):
-            yield self._raw(info)
+            yield from each_expert(self._raw(info))
 
     def _raw(self, info: TensorInfo) -> RawTensor:
         size = self._sizes[info.name]
@@ -82,10 +84,12 @@ class GgufLoader(WeightLoader):
         name = hf_name(info.name, model_type)
         if info.kind in PLAIN:
             dtype = PLAIN[info.kind]
-            data = rows.view(dtype).view(info.shape)
+            vector = len(info.shape) == 1 and name.endswith(VECTORS)
+            shape = (1, *info.shape) if vector else info.shape
+            data = rows.view(dtype).view(shape)
             if model_type in OFFSET_NORMS and name.endswith("norm.weight"):
                 data = data - 1
-            return RawTensor(name, info.shape, str(dtype).removeprefix("torch."), data)
+            return RawTensor(name, shape, str(dtype).removeprefix("torch."), data)
         form = FORMATS[info.kind]
 
         def unpack_rows(rows: torch.Tensor) -> torch.Tensor:
@@ -96,7 +100,7 @@ class GgufLoader(WeightLoader):
     def _unpermute(self, info: TensorInfo, rows: torch.Tensor) -> torch.Tensor:
         """Undo the row order that llama.cpp's rotation wants; packed rows move as they are."""
         part = info.name.split(".")[-2] if info.name.startswith("blk.") else ""
-        if part not in PERMUTED or self._config["model_type"] != "llama":
+        if part not in PERMUTED or self._config["model_type"] not in INTERLEAVED:
             return rows
         heads = self._config[PERMUTED[part]]
         if info.shape[0] % (2 * heads):

@@ -71,11 +71,14 @@ def _check_sizes(config: dict[str, Any], tensors: dict[str, TensorInfo], path: P
             f"are tensors of {len(blocks)}"
         )
     hidden, head_dim = config["hidden_size"], config["head_dim"]
+    experts = _num_experts(config, tensors, path)
+    inner = config.get("moe_intermediate_size") or config["intermediate_size"]
     for name, shape in (
         ("token_embd", (config["vocab_size"], hidden)),
         ("blk.0.attn_q", (config["num_attention_heads"] * head_dim, hidden)),
         ("blk.0.attn_k", (config["num_key_value_heads"] * head_dim, hidden)),
         ("blk.0.ffn_gate", (config["intermediate_size"], hidden)),
+        ("blk.0.ffn_gate_exps", (experts, inner, hidden)),
     ):
         info = tensors.get(f"{name}.weight")
         if info is not None and info.shape != shape:
@@ -83,6 +86,17 @@ def _check_sizes(config: dict[str, Any], tensors: dict[str, TensorInfo], path: P
                 f"{path}: tensor '{name}.weight' has shape {list(info.shape)}, expected "
                 f"{list(shape)} by the file's metadata"
             )
+
+
+def _num_experts(config: dict[str, Any], tensors: dict[str, TensorInfo], path: Path) -> int:
+    experts: int = config.get("num_local_experts") or config.get("num_experts") or 0
+    if experts and "blk.0.ffn_gate_exps.weight" not in tensors:
+        raise CheckpointError(
+            f"{path}: {experts} experts are announced and 'blk.0.ffn_gate_exps.weight', which all "
+            "of a layer share, is missing; files from before April 2024 have a tensor for each: "
+            "fetch a newer one"
+        )
+    return experts
 
 
 def _by_factors(factors: list[float], config: dict[str, Any], path: Path) -> dict[str, Any]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from inferd.errors import CheckpointError, UnsupportedModel
+from inferd.loading.gguf_experts import EXPERTS, expert_fields
+from inferd.loading.gguf_keys import Reader
 
 ARCHITECTURES = {
     "llama": "LlamaForCausalLM",
     "qwen2": "Qwen2ForCausalLM",
+    "qwen2moe": "Qwen2MoeForCausalLM",
     "qwen3": "Qwen3ForCausalLM",
+    "qwen3moe": "Qwen3MoeForCausalLM",
     "gemma3": "Gemma3ForCausalLM",
 }
 MODEL_TYPES = {"gemma3": "gemma3_text"}  # where config.json calls them otherwise
@@ -37,10 +40,11 @@ GEMMA3 = {  # its norms before and after attention and MLP
     "ffn_norm": "pre_feedforward_layernorm",
     "post_ffw_norm": "post_feedforward_layernorm",
 }
-LAYERS = {"gemma3_text": LAYER | GEMMA3}
+LAYERS = {"gemma3_text": LAYER | GEMMA3} | {kind: LAYER | own for kind, own in EXPERTS.items()}
 OFFSET_NORMS = ("gemma3_text",)  # files have norms' weights with the 1 that the model adds
 GEMMA3_27B_LAYERS = 62
-PERMUTED = {  # llama only: rows interleaved for llama.cpp's rotation -> key of their head count
+INTERLEAVED = ("llama", "mixtral")
+PERMUTED = {  # of those: rows interleaved for llama.cpp's rotation -> key of their head count
     "attn_q": "num_attention_heads",
     "attn_k": "num_key_value_heads",
 }
@@ -66,7 +70,7 @@ def hf_config(metadata: dict[str, Any], vocab_size: int, tied: bool) -> dict[str
             f"GGUF architecture {arch!r:.80} is not supported; known: {', '.join(ARCHITECTURES)}\n"
             "  other architectures come from plugins and need the model's safetensors directory"
         )
-    read = _Reader(metadata, arch)
+    read = Reader(metadata, arch)
     heads, hidden = read.count("attention.head_count"), read.count("embedding_length")
     head_dim = read.count("attention.key_length", max(1, hidden // heads))
     rotated = read.count("rope.dimension_count", head_dim, most=head_dim)
@@ -92,12 +96,13 @@ def hf_config(metadata: dict[str, Any], vocab_size: int, tied: bool) -> dict[str
     }
     if arch == "gemma3":
         config |= _gemma3(read, config)
+    config |= expert_fields(read, read.count("feed_forward_length"))
     for name in ("bos", "eos"):
         config[f"{name}_token_id"] = token_id(metadata, name)
     return config
 
 
-def _gemma3(read: _Reader, config: dict[str, Any]) -> dict[str, Any]:
+def _gemma3(read: Reader, config: dict[str, Any]) -> dict[str, Any]:
     """Files do not have the scale of scores: llama.cpp knows the 27B by its number of layers."""
     by_width = config["num_hidden_layers"] == GEMMA3_27B_LAYERS
     width = config["hidden_size"] // config["num_attention_heads"]
@@ -124,38 +129,7 @@ def end_ids(metadata: dict[str, Any]) -> list[int]:
     return list(dict.fromkeys(i for i in found if i is not None))
 
 
-class _Reader:
-    """Checked access to the keys of one architecture."""
-
-    def __init__(self, metadata: dict[str, Any], arch: str) -> None:
-        self._metadata = metadata
-        self._arch = arch
-
-    def get(self, key: str) -> Any:
-        return self._metadata.get(f"{self._arch}.{key}")
-
-    def count(self, key: str, default: int | None = None, most: int = 1 << 32) -> int:
-        value = self.get(key)
-        if value is None and default is not None:
-            return default
-        if type(value) is not int or not 1 <= value <= most:
-            raise self.wrong(key, value, f"a number from 1 to {most}")
-        return value
-
-    def number(self, key: str, default: float) -> float:
-        value = self.get(key)
-        if value is None:
-            return default
-        if not isinstance(value, int | float) or not 0 < value < math.inf:
-            raise self.wrong(key, value, "a number above 0")
-        return float(value)
-
-    def wrong(self, key: str, value: Any, wanted: str) -> CheckpointError:
-        shown = "missing" if value is None else f"{value!r:.80}"
-        return CheckpointError(f"GGUF key {self._arch}.{key} is {shown}, expected {wanted}")
-
-
-def _rope_scaling(read: _Reader) -> dict[str, Any] | None:
+def _rope_scaling(read: Reader) -> dict[str, Any] | None:
     kind = read.get("rope.scaling.type")
     if kind in (None, "none"):
         return None

@@ -22,6 +22,8 @@ from inferd.host.explain import candidates, choose, explain
 from inferd.host.host import Host
 from inferd.layers.expert_bank import ExpertBank
 
+LOADED = "dequantized when loaded"
+
 
 @dataclass(frozen=True, slots=True)
 class Choices:
@@ -34,15 +36,20 @@ class Choices:
     quantization: QuantizationMethod
 
     def weight_formats(self, model: CausalLM) -> dict[str, str]:
-        """How the formats of the quantization method are multiplied."""
-        experts = any(isinstance(module, ExpertBank) for module in model.modules())
-        return {name: self._how(name, experts) for name in sorted(self.quantization.formats())}
+        """How the formats of the quantization method are multiplied, and layers unlike the rest."""
+        names = sorted(self.quantization.formats())
+        banks = [module for module in model.modules() if isinstance(module, ExpertBank)]
+        found = {name: self._how(name, bool(banks)) for name in names}
+        apart = sum(bank.dequantized for bank in banks)
+        if apart and any(name in self.ops.packed_experts for name in names):
+            found[f"experts of {apart} layer{'s' * (apart > 1)}"] = LOADED
+        return found
 
     def _how(self, name: str, experts: bool) -> str:
         if name not in self.ops.linear:
-            return "dequantized when loaded"
+            return LOADED
         apart = experts and name not in self.ops.packed_experts
-        return "packed, experts dequantized when loaded" if apart else "packed"
+        return f"packed, experts {LOADED}" if apart else "packed"
 
     @contextmanager
     def rehearsal(self) -> Iterator[None]:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from inferd.contracts.loader import RawTensor
+from inferd.contracts.ops import Experts
 from inferd.contracts.quantization import ExpertsMethod, ExpertsSpec
 from inferd.testing import reference
 from inferd.testing.drive import installed_ops
@@ -23,6 +24,18 @@ if TYPE_CHECKING:
 HIDDEN, INNER = 256, 128
 CHOSEN = ((0, 1), (1, 0), (0, 1))
 Key = tuple[str, int, int]  # suffix, expert, part
+
+
+def check_batches(experts: Experts, gate_up_MND: Tensor, down_MDI: Tensor, dtype: str) -> None:
+    """With silu and two chosen: one token, a few, and so many that each expert has several."""
+    for tokens in (1, 5, 40):
+        generator = torch.Generator().manual_seed(tokens)
+        x_TD = torch.randn(tokens, down_MDI.shape[1], generator=generator).to(DTYPES[dtype])
+        chosen_TC = torch.rand(tokens, len(down_MDI), generator=generator).argsort(1)[:, :2]
+        weights_TC = torch.rand(tokens, 2, generator=generator).to(DTYPES[dtype])
+        args = x_TD, chosen_TC, weights_TC
+        expected_TD = reference.experts(*args, "silu", (gate_up_MND, None), (down_MDI, None))
+        check_close(f"{tokens} tokens", experts(*args), expected_TD, dtype)
 
 
 class ExpertsLayer:
