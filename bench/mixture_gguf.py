@@ -1,18 +1,17 @@
 """Random mixtures of experts as GGUF files, for tests and to time packed experts.
 
     python -m bench.mixture_gguf FILE [--experts 16] [--hidden 1024] [--inner 768] [--layers 4]
-    inferd bench latency --model FILE --skip-tokenizer-init --input-len 128 --output-len 64
-    inferd bench latency --model FILE ... --plugins no:gguf    # the same weights, dequantized
+    inferd bench latency --model FILE --skip-tokenizer-init --max-model-len 512 [--plugins no:gguf]
 
-Written as llama.cpp's converter and quantizer write a Qwen3-MoE in Q4_K_M. Blocks are random bytes
-whose scales give values the variance that matrices of a model have.
+With `no:gguf` all weights are dequantized. The file is what llama.cpp's converter and quantizer
+make of a Qwen3-MoE in Q4_K_M; blocks are random bytes whose scales give values a model's variance.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -130,7 +129,7 @@ def more_bits(layer: int, layers: int) -> bool:
     return layer < first or layer >= 7 * layers // 8 or (layer - first) % 3 == 2
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.mixture_gguf", description=__doc__)
     parser.add_argument("path", type=Path)
     parser.add_argument("--experts", type=int, default=16)
@@ -139,7 +138,7 @@ def main() -> None:
     parser.add_argument("--inner", type=int, default=768)
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--vocab", type=int, default=4096)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     tensors = dict(qwen3_tensors(args, np.random.default_rng(0)))
     write(args.path, "qwen3moe", metadata(args), tensors)
     print(f"{args.path}: {args.path.stat().st_size / 1e6:.0f} MB")
