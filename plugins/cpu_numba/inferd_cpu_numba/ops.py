@@ -1,6 +1,6 @@
 """NumbaOps: the ops of a layer, each one call of compiled code.
 
-Matrices in float32, and on CPUs without products of bfloat16 pairs, stay with the provider below.
+Matrices in float32, and on CPUs without AVX-512 or with AMX, stay with the provider below.
 Shape suffixes as in inferd.contracts.ops.
 """
 

@@ -6,8 +6,8 @@ they are read (`codes.py`).
 
 Few rows are multiplied by codes, which bfloat16 has exactly: a group's products are exact and its
 sums float32; the scale comes in once a group, and the minimum times the sum of the group's inputs.
-For many rows a panel is written out in bfloat16 first, which is done once, and multiplied as
-`kernels.linear` does it, which also tells where inputs are widened to float32.
+For many rows a panel is written out first, which is done once, and multiplied as `kernels.linear`
+does it, which also tells where inputs are widened to float32.
 """
 
 from __future__ import annotations

@@ -6,9 +6,9 @@ and a panel in lines, two inputs of each output (`lines.py`). Where a number of 
 exponent than the weight's eight pairs of them, the line is kept in bfloat16 beside the panels.
 
 A tile is up to twelve rows of x times a panel, and its sums stay in registers over all inputs, in
-the same order for any number of rows. For many rows a panel is written out in bfloat16 first. Items
-are panels, for one block of rows after the other: a block of x stays in L2. Where pairs are
-multiplied in float32, each thread widens a block of x for itself first.
+the same order for any number of rows. For many rows a panel is written out first. Items are panels,
+for one block of rows after the other: a block of x stays in L2. Where pairs are multiplied in
+float32, panels are written out so, and each thread widens a block of x for itself.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ LINE = 64  # bytes that memory is fetched in
 TWO_LINES = 3 * LINE  # of a panel: the lower bytes of each, then the fields of both
 # X_STRIDE: bytes of a row; BLOCK: rows; TABLE: upper bytes by field; FIRSTS, PLACES, KEPT: of each
 # panel the first of its lines that are kept, then for each of those its number and itself, and a
-# number that is none after a panel's last; ROOM: of each thread, ROOM_BYTES for a panel in bfloat16
-# and, after that, for a block of x in float32
+# number that is none after a panel's last; ROOM: of each thread, ROOM_BYTES for a panel that is
+# written out and, after that, for a block of x in float32
 X, X_STRIDE, WEIGHT, BIAS, OUT, TABLE, FIRSTS, PLACES, KEPT, ROOM = range(FIRST, FIRST + 10)
 ROOM_BYTES, COUNT, OUTPUTS, INPUTS, BLOCK = range(FIRST + 10, FIRST + 15)
 LINEAR = "15q"
@@ -72,7 +72,7 @@ def widen_block(own, first, end, a):
 
 @njit(inline="always")
 def add_panel(sums, x, stride, weight, later, step, inputs, size):
-    """sums[r] + row r times a panel in bfloat16; `step` bytes of `later` are fetched a line.
+    """sums[r] + row r times a panel as written out; `step` bytes of `later` are fetched a line.
 
     Here and below, `size` is the bytes of an input.
     """
