@@ -26,6 +26,9 @@ from inferd.scheduling.waiting import WaitingQueue
 from inferd.types import Request, Sequence, SequenceOutput, Status, StepPlan, StepResult, StepStats
 
 SHARE = 8  # of what waits, in a step that would be short otherwise
+# Rows that run beside a short step's prompts; beside more, prompts are more in proportion: of 64 at
+# once the last has its first token 3 % earlier (SmolLM2, 2 cores of an Emerald Rapids, 2026-11-27)
+ROWS = 32
 
 
 class Scheduler:
@@ -137,12 +140,13 @@ class Scheduler:
         return step.plan()
 
     def _budget(self) -> int:
-        """Short steps keep answers flowing; the more waits, the more the next one takes of it."""
+        """Short steps keep answers flowing; the more waits or runs, the more prompts one takes."""
         most, short = self.options.max_num_batched_tokens, self.options.short_step_tokens
         if not short or not self.options.enable_chunked_prefill:
             return most
-        prompts = max(short, self.waiting.num_tokens // SHARE)
-        return min(most, prompts + len(self.running.sequences))
+        running = len(self.running.sequences)
+        prompts = max(short, self.waiting.num_tokens // SHARE, short * running // ROWS)
+        return min(most, prompts + running)
 
     def _register_prompts(self, step: Step) -> None:
         """Prompt blocks computed by this step are readable by later ones, never by this one."""

@@ -83,6 +83,16 @@ def test_steps_are_longer_the_more_waits() -> None:
     assert desk.run()[0] == "0: prefill a[0:10]"
 
 
+def test_steps_are_longer_beside_more_rows() -> None:
+    desk = Desk(budget=200, short=4, depth=0, rows=80, blocks=400)
+    for number in range(64):
+        desk.add(str(number), 1, max_tokens=90)
+    while not (desk.turn() or "").endswith("decode " + " ".join(map(str, range(64)))):
+        pass
+    desk.add("z", 30)
+    assert (desk.turn() or "").endswith(f"prefill z[0:{4 * 64 // 32}]")
+
+
 def test_prompts_that_are_not_to_be_split_need_no_short_steps() -> None:
     desk = Desk(budget=16, short=4, chunked=False)
     desk.add("a", 10, max_tokens=1)
