@@ -57,6 +57,7 @@ class ResponsesBody(Body):
     instructions: Text | None = None
     previous_response_id: ResponseId | None = None
     max_output_tokens: Count | None = None
+    ignore_eos: bool | None = None
     temperature: Annotated[float | None, Field(ge=0, le=2, allow_inf_nan=False)] = None
     top_p: Annotated[float | None, Field(gt=0, le=1, allow_inf_nan=False)] = None
     include: Annotated[list[Label], Field(fail_fast=True, max_length=32)] | None = None
@@ -134,6 +135,7 @@ class ResponsesBody(Body):
             temperature=self.temperature,
             top_p=self.top_p,
             max_tokens=self.max_output_tokens,
+            ignore_eos=self.ignore_eos,
             logprobs=self.wanted_logprobs,
             structured_outputs=of_format(self.text.format if self.text else None, "text"),
         )

@@ -55,6 +55,12 @@ async def test_a_bound_leaves_it_incomplete(sdk: Any) -> None:
     assert reply.incomplete_details.reason == "max_output_tokens"
 
 
+async def test_load_tools_ask_for_exactly_so_many_tokens(sdk: Any, engine: Any) -> None:
+    for asked in (False, True):
+        await sdk.responses.create(**ASKED, extra_body={"ignore_eos": asked})
+        assert engine.seen[-1].params.ignore_eos is asked
+
+
 async def test_logprobs(sdk: Any) -> None:
     asked = {**ASKED, "include": ["message.output_text.logprobs"], "top_logprobs": 1}
     reply = await sdk.responses.create(**asked, max_output_tokens=2)
