@@ -57,11 +57,11 @@ serve: fixtures ## SmolLM2 on http://127.0.0.1:8000
 	$(BIN)/inferd serve smollm2
 
 test: fixtures browser clients ## every test that fits in some minutes
-	$(SPREAD) -m "not slow and not soak and not gpu and not oracles" $(TESTARGS)
+	$(SPREAD) -m "not slow and not soak and not aot and not gpu and not oracles" $(TESTARGS)
 	$(INTERPRET) $(TESTARGS)
 
 test-all: fixtures browser clients harnesses ## the slow ones too
-	$(SPREAD) -m "not soak and not gpu and not oracles" $(TESTARGS)
+	$(SPREAD) -m "not soak and not aot and not gpu and not oracles" $(TESTARGS)
 	$(INTERPRET) $(TESTARGS)
 
 interpret: install ## the kernels in Triton's interpreter, on the CPU

@@ -11,24 +11,36 @@ from inferd.testing.kernels import Report, compile_variants
 
 PLUGIN = "attention_triton"
 SPECIAL = (" window", " cap", " alibi", " sinks")
-COMMON = {"types": ("bf16", "fp16", "fp8"), "head_sizes": (64, 128, 256), "pages": (16,)}
+TYPES = {
+    "sm_90": ("bf16", "fp16", "fp32", "fp8"),
+    "gfx90a": ("bf16", "fp16", "fp32"),
+    "gfx942": ("bf16", "fp16", "fp32", "fp8"),
+}
 
 
-@pytest.mark.parametrize("arch", ["sm_90", "gfx942"])
+@pytest.mark.parametrize(
+    "arch", ["sm_90", "gfx942", pytest.param("gfx90a", marks=pytest.mark.slow)]
+)
 def test_common_variants(variants, arch: str) -> None:
-    plain = variants.variants(arch, **COMMON, features=("",))
+    narrow = [kind for kind in TYPES[arch] if kind != "fp32"]
+    plain = variants.variants(arch, narrow, (64, 128, 256), pages=(16,), features=("",))
     special = variants.variants(arch, ("bf16",), (128, 512), pages=(16,), features=SPECIAL)
     chosen = {variant.name: variant for variant in (*plain, *special)}
     check_matrix_ops(compile_variants(list(chosen.values()), arch))
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("arch", TYPES)
+def test_fp32(variants, arch: str) -> None:
+    compile_variants(list(variants.variants(arch, ("fp32",), (64,), pages=(16,))), arch)
+
+
+@pytest.mark.aot
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("kind", ["bf16", "fp16", "fp32", "fp8"])
-@pytest.mark.parametrize("arch", ["sm_90", "gfx90a", "gfx942"])
+@pytest.mark.parametrize(
+    ("arch", "kind"), [(arch, kind) for arch, kinds in TYPES.items() for kind in kinds]
+)
 def test_every_variant(variants, arch: str, kind: str) -> None:
-    if (arch, kind) == ("gfx90a", "fp8"):
-        pytest.skip("gfx90a has no fp8")
     reports = compile_variants(list(variants.variants(arch, (kind,))), arch)
     if kind != "fp32":
         check_matrix_ops(reports)

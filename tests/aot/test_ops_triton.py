@@ -12,12 +12,14 @@ from inferd.testing.kernels import Report, compile_variants
 PLUGIN = "ops_triton"
 
 
-@pytest.mark.parametrize("arch", ["sm_90", "gfx942"])
+@pytest.mark.parametrize(
+    "arch", ["sm_90", "gfx942", pytest.param("gfx90a", marks=pytest.mark.slow)]
+)
 def test_common_variants(variants, arch: str) -> None:
     check_matrix_ops(compile_variants(list(variants.variants(arch, ("bf16", "fp16"))), arch))
 
 
-@pytest.mark.slow
+@pytest.mark.aot
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("arch", ["sm_90", "gfx90a", "gfx942"])
 def test_every_variant(variants, arch: str) -> None:

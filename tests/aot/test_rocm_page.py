@@ -19,6 +19,7 @@ import generate_rocm as page
 from inferd.testing.kernels import compile_variants
 
 STALE = "stale: python docs/generate_rocm.py"
+FEW = "Rounded inputs"  # the shortest table
 
 
 def rows(section: str) -> dict[str, str]:
@@ -55,8 +56,13 @@ def test_a_few_rows_are_what_compiling_gives() -> None:
     check("Layers", [common[0], common[-1]])
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("section", page.SOURCES)
+@pytest.mark.parametrize(
+    "section",
+    [
+        pytest.param(name, marks=pytest.mark.slow if name == FEW else pytest.mark.aot)
+        for name in page.SOURCES
+    ],
+)
 def test_all_rows_are_what_compiling_gives(section: str) -> None:
     check(section, list(rows(section)))

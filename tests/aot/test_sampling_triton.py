@@ -13,12 +13,14 @@ PLUGIN = "ops_triton"
 VARIANTS = "sampling_variants"
 
 
-@pytest.mark.parametrize("arch", ["sm_90", "gfx942"])
+@pytest.mark.parametrize(
+    "arch", ["sm_90", "gfx942", pytest.param("gfx90a", marks=pytest.mark.slow)]
+)
 def test_common_variants(variants, arch: str) -> None:
     compile_variants(list(variants.variants(arch, sizes=(128256,))), arch)
 
 
-@pytest.mark.slow
+@pytest.mark.aot
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("arch", ["sm_90", "gfx90a", "gfx942"])
 def test_every_variant(variants, arch: str) -> None:

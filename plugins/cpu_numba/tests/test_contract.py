@@ -5,6 +5,18 @@ from __future__ import annotations
 import pytest
 
 from inferd.testing import AttentionContract, OpsContract
+from inferd.testing.attention_cases import (
+    ALIBI_CASES,
+    CASES,
+    LATENT_CASES,
+    SINK_CASES,
+    AttentionCase,
+)
+from inferd.testing.one_thread import OneThread
+
+MULTIPLIED = [  # only numbers of this kind have products of two kinds
+    case for case in (*CASES, *ALIBI_CASES, *SINK_CASES, *LATENT_CASES) if case.dtype == "bfloat16"
+]
 
 
 class TestAttention(AttentionContract):
@@ -35,8 +47,10 @@ class TestOps(OpsContract):
 
 @pytest.mark.slow  # compiled for seconds too
 @pytest.mark.usefixtures("other_products")
-class TestAttentionByOtherProducts(TestAttention):
-    pass
+class TestAttentionByOtherProducts(OneThread):
+    @pytest.mark.parametrize("case", MULTIPLIED, ids=str)
+    def test_agrees_with_the_reference(self, case: AttentionCase) -> None:
+        TestAttention()._attempt(case)
 
 
 @pytest.mark.usefixtures("other_products")

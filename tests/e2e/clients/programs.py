@@ -1,4 +1,4 @@
-"""Other people's clients: each in an environment of its own, which `make fixtures` makes."""
+"""Other people's clients: each in an environment that `make clients harnesses` makes."""
 
 from __future__ import annotations
 
