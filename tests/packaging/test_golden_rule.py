@@ -59,6 +59,7 @@ NEED_PLUGINS = (  # they run a model, or count on what is installed; core has no
     "cli/test_plugin_new.py",
     "loading/test_peak.py",
     "loading/test_weights.py",
+    "runner/test_workspace.py",
 )
 LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "build", "dist", *PLUGINS)
 
