@@ -23,7 +23,7 @@ STALL_S = 9.0  # told of within ten; the longest steps of a busy CPU take some s
 Phase = Literal["loading", "ready", "draining", "dead"]
 
 NOT_SERVING: dict[Phase, str] = {
-    "loading": "the model is still loading; try again in a moment",
+    "loading": "the model is still loading; try again when GET /ready answers 200",
     "draining": "the server is shutting down and takes no new requests",
     "dead": "the engine process died; the server is going down",
 }

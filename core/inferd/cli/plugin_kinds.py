@@ -35,6 +35,7 @@ WRITTEN = {
         "Attention",
         "inferd.contracts.attention:AttentionBackend",
         "an attention backend",
+        "It competes with the others: `inferd plugins why attention MODEL` shows who wins, and "
         "`--attention-backend NAME` insists on it.",
     ),
     "quantization": Kind(

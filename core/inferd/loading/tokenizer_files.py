@@ -39,10 +39,7 @@ def read_directory(folder: Path) -> TokenizerFiles:
 
     path = folder / "tokenizer.json"
     if not path.exists():
-        raise UnsupportedModel(
-            f"{folder} has no tokenizer.json; give another place with --tokenizer, "
-            "or use --skip-tokenizer-init and token ids"
-        )
+        raise UnsupportedModel(_no_tokenizer(folder))
     try:
         backend = Tokenizer.from_file(str(path))
     except Exception as error:
@@ -56,6 +53,18 @@ def read_directory(folder: Path) -> TokenizerFiles:
     response = config.get("response_template")
     response = response if isinstance(response, dict) else None
     return TokenizerFiles(backend, _template(folder, config), special, eos, response)
+
+
+def _no_tokenizer(folder: Path) -> str:
+    if (folder / "config.json").exists():
+        return (
+            f"{folder} has no tokenizer.json; give another place with --tokenizer, "
+            "or use --skip-tokenizer-init and token ids"
+        )
+    found = f"{folder} has neither config.json nor tokenizer.json"
+    if files := sorted(folder.glob("*.gguf")):
+        return f"{found}; a GGUF file is named itself\n  try: {files[0]}"
+    return f"{found}\n  a model is a directory with these and safetensors, or a .gguf file"
 
 
 def _text(value: Any) -> str | None:

@@ -56,6 +56,14 @@ RESPONSES: Refusals = {
     "truncation": lambda value: value == "disabled",
 }
 
+_INSTEAD = {
+    "guided_json": 'structured_outputs: {"json": ...}',
+    "guided_regex": 'structured_outputs: {"regex": ...}',
+    "guided_choice": 'structured_outputs: {"choice": [...]}',
+    "guided_grammar": 'structured_outputs: {"grammar": ...}',
+    "functions": "tools",
+    "function_call": "tool_choice",
+}
 _INERT = frozenset(
     {
         "metadata",
@@ -89,8 +97,10 @@ def refuse(content: dict[str, Any], refusals: Refusals) -> None:
         value = content[name]
         if value is None or value is False or value in ([], {}, "") or refusals[name](value):
             continue
+        instead = _INSTEAD.get(name)
+        cure = f"send {instead} instead" if instead else "send the request without it"
         raise RequestError(
-            f"{name} is not in this version of inferd; send the request without it",
+            f"{name} is not in this version of inferd; {cure}",
             name,
             "unsupported_parameter",
         )

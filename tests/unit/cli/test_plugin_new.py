@@ -80,6 +80,13 @@ def test_what_is_written_is_complete_and_short(tmp_path, kind):
             ast.parse(file.read_text())
 
 
+def test_an_attention_backend_is_not_said_to_win(tmp_path):
+    told = (write("attention", tmp_path) / "README.md").read_text()
+    assert "used as soon as" not in told
+    assert "inferd plugins why attention MODEL" in told
+    assert "`--attention-backend sample` insists" in told
+
+
 def test_kinds_that_nothing_loads_are_refused_by_name(tmp_path, capsys):
     for kind in KINDS.keys() - WRITTEN.keys():
         assert main(["plugins", "new", kind, "sample", "--into", str(tmp_path)]) == 2

@@ -92,7 +92,21 @@ def test_of_several_templates_the_default_is_taken(
 
 
 def test_a_directory_without_a_tokenizer_names_the_flags(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
     with pytest.raises(UnsupportedModel, match=r"no tokenizer.json; .*--tokenizer.*--skip"):
+        Tokenizer.load(tmp_path)
+
+
+def test_a_directory_that_is_no_model_is_told_what_one_is(tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedModel, match=r"neither config.json nor .*\n  a model is") as told:
+        Tokenizer.load(tmp_path)
+    assert "--tokenizer" not in str(told.value)
+
+
+def test_a_directory_of_gguf_files_names_the_first(tmp_path: Path) -> None:
+    for name in ("b.gguf", "a.gguf"):
+        (tmp_path / name).touch()
+    with pytest.raises(UnsupportedModel, match=r"try: .*/a\.gguf$"):
         Tokenizer.load(tmp_path)
 
 

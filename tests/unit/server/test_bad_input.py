@@ -220,6 +220,25 @@ async def test_context_errors_carry_both_numbers(client: httpx.AsyncClient) -> N
     assert error["code"] == "context_length_exceeded"
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "instead"),
+    [
+        ("guided_json", {"type": "object"}, 'structured_outputs: {"json": ...}'),
+        ("guided_regex", "a+", 'structured_outputs: {"regex": ...}'),
+        ("guided_choice", ["a"], 'structured_outputs: {"choice": [...]}'),
+        ("guided_grammar", "root ::= 'a'", 'structured_outputs: {"grammar": ...}'),
+        ("functions", [{"name": "f"}], "tools"),
+        ("function_call", {"name": "f"}, "tool_choice"),
+    ],
+)
+async def test_a_field_with_a_successor_names_it(
+    client: httpx.AsyncClient, name: str, value: Any, instead: str
+) -> None:
+    body = {"model": "tiny", "messages": [USER], name: value}
+    error = check_error(await client.post("/v1/chat/completions", json=body), 400)
+    assert f"; send {instead} instead" in error["message"]
+
+
 async def test_unknown_and_null_fields_are_accepted(client: httpx.AsyncClient, engine: Any) -> None:
     nulls = dict.fromkeys(("stop", "n", "temperature", "tools", "response_format", "logprobs"))
     harmless = {
