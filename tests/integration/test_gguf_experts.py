@@ -5,6 +5,7 @@ Ops that multiply by what a weight stands for stand in for compiled ones: in flo
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from safetensors.torch import load_file
 
 from inferd import LLM, SamplingParams
 from inferd.builtin.ops_cpu import CpuOps
+from inferd.cli import main
 from inferd.layers.gathered import packed_experts
 from inferd.loading.gguf import GgufLoader
 
@@ -130,9 +132,14 @@ def test_a_layer_whose_gate_and_up_differ_is_dequantized(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("arch", FAMILIES)
 @pytest.mark.usefixtures("exact_ops")
-def test_they_take_what_their_formats_take(files: dict[str, Path], arch: str) -> None:
-    """Beside the same model of which nothing is packed."""
+def test_they_take_what_their_formats_take(
+    files: dict[str, Path], arch: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Beside the same model of which nothing is packed; and `inferd plan` knows it."""
     _, packed = answers(files[arch])
+    words = ["--json", "--dtype", "float32", "--plugins", "none,models_mixtral,gguf"]
+    assert main(["plan", str(files[arch]), *words]) == 0
+    assert json.loads(capsys.readouterr().out)["weight_bytes"] == packed["weight_bytes"]
     saved = 0.0
     for raw in GgufLoader(files[arch]).tensors():
         if raw.storage.startswith("gguf") and "embed" not in raw.name:

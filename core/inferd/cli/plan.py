@@ -41,7 +41,7 @@ class PlanCommand(Command):
         config = engine_config(args, args.model)
         device = named_gpu(args.gpu, config) if args.gpu else this_machine(config, self._host)
         hf = _read_config(args.model, config.model.revision)
-        found = outline(config, self._host, hf, device.preferred_dtype)
+        found = outline(config, self._host, hf, device.preferred_dtype, device.platform)
         planned = plan(found, device, config)
         if args.json:
             print(json.dumps({**_facts(found), **asdict(planned), "flags": planned.flags}))
@@ -71,9 +71,9 @@ def _facts(found: Outline) -> dict[str, Any]:
 
 def _text(model: str, found: Outline, plan: Plan) -> Iterator[str]:
     facts = _facts(found)
-    stored = f"{facts['bits']} bits, if they stay packed" if found.bits else facts["dtype"]
+    stored = f", stored in {found.bits} bits" if found.bits else f" in {facts['dtype']}"
     yield f"{model}: {facts['architecture']}, {found.num_weights / 1e6:,.0f} million weights"
-    yield f"  weights    {_size(plan.weight_bytes)} in {stored}"
+    yield f"  weights    {_size(plan.weight_bytes)}{stored}"
     yield f"  KV cache   {_size(plan.kv_bytes_per_token)} a token in {facts['dtype']}"
     yield f"on {plan.device}, {_size(plan.free_bytes)} free:"
     if plan.workspace_bytes:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import torch
 
     from inferd.config.engine import EngineConfig
+    from inferd.contracts.platform import Platform
     from inferd.host.host import Host
 
 MIB = 1 << 20
@@ -43,6 +44,7 @@ class Device:
     scheduler_defaults: Mapping[str, int]
     preferred_dtype: Callable[[torch.dtype], torch.dtype]
     measures_workspace: bool  # and takes it from the cache
+    platform: Platform | None = None  # None: not here
 
 
 def this_machine(config: EngineConfig, host: Host) -> Device:
@@ -59,6 +61,7 @@ def this_machine(config: EngineConfig, host: Host) -> Device:
         scheduler_defaults=platform.scheduler_defaults,
         preferred_dtype=platform.preferred_dtype,
         measures_workspace=platform.device.type != "cpu",
+        platform=platform,
     )
 
 

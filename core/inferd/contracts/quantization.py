@@ -101,6 +101,10 @@ class LinearMethod(ABC):
         """
         return None
 
+    def kept_bytes(self) -> int | None:
+        """What `num_bytes` will be, or about that, before anything is loaded."""
+        return None
+
     @abstractmethod
     def missing(self) -> list[str]:
         """What has not been loaded yet, as '<suffix> of part <i>'."""
@@ -135,6 +139,10 @@ class ExpertsMethod(ABC):
 
     def draw(self, suffix: str, part: int, generator: torch.Generator) -> Drawn | None:  # noqa: ARG002
         """A random tensor that `load` takes for any expert; as LinearMethod has it."""
+        return None
+
+    def kept_bytes(self) -> int | None:
+        """As LinearMethod has it; None: those of all values in the model's dtype."""
         return None
 
     @abstractmethod

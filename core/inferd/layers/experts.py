@@ -17,6 +17,7 @@ from inferd.contracts.quantization import Drawn, ExpertsMethod, ExpertsSpec
 from inferd.contracts.weight_formats import DENSE, Weight
 from inferd.errors import UnsupportedModel
 from inferd.layers.packed import MatrixFormat, Stored, check_stored
+from inferd.layers.planned import ROWS, kept_bytes, sample
 from inferd.layers.weight import check_suffix, unpack_checked
 
 DOWN = 2  # the part that is a matrix of its own: gate and up are one
@@ -105,6 +106,19 @@ class PackedExperts(ExpertsMethod):
         if suffix == "bias":
             return None
         return self._forms[0, part].draw(suffix, *self._spec.shape(part), generator)
+
+    def kept_bytes(self) -> int:
+        """Without biases; all are dense where one is, or gate and up of an expert are not alike."""
+        forms = [self._forms[0, part] for part in PARTS]
+        shapes = [self._spec.shape(part) for part in PARTS]
+        gate: Any
+        gate, up, down = (sample(f, ROWS, s[1]) for f, s in zip(forms, shapes, strict=True))
+        whole = not any(isinstance(weight, Tensor) for weight in (gate, down)) and gate.joins(up)
+        packed = self._ops.packed_experts if whole else {}
+        return self._spec.num_experts * sum(
+            kept_bytes(form, shape, packed, self._spec.dtype)
+            for form, shape in zip(forms, shapes, strict=True)
+        )
 
     def load(self, suffix: str, expert: int, part: int, tensor: RawTensor) -> None:
         check_stored(self._takes[part], suffix, tensor)

@@ -21,6 +21,7 @@ from inferd.contracts.ops import Linear, Ops
 from inferd.contracts.quantization import Drawn, LinearMethod, LinearSpec
 from inferd.contracts.weight_formats import DENSE, GroupedWeight, Weight
 from inferd.errors import CheckpointError
+from inferd.layers.planned import kept_bytes
 from inferd.layers.weight import check_suffix
 
 FLOATS = ("float16", "bfloat16", "float32")
@@ -139,6 +140,14 @@ class PackedLinear(LinearMethod):
         if suffix == "bias":
             return None
         return form.draw(suffix, rows, self._spec.in_features, generator)
+
+    def kept_bytes(self) -> int:
+        spec, packed = self._spec, self._ops.linear
+        matrices = sum(
+            kept_bytes(form, (rows, spec.in_features), packed, spec.dtype)
+            for rows, form in zip(spec.out_features, self._formats, strict=True)
+        )
+        return matrices + sum(spec.out_features) * spec.dtype.itemsize * spec.bias
 
     def missing(self) -> list[str]:
         left = self.expected().keys() - self._loaded.keys()

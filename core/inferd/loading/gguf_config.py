@@ -11,7 +11,7 @@ from typing import Any
 
 from inferd.errors import CheckpointError
 from inferd.loading.gguf_header import GgufHeader, TensorInfo, read_header
-from inferd.loading.gguf_names import hf_config
+from inferd.loading.gguf_names import hf_config, hf_name
 from inferd.loading.mapped import open_mapped
 
 FLOAT32, FLOAT16, BFLOAT16 = 0, 1, 30  # ggml types
@@ -55,11 +55,25 @@ def read_config(header: GgufHeader, data: mmap.mmap, path: Path) -> dict[str, An
     kinds = Counter(info.kind for info in tensors.values() if info.kind not in PLAIN)
     if kinds:
         storage = STORAGE.get(kinds.most_common(1)[0][0])
-        config["quantization_config"] = {"quant_method": "gguf", "storage": storage}
+        config["quantization_config"] = {
+            "quant_method": "gguf",
+            "storage": storage,
+            "tensors": _storages(tensors, config["model_type"]),
+        }
     factors = tensors.get("rope_freqs.weight")
     if factors is not None:
         config["rope_scaling"] = _by_factors(_float32_values(factors, data, path), config, path)
     return config
+
+
+def _storages(tensors: dict[str, TensorInfo], model_type: str) -> dict[str, str | None]:
+    """Of matrices, by the names of their modules; a tied head is what the embedding is."""
+    found = {
+        hf_name(name, model_type).removesuffix(".weight"): STORAGE.get(info.kind)
+        for name, info in tensors.items()
+        if len(info.shape) > 1
+    }
+    return {"lm_head": found["model.embed_tokens"], **found}
 
 
 def _check_sizes(config: dict[str, Any], tensors: dict[str, TensorInfo], path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,8 +18,9 @@ class GgufMethod(PackedMethod):
     name = "gguf"
 
     def __init__(self, config: Mapping[str, Any]) -> None:
-        """`storage` is what most matrices have; each says its own, but dummies do not."""
+        """Each tensor says what it is; for dummies `tensors` does so by name, `storage` for all."""
         self._drawn = config.get("storage")
+        self._tensors: Mapping[str, str | None] = config.get("tensors") or {}
 
     def formats(self) -> tuple[str, ...]:
         return FORMATS
@@ -27,5 +29,6 @@ class GgufMethod(PackedMethod):
         """A dense one may share the embedding's memory."""
         return all(name in ops.linear for name in FORMATS)
 
-    def matrix(self, name: str) -> MatrixFormat:  # noqa: ARG002 - its tensor says more
-        return GgufMatrix(self._drawn)
+    def matrix(self, name: str) -> MatrixFormat:
+        shared = re.sub(r"\.experts\.\d+\.", ".experts.*.", name)
+        return GgufMatrix(self._tensors.get(shared, self._drawn))

@@ -71,6 +71,7 @@ def test_weights_are_counted_as_transformers_has_them(place, name):
 
 
 def test_gguf_stays_packed(place, capsys):
+    pytest.importorskip("inferd_quant_gguf")
     stored = {"quant_method": "gguf", "storage": "gguf_q4_k"}
     (place / "config.json").write_text(json.dumps(LLAMA_8B | {"quantization_config": stored}))
     found = planned(capsys, str(place), "--gpu", "h100")
@@ -111,8 +112,10 @@ def test_what_does_not_fit_says_what_would(place, capsys, words, code, message):
     assert message in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("group_size", "bits"), [(128, 4.125), (-1, 4.003)])
+@pytest.mark.parametrize(("group_size", "bits"), [(128, 4.1875), (-1, 4.006)])
 def test_quantized_layers_take_their_bits(place, group_size, bits):
+    """And 24 for the scale and the zero point of a group."""
+    pytest.importorskip("inferd_quant_awq")
     whole = outlined(place)
     stored = {"quant_method": "awq", "bits": 4, "group_size": group_size}
     quantized = outlined(place, quantization_config=stored)
