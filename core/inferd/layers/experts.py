@@ -16,7 +16,7 @@ from inferd.contracts.ops import Experts, MakePackedExperts, Ops
 from inferd.contracts.quantization import Drawn, ExpertsMethod, ExpertsSpec
 from inferd.contracts.weight_formats import DENSE, Weight
 from inferd.errors import UnsupportedModel
-from inferd.layers.packed import MatrixFormat, Stored, check_stored
+from inferd.layers.matrix_format import MatrixFormat, Stored, check_stored
 from inferd.layers.planned import ROWS, kept_bytes, sample
 from inferd.layers.weight import check_suffix, unpack_checked
 

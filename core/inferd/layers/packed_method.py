@@ -17,7 +17,8 @@ from inferd.contracts.quantization import (
     QuantizationMethod,
 )
 from inferd.layers.experts import PackedExperts
-from inferd.layers.packed import DenseFormat, MatrixFormat, PackedLinear
+from inferd.layers.matrix_format import DenseFormat, MatrixFormat
+from inferd.layers.packed import PackedLinear
 
 
 class PackedMethod(QuantizationMethod):

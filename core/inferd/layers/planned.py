@@ -6,7 +6,6 @@ Shape suffixes: K in features, N out features.
 from __future__ import annotations
 
 from collections.abc import Container
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -14,9 +13,7 @@ from torch import Tensor
 from inferd.contracts.loader import RawTensor
 from inferd.contracts.quantization import Drawn
 from inferd.contracts.weight_formats import Weight
-
-if TYPE_CHECKING:
-    from inferd.layers.packed import MatrixFormat
+from inferd.layers.matrix_format import MatrixFormat
 
 ROWS = 32  # of a sample: whole words of any number of bits
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from inferd.contracts.scaled_formats import BLOCK, InputFormat, ScaledWeight
 from inferd.errors import CheckpointError
-from inferd.layers.packed import MatrixFormat, Stored
+from inferd.layers.matrix_format import MatrixFormat, Stored
 
 
 class ScaledMatrix(MatrixFormat):

@@ -15,7 +15,7 @@ from torch import Tensor
 from inferd.contracts.loader import RawTensor
 from inferd.contracts.quantization import LinearMethod, LinearSpec, QuantizationMethod
 from inferd.errors import CheckpointError
-from inferd.layers.packed import fits
+from inferd.layers.matrix_format import fits
 from inferd.testing import reference
 from inferd.testing.cannot import check_words, judge, require
 from inferd.testing.drive import installed_ops

@@ -20,7 +20,7 @@ from torch import Tensor
 from inferd.contracts.bit_strings import pack_bits
 from inferd.contracts.weight_formats import GroupedWeight
 from inferd.errors import UnsupportedModel
-from inferd.layers.packed import DenseFormat, MatrixFormat, Stored
+from inferd.layers.matrix_format import DenseFormat, MatrixFormat, Stored
 from inferd.layers.packed_method import PackedMethod
 
 BITS = 4

@@ -23,7 +23,7 @@ from inferd.contracts.bit_strings import unpack_bits
 from inferd.contracts.quantization import Drawn
 from inferd.contracts.weight_formats import GroupedWeight
 from inferd.errors import CheckpointError, UnsupportedModel
-from inferd.layers.packed import MatrixFormat, Stored, sorted_by_group
+from inferd.layers.matrix_format import MatrixFormat, Stored, sorted_by_group
 from inferd_quant_compressed_tensors.config import Scheme
 
 assert sys.byteorder == "little"  # words are viewed as bytes

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from inferd.errors import UnsupportedModel
-from inferd.layers.packed import DenseFormat, MatrixFormat
+from inferd.layers.matrix_format import DenseFormat, MatrixFormat
 from inferd.layers.packed_method import PackedMethod
 from inferd.layers.scaled import RoundedMatrix
 from inferd_quant_compressed_tensors.config import Config

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from inferd.contracts.scaled_formats import E4M3
-from inferd.layers.packed import DenseFormat, MatrixFormat
+from inferd.layers.matrix_format import DenseFormat, MatrixFormat
 from inferd.layers.packed_method import PackedMethod
 from inferd.layers.scaled import RoundedMatrix, ScaledMatrix
 from inferd_quant_fp8.config import Config

@@ -16,7 +16,7 @@ from inferd.contracts.loader import RawTensor
 from inferd.contracts.quantization import Drawn
 from inferd.contracts.weight_formats import GroupedWeight, MinimumWeight, Weight
 from inferd.layers.gguf_blocks import STORAGE, BlockFormat
-from inferd.layers.packed import FLOATS, MatrixFormat, Stored
+from inferd.layers.matrix_format import FLOATS, MatrixFormat, Stored
 
 FORMATS = ("w4_g", "w4_m", "w8_g", "w8_m")
 DUMMY_BYTE = 40  # all bytes of a dummy are below: two of them as a float16 are below 0.03

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from inferd.contracts.ops import Ops
-from inferd.layers.packed import MatrixFormat
+from inferd.layers.matrix_format import MatrixFormat
 from inferd.layers.packed_method import PackedMethod
 from inferd_quant_gguf.matrix import FORMATS, GgufMatrix
 

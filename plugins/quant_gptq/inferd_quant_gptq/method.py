@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from inferd.contracts.weight_formats import GROUPED_BITS
-from inferd.layers.packed import DenseFormat, MatrixFormat
+from inferd.layers.matrix_format import DenseFormat, MatrixFormat
 from inferd.layers.packed_method import PackedMethod
 from inferd_quant_gptq.config import Config
 from inferd_quant_gptq.matrix import GptqMatrix

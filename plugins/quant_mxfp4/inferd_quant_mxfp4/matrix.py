@@ -17,7 +17,7 @@ from torch import Tensor
 
 from inferd.contracts.quantization import Drawn
 from inferd.errors import UnsupportedModel
-from inferd.layers.packed import MatrixFormat, Stored
+from inferd.layers.matrix_format import MatrixFormat, Stored
 
 BLOCK = 32  # values that share a scale
 SCALE_BIAS = 127

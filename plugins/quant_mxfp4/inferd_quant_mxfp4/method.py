@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from inferd.layers.packed import DenseFormat, MatrixFormat
+from inferd.layers.matrix_format import DenseFormat, MatrixFormat
 from inferd.layers.packed_method import PackedMethod
 from inferd_quant_mxfp4.matrix import Mxfp4Matrix
 

@@ -23,7 +23,7 @@ from torch import Tensor
 from inferd.contracts.lookup_format import LookupWeight, Outliers
 from inferd.contracts.quantization import Drawn
 from inferd.errors import CheckpointError, UnsupportedModel
-from inferd.layers.packed import MatrixFormat, Stored
+from inferd.layers.matrix_format import MatrixFormat, Stored
 
 assert sys.byteorder == "little"  # words are viewed as bytes
 INT32, WORD = ("int32",), 32

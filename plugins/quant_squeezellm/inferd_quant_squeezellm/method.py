@@ -7,7 +7,7 @@ from typing import Any
 
 from inferd.contracts.lookup_format import LOOKUP_BITS
 from inferd.errors import UnsupportedModel
-from inferd.layers.packed import MatrixFormat
+from inferd.layers.matrix_format import MatrixFormat
 from inferd.layers.packed_method import PackedMethod
 from inferd_quant_squeezellm.matrix import SqueezeMatrix
 

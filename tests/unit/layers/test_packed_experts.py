@@ -15,7 +15,7 @@ from inferd.contracts.quantization import ExpertsSpec
 from inferd.contracts.weight_formats import GroupedWeight
 from inferd.layers.experts import PARTS, PackedExperts
 from inferd.layers.gathered import packed_experts
-from inferd.layers.packed import MatrixFormat, Stored
+from inferd.layers.matrix_format import MatrixFormat, Stored
 from inferd.testing.drive import installed_ops, reference_ops
 from inferd.testing.experts_layer import check_batches
 from inferd.testing.packed_weights import draw_grouped
