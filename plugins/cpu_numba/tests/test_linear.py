@@ -114,9 +114,8 @@ def test_pairs_are_multiplied_where_that_is_faster(monkeypatch, cpu, features, e
 
 def test_both_sides_mean_the_same_layout():
     """numba is imported with the kernels, so what their callers need to know stands twice."""
-    from inferd_cpu_numba.kernels import linear as kernel
-    from inferd_cpu_numba.kernels import lines, pack
+    from inferd_cpu_numba.kernels import lines, pack, panels
 
-    there = kernel.PANEL, kernel.ROWS, kernel.MANY, lines.WORDS, pack.NONE
+    there = panels.PANEL, panels.ROWS, panels.MANY, lines.WORDS, pack.NONE
     here = linear.PANEL, linear.LARGEST_TILE, linear.MANY, linear.LINE_NUMBERS, linear.NONE
     assert here == there

@@ -47,7 +47,7 @@ def add_codes(_, sums, x, stride, codes, tables, bits, unsigned, size):
 
 @intrinsic(prefer_literal=True)
 def write_out(_, out, codes, tables, scales, minima, bits, unsigned, size):
-    """Eight inputs of a panel as numbers of `size` bytes, as `kernels.linear` reads them."""
+    """Eight inputs of a panel as numbers of `size` bytes, as `kernels.panels` reads them."""
 
     def build(context, b, signature, args):
         at, codes, tables, scales, minima, *_ = args

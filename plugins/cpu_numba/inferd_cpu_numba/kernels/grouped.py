@@ -6,8 +6,7 @@ they are read (`codes.py`).
 
 Few rows are multiplied by codes, which bfloat16 has exactly: a group's products are exact and its
 sums float32; the scale comes in once a group, and the minimum times the sum of the group's inputs.
-For many rows a panel is written out first, which is done once, and multiplied as `kernels.linear`
-does it, which also tells where inputs are widened to float32.
+For many rows a panel is written out first (`panels.py`).
 """
 
 from __future__ import annotations
@@ -21,6 +20,8 @@ from inferd_cpu_numba.kernels.codes import (
     add_codes,
     add_minima,
     add_scaled,
+    spread,
+    write_out,
 )
 from inferd_cpu_numba.kernels.layout import (
     BIAS,
@@ -38,22 +39,23 @@ from inferd_cpu_numba.kernels.layout import (
     X,
     group_bytes,
 )
-from inferd_cpu_numba.kernels.linear import (
+from inferd_cpu_numba.kernels.memory import get_i64, set_f32
+from inferd_cpu_numba.kernels.numbers import element
+from inferd_cpu_numba.kernels.panels import (
     FEWER,
     LINE,
+    MANY,
     PANEL,
     ROWS,
     SOME,
+    begin_tile,
+    end_tile,
     last_tile,
-    store_rows,
-    widen,
+    many_rows,
+    target_of,
+    widen_block,
 )
-from inferd_cpu_numba.kernels.memory import get_i64, set_f32
-from inferd_cpu_numba.kernels.numbers import element
 from inferd_cpu_numba.kernels.parallel import ITEM, THREAD, Body, take
-from inferd_cpu_numba.kernels.written import many_rows
-
-MANY = 24  # rows from which a panel is written out
 
 
 @njit(inline="always")
@@ -71,18 +73,18 @@ def sum_groups(sums, row, end, a, layout):
 
 
 @njit(inline="always")
-def multiply_codes(rows, row, panel, later, x, stride, sums, a, layout):
+def multiply_codes(rows, row, panel, later, x, stride, target, sums, a, layout):
     """A tile of `rows` from `row` on, whose groups' sums are at `sums`.
 
     Row r is at `x` + r * stride, in bytes.
     """
     size, code_bits, bits, minima, wide = layout
-    outputs, groups, tables = get_i64(a, OUTPUTS), get_i64(a, GROUPS), get_i64(a, TABLES)
+    groups, tables = get_i64(a, GROUPS), get_i64(a, TABLES)
     codes, step = group_bytes(layout)
     x += row * stride
     at = get_i64(a, WEIGHT) + panel * groups * step
     ahead = (later - panel) * groups * step
-    total = tile.load(rows, 2, get_i64(a, BIAS) + panel * PANEL * 4, 0, 32)
+    total = begin_tile(rows, target)
     for group in range(groups):
         for line in range(0, step, LINE):
             tile.prefetch(at + ahead + line)
@@ -95,38 +97,45 @@ def multiply_codes(rows, row, panel, later, x, stride, sums, a, layout):
             place = at + codes + PANEL * bits // 8
             total = add_minima(total, sums + group * 4, groups * 4, place, bits)
         x, at = x + size * wide, at + step
-    out = get_i64(a, OUT) + (row * outputs + panel * PANEL) * 2
-    store_rows(total, out, outputs * 2, outputs - panel * PANEL)
+    end_tile(total, row, target)
 
 
 @njit(inline="always")
-def few_rows(row, end, panel, later, x, stride, room, a, layout):
-    first, width = row, get_i64(a, GROUPS) * 4
+def write_panel(panel, room, a, layout):
+    size, code_bits, bits, minima, wide = layout
+    groups, tables = get_i64(a, GROUPS), get_i64(a, TABLES)
+    codes, step = group_bytes(layout)
+    at = get_i64(a, WEIGHT) + panel * groups * step
+    for _ in range(groups):
+        scales, lowest = spread(at + codes, bits), tile.zeros(1, 4)
+        if minima:
+            lowest = spread(at + codes + PANEL * bits // 8, bits)
+        for k in range(0, size, FIELDS):
+            place, eight = room + k * PANEL * wide, at + k * PANEL * code_bits // 8
+            write_out(place, eight, tables, scales, lowest, code_bits, minima, wide)
+        room, at = room + size * PANEL * wide, at + step
+
+
+@njit(inline="always")
+def few_rows(first, end, panel, later, x, stride, target, sums, a, layout):
+    row, width = first, get_i64(a, GROUPS) * 4
     while row + ROWS <= end and row + ROWS + FEWER != end:
-        multiply_codes(ROWS, row, panel, later, x, stride, room + (row - first) * width, a, layout)
+        own = sums + (row - first) * width
+        multiply_codes(ROWS, row, panel, later, x, stride, target, own, a, layout)
         row, later = row + ROWS, panel
     while row + SOME <= end:
-        multiply_codes(SOME, row, panel, later, x, stride, room + (row - first) * width, a, layout)
+        own = sums + (row - first) * width
+        multiply_codes(SOME, row, panel, later, x, stride, target, own, a, layout)
         row, later = row + SOME, panel
     while row < end:
         row = last_tile(first, row, end, FEWER - 1)
+        own = sums + (row - first) * width
         if row + FEWER <= end:
-            multiply_codes(
-                FEWER, row, panel, later, x, stride, room + (row - first) * width, a, layout
-            )
+            multiply_codes(FEWER, row, panel, later, x, stride, target, own, a, layout)
             row, later = row + FEWER, panel
         else:
-            multiply_codes(1, row, panel, later, x, stride, room + (row - first) * width, a, layout)
+            multiply_codes(1, row, panel, later, x, stride, target, own, a, layout)
             row, later = row + 1, panel
-
-
-@njit(inline="always")
-def widen_block(end_of_room, row, end, a, layout):
-    """Rows `row` to `end` of x in float32, before `end_of_room`; where row 0 would be."""
-    inputs, stride = get_i64(a, GROUPS) * layout[0], get_i64(a, X_STRIDE)
-    out = end_of_room - get_i64(a, BLOCK) * inputs * 4
-    widen(out, get_i64(a, X) + row * stride, stride, end - row, inputs)
-    return out - row * inputs * 4
 
 
 def make_grouped(layout: Layout) -> Body:
@@ -135,8 +144,9 @@ def make_grouped(layout: Layout) -> Body:
 
     def grouped(a):
         constants = (size, bits, scale_bits, minima, wide)
-        panels, block = (get_i64(a, OUTPUTS) + PANEL - 1) // PANEL, get_i64(a, BLOCK)
-        items = (get_i64(a, COUNT) + block - 1) // block * panels
+        inputs, outputs = get_i64(a, GROUPS) * size, get_i64(a, OUTPUTS)
+        panels, block = (outputs + PANEL - 1) // PANEL, get_i64(a, BLOCK)
+        items, step = (get_i64(a, COUNT) + block - 1) // block * panels, group_bytes(constants)[1]
         room, known = get_i64(a, ROOM) + take(a + THREAD) * get_i64(a, ROOM_BYTES), -1
         x, stride = get_i64(a, X), get_i64(a, X_STRIDE)
         item = take(a + ITEM)
@@ -144,15 +154,20 @@ def make_grouped(layout: Layout) -> Body:
             following = take(a + ITEM)
             row, panel = item // panels * block, item % panels
             end, later = min(row + block, get_i64(a, COUNT)), min(following, items - 1) % panels
+            target = target_of(get_i64(a, BIAS), get_i64(a, OUT), outputs, panel)
             if wide == 4 and row != known:
-                x = widen_block(room + get_i64(a, ROOM_BYTES), row, end, a, constants)
-                stride = get_i64(a, GROUPS) * size * 4
+                place = room + get_i64(a, ROOM_BYTES) - block * inputs * wide
+                x = widen_block(place, get_i64(a, X), get_i64(a, X_STRIDE), row, end, inputs)
+                stride = inputs * wide
             if end - row >= MANY:
-                many_rows(row, end, panel, later, x, stride, room, a, constants)
+                write_panel(panel, room, a, constants)
+                fetched = get_i64(a, WEIGHT) + later * get_i64(a, GROUPS) * step
+                per_line = step * 2 // size
+                many_rows(row, end, x, stride, room, fetched, per_line, target, inputs, wide)
             else:
                 if minima and row != known:
                     sum_groups(room, row, end, a, constants)
-                few_rows(row, end, panel, later, x, stride, room, a, constants)
+                few_rows(row, end, panel, later, x, stride, target, room, a, constants)
             item, known = following, row
 
     return grouped

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from numba import njit
 
-from inferd_cpu_numba.kernels.linear import PANEL
+from inferd_cpu_numba.kernels.panels import PANEL
 from inferd_cpu_numba.kernels.parallel import FIRST
 
 # TABLES: of numbers that fields of four bits stand for, 32 in bfloat16 and 16 in float32; ROOM: of

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from numba import njit
 
-from inferd_cpu_numba.kernels.linear import LINE, PANEL, TWO_LINES
+from inferd_cpu_numba.kernels.linear import TWO_LINES
 from inferd_cpu_numba.kernels.lines import WORDS
 from inferd_cpu_numba.kernels.memory import (
     get_i64,
@@ -18,6 +18,7 @@ from inferd_cpu_numba.kernels.memory import (
     set_u8,
     set_u16,
 )
+from inferd_cpu_numba.kernels.panels import LINE, PANEL
 from inferd_cpu_numba.kernels.parallel import FIRST, ITEM, Body, take
 
 # STRIDE: elements; FIELDS: what stands for each of 256 upper bytes, NONE where nothing does;
