@@ -29,5 +29,5 @@ def test_every_variant(variants, arch: str) -> None:
 def check_matrix_ops(reports: list[Report]) -> None:
     """Linears of several tokens and experts multiply in the matrix units; nothing else does."""
     for report in reports:
-        multiplies = report.name.startswith(("skinny", "gate_up", "down"))
+        multiplies = report.name.startswith(("skinny", "gated", "gate_up", "down"))
         assert bool(report.matrix_ops) == multiplies, report

@@ -17,7 +17,7 @@ from inferd.testing.numbers import DTYPES, check_close
 from inferd_ops_triton.kernels import activation, embedding, norm, rope
 from inferd_ops_triton.kernels.chain import ALONE, CHAINED, LATE, Chain
 from inferd_ops_triton.kernels.experts import make_experts
-from inferd_ops_triton.linear import make_linear, routed
+from inferd_ops_triton.linear import DenseLinear, routed
 from inferd_ops_triton.tables import Route
 
 pytestmark = pytest.mark.gpu
@@ -161,7 +161,7 @@ def test_every_routed_number_of_tokens(dtype: str, shape: tuple[int, int]) -> No
     weight_NK = draw(size, inner, dtype=dtype, scale=inner**-0.5)
     bias_N, exact_NK = draw(size, dtype=dtype, seed=1), weight_NK.double()
     for chain in chains():
-        apply = make_linear(weight_NK, bias_N, architecture=architecture(), chain=chain)
+        apply = DenseLinear(weight_NK, bias_N, architecture=architecture(), chain=chain)
         for tokens in (*range(1, 66), 80, 95, 96, 97, 112, 127, 128, 129):
             x_MK = draw(tokens, inner, dtype=dtype, seed=tokens)
             expected = (x_MK.double() @ exact_NK.T + bias_N.double()).cpu()

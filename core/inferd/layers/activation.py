@@ -56,14 +56,16 @@ class ActAndMul(Layer):
 
     def __init__(self, hidden_act: str, build: BuildContext) -> None:
         super().__init__()
-        self._name = gated_name(hidden_act)
-        self._op: Callable[[Tensor], Tensor] = build.ops.act_and_mul[self._name]
+        self.name = gated_name(hidden_act)
+        self.is_plain = True  # its result is a tensor, and not rounded for its reader
+        self._op: Callable[[Tensor], Tensor] = build.ops.act_and_mul[self.name]
 
     def forward(self, x_T2I: Tensor) -> Tensor:
         return self._op(x_T2I)
 
     def fuse(self, fused: Mapping[str, Callable[..., Any]]) -> None:
-        self._op = fused.get(self._name, self._op)
+        if self.name in fused:
+            self._op, self.is_plain = fused[self.name], False
 
 
 class Activation(Layer):

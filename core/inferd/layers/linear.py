@@ -13,8 +13,9 @@ from torch import Tensor
 
 from inferd.contracts.loader import RawTensor
 from inferd.contracts.model import BuildContext
-from inferd.contracts.ops import Linear
+from inferd.contracts.ops import GatedLinear, Linear
 from inferd.contracts.quantization import Drawn, LinearMethod, LinearSpec
+from inferd.layers.activation import ActAndMul
 from inferd.layers.layer import Layer
 
 
@@ -47,10 +48,21 @@ class LinearLayer(Layer):
         )
         self._method: LinearMethod | None = build.quantization.create(spec, build.ops)
         self._linear: Linear
+        self._gated: Mapping[str, GatedLinear] = {}
         self._fuse: Callable[[Mapping[str, Any]], None] | None = None
 
     def forward(self, x_TK: Tensor) -> Tensor:
         return self._linear(x_TK)
+
+    def activated(self, x_TK: Tensor, act: ActAndMul) -> Any:
+        """`act` of the product, in one kernel where there is one for so many tokens."""
+        gated = self._gated.get(act.name)
+        if gated is None or not act.is_plain or not gated.suits(len(x_TK)):
+            return act(self(x_TK))
+        return self.in_one(x_TK, gated)
+
+    def in_one(self, x_TK: Tensor, gated: GatedLinear) -> Tensor:
+        return gated.multiply(x_TK)
 
     def load_weight(self, suffix: str, part: int, tensor: RawTensor) -> None:
         self._loading().load(suffix, part, tensor)
@@ -67,6 +79,7 @@ class LinearLayer(Layer):
     def finish(self) -> None:
         method = self._loading()
         self._linear, self._method = method.finish(), None
+        self._gated = getattr(self._linear, "gated", {})
         self.num_bytes = method.num_bytes
         if self._fuse is not None:
             self._fuse(getattr(self._linear, "fused", {}))

@@ -35,7 +35,7 @@ class GatedMLP(Layer):
         self.gate_up_proj.fed_by(layer)
 
     def forward(self, x_TD: Tensor) -> Tensor:
-        out_TD: Tensor = self.down_proj(self.act(self.gate_up_proj(x_TD)))
+        out_TD: Tensor = self.down_proj(self.gate_up_proj.activated(x_TD, self.act))
         return out_TD
 
 

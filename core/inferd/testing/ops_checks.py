@@ -82,7 +82,7 @@ def embedding(ops: Offer, dtype: str, device: torch.device) -> None:
 
 def linear(ops: Offer, dtype: str, device: torch.device) -> None:
     draw = Draw(dtype, device)
-    for out, size in ((1, 8), (24, 96), (130, 33)):
+    for out, size in ((1, 8), (32, 40), (130, 33)):
         for bias_N in (None, draw(out, scale=2.0)):
             weight_NK = draw(out, size, scale=size**-0.5)
             expected_weight, apply = weight_NK.cpu(), ops["linear"]["dense"](weight_NK, bias_N)
@@ -92,6 +92,9 @@ def linear(ops: Offer, dtype: str, device: torch.device) -> None:
                 expected_TN = reference.linear(x_TK.cpu(), expected_weight, bias)
                 what = f"linear [{out}, {size}] of {tokens} tokens, bias {bias is not None}"
                 check_close(what, apply(x_TK), expected_TN, dtype)
+                for act, gated in getattr(apply, "gated", {}).items():
+                    expected_TI = reference.act_and_mul(act, expected_TN)
+                    check_close(f"{act} of {what}", gated.multiply(x_TK), expected_TI, dtype)
 
 
 def experts(ops: Offer, dtype: str, device: torch.device) -> None:

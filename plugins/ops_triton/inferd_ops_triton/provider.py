@@ -37,7 +37,7 @@ class TritonOps(OpProvider):
         from inferd_ops_triton.kernels import chain, latent, prepare, rope
         from inferd_ops_triton.kernels.experts import make_experts
         from inferd_ops_triton.kernels.sampling import sampling_ops
-        from inferd_ops_triton.linear import make_linear
+        from inferd_ops_triton.linear import DenseLinear
         from inferd_ops_triton.lookup import MakeLookup
         from inferd_ops_triton.packed import MakePacked
         from inferd_ops_triton.scaled import MakeScaled
@@ -46,7 +46,7 @@ class TritonOps(OpProvider):
         architecture = INTERPRETED if interpreting() else request.architecture
         rows = table(architecture)
         launch = chain.CHAINED if rows["chained"] else chain.ALONE
-        dense = partial(make_linear, architecture=architecture, chain=launch)
+        dense = partial(DenseLinear, architecture=architecture, chain=launch)
         makers: dict[str, object] = {"dense": dense}
         for kind in (MakePacked, MakeScaled):
             made = kind(request.dtype, architecture, launch)

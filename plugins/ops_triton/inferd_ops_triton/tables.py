@@ -82,6 +82,15 @@ class ScaledRoute:
         return parts_of(inner, -(-size // self.block_n), self.programs)
 
 
+@dataclass(frozen=True, slots=True)
+class GatedTiles:
+    """The row of "gated", for kernels/gated.py: of fewer tokens the library multiplies."""
+
+    least: int  # tokens
+    group: int  # blocks of 128 tokens whose tiles follow each other
+    buffers: int
+
+
 def parts_of(inner: int, blocks: int, programs: int) -> int:
     """Of K: a power of two, so that few kernels are compiled."""
     parts = 1

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from inferd.testing.kernels import Variant
-from inferd_ops_triton.kernels import experts
+from inferd_ops_triton.kernels import experts, gated, launch_gated
 from inferd_ops_triton.kernels.norm import warps
-from inferd_ops_triton.tables import Route, table
+from inferd_ops_triton.tables import GatedTiles, Route, table
 
 KERNELS = "inferd_ops_triton.kernels"
 TYPES = ("bf16", "fp16", "fp32")
@@ -41,6 +41,8 @@ def variants(arch: str, types: tuple[str, ...] = TYPES) -> Iterator[Variant]:
     for kind in types:
         if kind != "fp32":
             yield from _linears(arch, kind)
+            if "gated" in table(arch):
+                yield from _gated(kind, GatedTiles(*table(arch)["gated"]))
             yield from _experts(kind)
 
 
@@ -197,3 +199,21 @@ def _skinny(kind: str, route: Route, *, chained: bool) -> Variant:
         "skinny:skinny_kernel", types, constants, name, num_warps=route.warps,
         num_stages=route.stages,
     )  # fmt: skip
+
+
+def _gated(kind: str, tiles: GatedTiles) -> Iterator[Variant]:
+    boxes = {"x_desc": (64, 64), "weight_desc": (128, 64), "out_desc": (64, 128)}
+    types = {
+        name: f"tensordesc<{kind}[{rows}, {columns}],{launch_gated.LAYOUT!r}>"
+        for name, (rows, columns) in boxes.items()
+    }
+    for act in launch_gated.ACTIVATIONS:
+        yield Variant(
+            f"{KERNELS}.gated:gated_kernel",
+            {**types, **dict.fromkeys("MIK", "i32")},
+            {"ACT": act, "GROUP": tiles.group, "DEPTH": tiles.buffers},
+            num_warps=gated.WARPS,
+            name=f"gated {kind} {act}",
+            aligned=("I", "K"),
+            maxnreg=gated.MAXNREG,
+        )

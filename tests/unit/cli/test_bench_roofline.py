@@ -10,7 +10,14 @@ import torch
 
 from inferd.cli import main
 from inferd.cli.bench import timing
-from inferd.cli.bench.calls import Capture, attended, experts_cost, linear_cost, num_bytes
+from inferd.cli.bench.calls import (
+    Capture,
+    attended,
+    experts_cost,
+    gated_cost,
+    linear_cost,
+    num_bytes,
+)
 from inferd.cli.bench.pages import PAGES
 from inferd.cli.bench.roofline import contexts_of, text
 from inferd.cli.bench.timing import Limits, seconds_of
@@ -107,6 +114,12 @@ def test_a_linear_moves_its_weight_and_its_activations():
     x_TK, out_TN = torch.zeros(4, 8, dtype=torch.bfloat16), torch.zeros(4, 16, dtype=torch.bfloat16)
     assert linear_cost((x_TK,), out_TN) == (2 * (8 * 16 + 4 * 8 + 4 * 16), 2 * 4 * 8 * 16)
     assert num_bytes((x_TK, None, (out_TN, 3))) == 2 * (4 * 8 + 4 * 16)
+
+
+def test_gate_and_up_in_one_read_both_and_write_their_product():
+    x_TK, out_TI = torch.zeros(4, 8, dtype=torch.bfloat16), torch.zeros(4, 16, dtype=torch.bfloat16)
+    moved, flops = gated_cost((x_TK, None), out_TI)
+    assert (moved, flops) == (2 * (8 * 32 + 4 * 8 + 4 * 16), 2 * 4 * 8 * 32)
 
 
 def test_rows_and_contexts_are_read():

@@ -1,4 +1,4 @@
-"""A linear may ask the op before it for something else than a tensor."""
+"""A linear may ask the op before it for something else than a tensor, or do the one after it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor
 
+from inferd.contracts.ops import GatedLinear
 from inferd.layers import ActAndMul, LinearLayer, RMSNorm
 
 
@@ -72,3 +73,30 @@ def test_others_go_on_with_tensors() -> None:
     linear.finish()
     assert len(dict(linear.named_modules())) == 1
     assert linear(norm(torch.ones(2, 4))[0]) == "a tensor"
+
+
+class Gated:
+    gated = {"silu": GatedLinear(lambda tokens: tokens > 2, lambda x: f"one kernel of {len(x)}")}
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return 2 * x
+
+
+def test_an_activation_is_done_with_the_linear_before_it_where_that_suits() -> None:
+    made = build(Gated())
+    linear = LinearLayer("gate_up_proj", 4, [4, 4], made)
+    linear.finish()
+    silu, gelu = ActAndMul("silu", made), ActAndMul("gelu", made)
+    assert linear.activated(torch.ones(3, 4), silu) == "one kernel of 3"
+    for x_TD, act in ((torch.ones(2, 4), silu), (torch.ones(3, 4), gelu)):
+        assert torch.equal(linear.activated(x_TD, act), 2 * x_TD)
+
+
+def test_an_activation_that_rounds_for_its_reader_stays_an_op_of_its_own() -> None:
+    made = build(Gated())
+    linear = LinearLayer("gate_up_proj", 4, [4, 4], made)
+    linear.finish()
+    reader, act = LinearLayer("down_proj", 4, [4], build(Linear())), ActAndMul("silu", made)
+    reader.fed_by(act)
+    reader.finish()
+    assert linear.activated(torch.ones(3, 4), act).of == "silu"

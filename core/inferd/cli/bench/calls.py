@@ -53,7 +53,7 @@ class Capture:
     def __enter__(self) -> Capture:
         for name, module in self._built.model.named_modules():
             for attribute, kind, activations, cost in _watched(name.rpartition(".")[2], module):
-                is_linear = cost is linear_cost
+                is_linear = cost in (linear_cost, gated_cost)
                 self._wrap(module, attribute, kind, activations, cost, is_linear=is_linear)
         backend = self._built.choices.attention
         self._wrap(backend, "plan", "attention plan", 0, lambda *_: (0, 0))
@@ -120,6 +120,8 @@ def _watched(name: str, module: nn.Module) -> Iterator[tuple[str, str, int, Cost
     match module:
         case LinearLayer() | LMHead():
             yield "forward", name, 1, linear_cost
+            if isinstance(module, LinearLayer):
+                yield "in_one", name, 1, gated_cost
         case RMSNorm():
             yield "forward", "norm", 2, touched
         case ActAndMul():
@@ -141,6 +143,13 @@ def linear_cost(args: tuple[Any, ...], out_TN: Tensor) -> tuple[int, int]:
     weights = x_TK.shape[-1] * out_TN.shape[-1]
     moved = weights * x_TK.element_size() + num_bytes(x_TK, out_TN)
     return moved, 2 * len(x_TK) * weights
+
+
+def gated_cost(args: tuple[Any, ...], out_TI: Tensor) -> tuple[int, int]:
+    """Of gate and up, whose product is not written."""
+    x_TK, _ = args
+    weights = 2 * x_TK.shape[-1] * out_TI.shape[-1]
+    return weights * x_TK.element_size() + num_bytes(x_TK, out_TI), 2 * len(x_TK) * weights
 
 
 def experts_cost(spec: ExpertsSpec, args: tuple[Any, ...], out_TD: Tensor) -> tuple[int, int]:
