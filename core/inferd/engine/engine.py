@@ -99,6 +99,10 @@ class Engine:
         events = self._scheduler.blocks.events
         return events.take() if events is not None else []
 
+    def pace(self, tokens: int) -> None:
+        """Steps of at most so many tokens from now on; 0: as long as the options say."""
+        self._scheduler.pace = tokens
+
     @property
     def has_work(self) -> bool:
         return bool(self._in_flight) or self._scheduler.has_work or self._grammars.has_pending
@@ -185,7 +189,10 @@ class Engine:
                 self._scheduler.add(request)
             except InferdError as refusal:
                 self._grammars.drop(request.request_id)
-                outputs += [_failed(request, index, refusal) for index in range(request.params.n)]
+                for index in range(request.params.n):
+                    output = SequenceOutput(request.request_id, index, [], "error")
+                    output.error = str(refusal)
+                    outputs.append(output)
         return outputs
 
     def stop(self) -> None:
@@ -194,7 +201,3 @@ class Engine:
         if self._compiler is not None:
             self._compiler.stop()
         gc.unfreeze()
-
-
-def _failed(request: Request, index: int, error: InferdError) -> SequenceOutput:
-    return SequenceOutput(request.request_id, index, [], "error", error=str(error))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from inferd.config.engine import EngineConfig
 from inferd.contracts.executor import WorkerInfo
@@ -15,8 +15,16 @@ from inferd.engine.front import load_front
 from inferd.engine.inputs import InputProcessor
 from inferd.engine.output_processor import RequestState
 from inferd.engine.outputs import RequestOutput
+from inferd.engine.pacing import paced
 from inferd.engine.progress import Progress
-from inferd.engine.prompts import Message, Prompt, TokensPrompt, as_batch, as_conversations
+from inferd.engine.prompts import (
+    Message,
+    Prompt,
+    TokensPrompt,
+    as_batch,
+    as_conversations,
+    spread,
+)
 from inferd.errors import UsageError
 from inferd.host.host import Host
 from inferd.params import SamplingParams
@@ -24,8 +32,6 @@ from inferd.types import Request, StepStats
 
 if TYPE_CHECKING:
     from inferd.loading.tokenizer import Tokenizer
-
-T = TypeVar("T")
 
 
 class LLM:
@@ -62,8 +68,8 @@ class LLM:
         batch = as_batch(prompts)
         if sampling_params is None:
             sampling_params = self.get_default_sampling_params()
-        params = _spread("sampling_params", sampling_params, len(batch))
-        ranks = _spread("priority", priority or 0, len(batch))
+        params = spread("sampling_params", sampling_params, len(batch))
+        ranks = spread("priority", priority or 0, len(batch))
         requests = [self._request(*each) for each in zip(batch, params, ranks, strict=True)]
         return self._run(requests, [prompt.get("prompt") for prompt in batch], use_tqdm)
 
@@ -147,7 +153,7 @@ class LLM:
             for request, text in zip(requests, texts, strict=True)
         }
         finals = {key: RequestOutput.empty(s.request, s.prompt) for key, s in states.items()}
-        waiting = iter(requests)
+        waiting = iter(self._paced(requests))
         try:
             with Progress(len(requests), show) as progress:
                 self._admit(waiting)
@@ -159,6 +165,15 @@ class LLM:
                 self._engine.abort(request.request_id)
             raise
         return [finals[request.request_id] for request in requests]
+
+    def _paced(self, requests: list[Request]) -> list[Request]:
+        """In the order in which they begin; steps are of as many tokens as `paced` says."""
+        options = self.config.scheduler.preferring(self.info.scheduler)
+        if options.enable_chunked_prefill:
+            room = self.info.num_blocks * self.info.block_size
+            requests, pace = paced(requests, options.max_num_seqs, room)
+            self._engine.pace(min(pace, options.max_num_batched_tokens))
+        return requests
 
     def _admit(self, waiting: Iterable[Request]) -> None:
         """Keep the scheduler's queue filled, within its bound."""
@@ -180,14 +195,7 @@ class LLM:
             news, abort = fed
             if abort:
                 self._engine.abort(output.request_id, output.index)
+            if output.finish_reason not in (None, "length"):
+                self._engine.pace(0)  # answers are not as long as they may be
             finals[output.request_id].add(news)
             progress.advance(len(output.token_ids), news.finished)
-
-
-def _spread(name: str, given: T | Sequence[T], count: int) -> list[T]:
-    """One value for all, or one for each prompt."""
-    if not isinstance(given, Sequence):
-        return [given] * count
-    if len(given) != count:
-        raise UsageError(f"{count} prompts but {len(given)} {name} were given")
-    return list(given)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypedDict
+from typing import Any, TypedDict, TypeVar
 
-from inferd.errors import RequestError
+from inferd.errors import RequestError, UsageError
+
+T = TypeVar("T")
 
 
 class TextPrompt(TypedDict, total=False):
@@ -59,3 +61,12 @@ def as_conversations(messages: list[Message] | list[list[Message]]) -> list[list
                 "messages",
             )
     return conversations
+
+
+def spread(name: str, given: T | Sequence[T], count: int) -> list[T]:
+    """One value for all, or one for each prompt; raises UsageError for another number of them."""
+    if not isinstance(given, Sequence):
+        return [given] * count
+    if len(given) != count:
+        raise UsageError(f"{count} prompts but {len(given)} {name} were given")
+    return list(given)

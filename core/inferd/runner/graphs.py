@@ -24,7 +24,7 @@ from inferd.types import StepPlan
 MOST_ROWS = 1024
 MOST_TOKENS = 1024  # of a mixed step; above, launches take less time than the kernels
 MIXED_TOKENS = (64, 128, 192, 256, 384, 512, 768, MOST_TOKENS)
-MIXED_ROWS = (16, 64, 128, 256, 512)
+MIXED_ROWS = (16, 64, 128, 256, 384, 512)
 
 
 class StepGraphs:

@@ -26,9 +26,7 @@ from inferd.scheduling.waiting import WaitingQueue
 from inferd.types import Request, Sequence, SequenceOutput, Status, StepPlan, StepResult, StepStats
 
 SHARE = 8  # of what waits, in a step that would be short otherwise
-# Rows that run beside a short step's prompts; beside more, prompts are more in proportion: of 64 at
-# once the last has its first token 3 % earlier (SmolLM2, 2 cores of an Emerald Rapids, 2026-11-27)
-ROWS = 32
+ROWS = 32  # that run beside a short step's prompts; beside more, prompts are more in proportion
 
 
 class Scheduler:
@@ -46,6 +44,7 @@ class Scheduler:
         cache_events: CacheEvents | None = None,
     ) -> None:
         self.options = options
+        self.pace = 0  # tokens of a step at most, fewer than the options'; 0: as many as theirs
         self.layout = layout
         self.depth = depth
         self.blocks = BlockManager(
@@ -141,7 +140,8 @@ class Scheduler:
 
     def _budget(self) -> int:
         """Short steps keep answers flowing; the more waits or runs, the more prompts one takes."""
-        most, short = self.options.max_num_batched_tokens, self.options.short_step_tokens
+        most = self.pace or self.options.max_num_batched_tokens
+        short = self.options.short_step_tokens
         if not short or not self.options.enable_chunked_prefill:
             return most
         running = len(self.running.sequences)
