@@ -59,7 +59,7 @@ def gathered_experts(act_and_mul: Activations, make_linear: MakeLinear) -> MakeE
         down_bias_MD: Tensor | None = None,
     ) -> Experts:
         pack = packed_experts(make_linear)
-        act = act_and_mul[activation]
-        return pack(list(gate_up_MND), list(down_MDI), act, gate_up_bias_MN, down_bias_MD)
+        matrices, act = (list(gate_up_MND), list(down_MDI)), act_and_mul[activation]
+        return pack(*matrices, activation, act, gate_up_bias_MN, down_bias_MD)
 
     return make

@@ -96,13 +96,15 @@ class MakePackedExperts(Protocol):
     """As MakeExperts, of weights that stay packed, one for each expert.
 
     Those of `gate_up` are of one format and those of `down` of one: any two of the formats that
-    `Ops.packed_experts` has it for.
+    `Ops.packed_experts` has it for. `act` is what `Ops.act_and_mul` has as `activation`: between
+    products of its own a kernel computes what the name says, others call the op.
     """
 
     def __call__(
         self,
         gate_up: Sequence[Any],
         down: Sequence[Any],
+        activation: str,
         act: ActAndMul,
         gate_up_bias_MN: Tensor | None = None,
         down_bias_MD: Tensor | None = None,

@@ -146,8 +146,9 @@ class PackedExperts(ExpertsMethod):
         if make is not None:
             gate_up, down = self._joined()
             self.num_bytes = sum(weight.num_bytes for weight in (*gate_up, *down))
-            act = self._ops.act_and_mul[self._spec.activation]
-            return make(gate_up, down, act, *self._dense.biases())
+            activation = self._spec.activation
+            act = self._ops.act_and_mul[activation]
+            return make(gate_up, down, activation, act, *self._dense.biases())
         for (expert, part), weight in self._weights.items():
             self._unpack(weight, expert, part)
         made = self._dense.finish()

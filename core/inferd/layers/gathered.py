@@ -41,6 +41,7 @@ def packed_experts(make_linear: MakeLinear) -> MakePackedExperts:
     def make(
         gate_up: Sequence[Any],
         down: Sequence[Any],
+        activation: str,  # noqa: ARG001 - `act` computes it
         act: ActAndMul,
         gate_up_bias_MN: Tensor | None = None,
         down_bias_MD: Tensor | None = None,

@@ -70,7 +70,7 @@ def test_only_packed_weights_stay(kinds: tuple[str, ...]) -> None:
     given: list[Any] = []
     method, values = loaded(recording(given), kinds)
     method.finish()
-    ((gate_up, down, _),) = given
+    ((gate_up, down, *_),) = given
     for expert in range(EXPERTS):
         both = torch.cat((values[expert, 0], values[expert, 1])).float()
         assert torch.equal(gate_up[expert].dequantize(torch.float32), both)
