@@ -10,8 +10,9 @@ import torch
 from inferd.testing.kernels import Variant
 from inferd_ops_triton.kernels.launch_ring import tile_layout
 from inferd_ops_triton.kernels.lookup import BLOCK_B, BLOCK_E, BLOCK_M, BLOCK_N
-from inferd_ops_triton.kernels.packed import PAIRS, ROWS_AT_ONCE
+from inferd_ops_triton.kernels.packed import ROWS_AT_ONCE
 from inferd_ops_triton.kernels.packed_ring import MAXNREG, WARPS
+from inferd_ops_triton.kernels.packed_sums import PAIRS
 from inferd_ops_triton.packing import MAGIC, PLANE
 from inferd_ops_triton.tables import PackedRoute, RingRoute, Route, packed_routes, table
 
