@@ -15,6 +15,7 @@ from inferd.testing.draw import EPS, TOKENS, Draw
 from inferd.testing.input_checks import prepare_inputs
 from inferd.testing.numbers import check_close
 from inferd.testing.packed_checks import PACKED, SCALED, grouped_linear, scaled_linear
+from inferd.testing.packed_experts_checks import packed_experts
 from inferd.testing.rope_checks import ROPE_CHECKS
 from inferd.testing.sampling_checks import SAMPLING_CHECKS
 
@@ -29,6 +30,8 @@ def offered(op: str, ops: Offer) -> bool:
         return any(name in ops.get("linear", ()) for name in PACKED)
     if op == "scaled_linear":
         return any(name in ops.get("linear", ()) for name in SCALED)
+    if op == "packed_experts":
+        return bool(ops.get(op))
     op = op.removeprefix("biased_")
     if op in ("linear", "act_and_mul", "experts"):
         return bool(set(ops.get(op, ())) & {"dense", *ACTIVATIONS})
@@ -138,6 +141,7 @@ CHECKS: dict[str, Check] = {
     "scaled_linear": scaled_linear,
     "experts": experts,
     "biased_experts": biased_experts,
+    "packed_experts": packed_experts,
     **ROPE_CHECKS,
     "prepare_inputs": prepare_inputs,
     **SAMPLING_CHECKS,

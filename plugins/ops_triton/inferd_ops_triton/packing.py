@@ -1,11 +1,14 @@
 """PackedWeight: a GroupedWeight or MinimumWeight in the layout of `kernels.packed`.
 
-Shape suffixes: N out features, K in features, G groups, W words of a row, T tiles of 128 inputs.
+Shape suffixes: N out features, K in features, G groups, W words of a row, T tiles of 128 inputs, M
+experts.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -57,6 +60,27 @@ class PackedWeight:
             zeros_GN,
             minima_GN,
         )
+
+    @classmethod
+    def stacked(
+        cls, weights: Sequence[GroupedWeight | MinimumWeight], dtype: torch.dtype
+    ) -> PackedWeight:
+        """Of experts' matrices, which are alike: tensors [M, N, W] and [M, G, N], `shape` of one.
+
+        They are repacked one after the other.
+        """
+        first = cls.of(weights[0], dtype)
+        stacks: dict[str, Any] = {
+            name: x.new_empty(len(weights), *x.shape) for name, x in first._tensors().items()
+        }
+        for place, weight in enumerate(weights):
+            for name, x in cls.of(weight, dtype)._tensors().items():
+                stacks[name][place] = x
+        return replace(first, **stacks)
+
+    def _tensors(self) -> dict[str, Tensor]:
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in values.items() if isinstance(value, Tensor)}
 
 
 def _words(codes_NK: Tensor, bits: int) -> Tensor:

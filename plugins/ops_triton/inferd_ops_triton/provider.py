@@ -40,6 +40,7 @@ class TritonOps(OpProvider):
         from inferd_ops_triton.linear import DenseLinear
         from inferd_ops_triton.lookup import MakeLookup
         from inferd_ops_triton.packed import MakePacked
+        from inferd_ops_triton.packed_experts import MakePackedExperts
         from inferd_ops_triton.scaled import MakeScaled
         from inferd_ops_triton.small import small_ops
 
@@ -53,6 +54,7 @@ class TritonOps(OpProvider):
             makers |= dict.fromkeys(made.formats, made)
         lookup = MakeLookup(request.dtype)
         makers |= dict.fromkeys(lookup.formats, lookup)
+        experts = MakePackedExperts(request.dtype, architecture)
         return {
             **small_ops(rows["small"]),
             "prepare_rope": rope.prepare_rope,
@@ -60,6 +62,7 @@ class TritonOps(OpProvider):
             "prepare_inputs": prepare.prepare_inputs,
             "linear": makers,
             "experts": {"dense": make_experts},
+            "packed_experts": dict.fromkeys(experts.formats, experts),
             **sampling_ops(),
         }
 

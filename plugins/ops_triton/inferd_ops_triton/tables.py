@@ -67,6 +67,16 @@ class RingRoute:
 
 
 @dataclass(frozen=True, slots=True)
+class PackedTiles:
+    """A row of "packed_experts": the first with as many rows as an expert has, else the last."""
+
+    rows: int  # of one expert, that a program has
+    block_n: int  # rows of W: of gate and up together
+    warps: int
+    stages: int
+
+
+@dataclass(frozen=True, slots=True)
 class ScaledRoute:
     """A row of "scaled": tokens at most, then as here."""
 
@@ -111,6 +121,7 @@ def interpreted() -> dict[str, Any]:
     rows = {"chained": False, "float32": True, "least": 0, "small": {}}
     rows["packed"] = [[16, 16, 64, 4, 1, 4], [64, 32, 128, 4, 1, 1]]
     rows |= {"packed_gemv": ["gemv", 1, 4, 1024, 1, 1, 1], "packed_rows": 0}
+    rows["packed_experts"] = [[16, 32, 4, 1], [32, 64, 4, 1]]
     rows["scaled"] = [[16, 16, 64, 128, 4, 1, 4], [100, 32, 128, 64, 4, 1, 1]]
     rows |= {"scaled_gemv": ["gemv", 1, 16, 64, 4, 1, 1], "scaled_library": None}
     return {**rows, "default": default, "linear": {}}
@@ -157,6 +168,11 @@ def packed_routes(architecture: str, minima: bool = False) -> list[PackedRoute]:
     rows = table(architecture)
     found = rows.get("packed_minima", rows["packed"]) if minima else rows["packed"]
     return [replace(PackedRoute(*row), pairs=bool(rows.get("pairs"))) for row in found]
+
+
+def packed_tiles(architecture: str) -> list[PackedTiles]:
+    """In order of rows."""
+    return [PackedTiles(*row) for row in table(architecture)["packed_experts"]]
 
 
 @lru_cache(maxsize=4096)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 import torch
 import triton
@@ -22,6 +23,14 @@ from torch import Tensor
 from inferd.contracts.ops import Experts
 from inferd_ops_triton.kernels.activation import activated
 from inferd_ops_triton.kernels.experts_deal import deal
+
+
+class HasRows(Protocol):
+    @property
+    def rows(self) -> int: ...
+
+
+Tiles = TypeVar("Tiles", bound=HasRows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +167,7 @@ def down_kernel(
     tl.store(out_ptrs, out, mask=inside_m[:, None] & inside_n[None, :])
 
 
-def select(tiles: Sequence[ExpertTiles], pairs: int, num_experts: int) -> ExpertTiles:
+def select(tiles: Sequence[Tiles], pairs: int, num_experts: int) -> Tiles:
     """With about as many rows as an expert has on average."""
     return next((each for each in tiles if pairs <= each.rows * num_experts), tiles[-1])
 
