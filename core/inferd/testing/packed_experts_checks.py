@@ -15,8 +15,8 @@ from inferd.contracts.weight_formats import Weight
 from inferd.testing import reference
 from inferd.testing.draw import Draw
 from inferd.testing.numbers import check_close
-from inferd.testing.packed_checks import to_device
-from inferd.testing.packed_weights import draw_grouped, draw_minimum
+from inferd.testing.packed_checks import SCALED, to_device
+from inferd.testing.packed_weights import draw_grouped, draw_minimum, draw_scaled
 
 EXPERTS, CHOSEN = 5, 2
 TOKENS = (1, 7, 70)  # of the last an expert has more than 16
@@ -26,12 +26,15 @@ class Matrix(NamedTuple):
     """How a matrix of all experts is stored."""
 
     format: str
-    group: int
+    group: int = 0
     order: bool = False  # act-order, another one for each expert
 
     def draw(self, seed: int, rows: int, columns: int) -> list[Weight]:
         """One for each expert."""
-        bits, seeds, shape = int(self.format[1]), range(seed, seed + EXPERTS), (rows, columns)
+        seeds, shape = range(seed, seed + EXPERTS), (rows, columns)
+        if self.format in SCALED:
+            return [draw_scaled(each, self.format, shape) for each in seeds]
+        bits = int(self.format[1])
         if self.format.endswith("_m"):
             return [draw_minimum(each, bits, (*shape, self.group)) for each in seeds]
         return [draw_grouped(each, bits, (*shape, self.group), order=self.order) for each in seeds]
@@ -52,13 +55,16 @@ CASES = (
     Case(96, 144, Matrix("w4_m", 32), Matrix("w8_m", 16), "gelu_tanh"),
     Case(64, 72, Matrix("w4_g", 32), Matrix("w4_g", 24)),
     Case(64, 32, Matrix("w4_g", 32, order=True), Matrix("w4_g", 32, order=True), biased=True),
+    Case(320, 144, Matrix("fp8_block"), Matrix("fp8_row"), biased=True),
+    Case(160, 80, Matrix("int8_row"), Matrix("fp8_block")),
 )
 
 
 def packed_experts(ops: Mapping[str, Any], dtype: str, device: torch.device) -> None:
     """Groups of several sizes, rests of all sizes, two formats of one op, act-order, biases.
 
-    Some experts are chosen by many tokens, the last one by none.
+    FP8 and int8 are held to inputs as they are. Some experts are chosen by many tokens, the last
+    one by none.
     """
     for case in _cases(ops.get("packed_experts", {})):
         _check(ops, case, dtype, device)

@@ -1,4 +1,6 @@
-"""PackedWeight: a GroupedWeight or MinimumWeight in the layout of `kernels.packed`.
+"""PackedWeight: a GroupedWeight or MinimumWeight in the layout of `kernels.packed_sums`.
+
+Experts' matrices of FP8 and int8 take it, too.
 
 Shape suffixes: N out features, K in features, G groups, W words of a row, T tiles of 128 inputs, M
 experts.
@@ -14,12 +16,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from inferd.contracts.scaled_formats import E4M3, ScaledWeight
 from inferd.contracts.weight_formats import GroupedWeight, MinimumWeight
 
 PLANE, PLANES = 32, 4  # inputs of a plane, planes of a tile
 HALF = PLANE // 2
 TILE = PLANE * PLANES
+ZERO = 128  # of a code of 8 bits that is a signed integer
 MAGIC = {torch.bfloat16: (0x4300, 128), torch.float16: (0x6400, 1024)}  # bits, and their number
+
+Packable = GroupedWeight | MinimumWeight | ScaledWeight
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +39,7 @@ class PackedWeight:
     scales_GN: Tensor
     zeros_GN: Tensor | None  # in the model's dtype, with `number` added; or
     minima_GN: Tensor | None  # in the scales' dtype
+    e4m3: bool = False  # codes are such numbers, with scales alone
 
     @property
     def width(self) -> int:
@@ -40,8 +47,10 @@ class PackedWeight:
         return PLANE if self.group_size % PLANE == 0 else HALF
 
     @classmethod
-    def of(cls, weight: GroupedWeight | MinimumWeight, dtype: torch.dtype) -> PackedWeight:
+    def of(cls, weight: Packable, dtype: torch.dtype) -> PackedWeight:
         """For a model in bfloat16 or float16; groups are whole planes, or halves of them."""
+        if isinstance(weight, ScaledWeight):
+            return cls._of_scaled(weight, dtype)
         magic, number = MAGIC[dtype] if weight.bits < 8 else (0, 0)
         codes_NK = F.pad(weight.codes(), (0, -weight.shape[1] % TILE))
         zeros_GN = minima_GN = None
@@ -62,9 +71,27 @@ class PackedWeight:
         )
 
     @classmethod
-    def stacked(
-        cls, weights: Sequence[GroupedWeight | MinimumWeight], dtype: torch.dtype
-    ) -> PackedWeight:
+    def _of_scaled(cls, weight: ScaledWeight, dtype: torch.dtype) -> PackedWeight:
+        """Numbers of 8 bits, for inputs as they are; each row has scales of its own."""
+        e4m3 = weight.values_NK.dtype == E4M3
+        scales_GN = weight.rows_apart().scales_RG.T.contiguous()
+        codes_NK = weight.values_NK.view(torch.uint8) ^ (0 if e4m3 else ZERO)
+        codes_NK = F.pad(codes_NK, (0, -weight.shape[1] % TILE))
+        return cls(
+            8,
+            weight.shape,
+            weight.inputs.group or codes_NK.shape[1],  # the last one may be smaller
+            0,
+            0,
+            _words(codes_NK, 8),
+            scales_GN,
+            None if e4m3 else torch.full_like(scales_GN, ZERO, dtype=dtype),
+            None,
+            e4m3,
+        )
+
+    @classmethod
+    def stacked(cls, weights: Sequence[Packable], dtype: torch.dtype) -> PackedWeight:
         """Of experts' matrices, which are alike: tensors [M, N, W] and [M, G, N], `shape` of one.
 
         They are repacked one after the other.

@@ -63,7 +63,7 @@ def packed_kernel(
     x_ptrs = x_ptr + m[None, :] * x_stride + first + tl.arange(0, WIDTH)[:, None]
     sums = packed_sums(
         x_ptrs, m < M, words_ptr, scales_ptr, zeros_ptr, minima_ptr, n, first, last, N, K, W, BITS,
-        MAGIC, NUMBER, GROUP, WIDTH, EVEN, PAIRS, CHAINED,
+        MAGIC, NUMBER, GROUP, WIDTH, False, EVEN, PAIRS, CHAINED,
     )  # fmt: skip
 
     if bias_ptr is not None:

@@ -11,7 +11,7 @@ I intermediate, N = 2 I, B tiles, G groups of inputs, W words of a row.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import triton
@@ -51,6 +51,7 @@ def packed_gate_up_kernel(
     NUMBER: tl.constexpr,
     GROUP: tl.constexpr,
     WIDTH: tl.constexpr,
+    E4M3: tl.constexpr,
     BLOCK_M: tl.constexpr,
     BLOCK_N: tl.constexpr,
     EVEN: tl.constexpr,
@@ -76,7 +77,7 @@ def packed_gate_up_kernel(
     x_ptrs = x_ptr + token.to(tl.int64)[None, :] * x_stride + tl.arange(0, WIDTH)[:, None]
     sums = packed_sums(
         x_ptrs, inside_m, words_ptr + expert * (2 * I) * W, scales_ptr, zeros_ptr, minima_ptr, n, 0,
-        D, 2 * I, D, W, BITS, MAGIC, NUMBER, GROUP, WIDTH, EVEN, PAIRS, 0,
+        D, 2 * I, D, W, BITS, MAGIC, NUMBER, GROUP, WIDTH, E4M3, EVEN, PAIRS, 0,
     )  # fmt: skip
 
     if bias_ptr is not None:
@@ -113,6 +114,7 @@ def packed_down_kernel(
     NUMBER: tl.constexpr,
     GROUP: tl.constexpr,
     WIDTH: tl.constexpr,
+    E4M3: tl.constexpr,
     BLOCK_M: tl.constexpr,
     BLOCK_N: tl.constexpr,
     EVEN: tl.constexpr,
@@ -125,7 +127,6 @@ def packed_down_kernel(
         return
     row = tl.load(firsts_ptr + tile) + tl.arange(0, BLOCK_M)
     inside_m = row < tl.load(ends_ptr + expert)
-    pair = tl.load(pairs_ptr + row, mask=inside_m, other=0)
     n = tl.program_id(1) * BLOCK_N + tl.arange(0, BLOCK_N)
     scales_ptr += expert * tl.cdiv(I, GROUP) * D
     if zeros_ptr is not None:
@@ -136,12 +137,13 @@ def packed_down_kernel(
     x_ptrs = x_ptr + row.to(tl.int64)[None, :] * I + tl.arange(0, WIDTH)[:, None]
     sums = packed_sums(
         x_ptrs, inside_m, words_ptr + expert * D * W, scales_ptr, zeros_ptr, minima_ptr, n, 0, I, D,
-        I, W, BITS, MAGIC, NUMBER, GROUP, WIDTH, EVEN, PAIRS, 0,
+        I, W, BITS, MAGIC, NUMBER, GROUP, WIDTH, E4M3, EVEN, PAIRS, 0,
     )  # fmt: skip
 
     if bias_ptr is not None:
         bias = tl.load(bias_ptr + expert * D + n, mask=n < D, other=0.0)
         sums += bias.to(tl.float32)[:, None]
+    pair = tl.load(pairs_ptr + row, mask=inside_m, other=0)
     share = tl.load(shares_ptr + pair, mask=inside_m, other=0.0)
     out = (sums * share[None, :]).to(out_ptr.dtype.element_ty)
     out_ptrs = out_ptr + pair.to(tl.int64)[None, :] * D + n[:, None]
@@ -178,13 +180,13 @@ def make_packed_experts(
         packed_gate_up_kernel[(len(dealt.experts_B), triton.cdiv(2 * inner, tile.block_n))](
             x_TD, *_stored(gate_up), gate_up_bias_MN, inner_PI, *dealt, *sizes,
             gate_up.words_NW.shape[-1], x_TD.stride(0), chosen, activation,
-            *_form(gate_up, tile, x_TD.dtype, pairs=pairs), **launch,
+            **constants(gate_up, tile, x_TD.dtype, pairs=pairs), **launch,
         )  # fmt: skip
         out_PD = x_TD.new_empty(tokens * chosen, hidden)
         packed_down_kernel[(len(dealt.experts_B), triton.cdiv(hidden, tile.block_n))](
             inner_PI, *_stored(down), down_bias_MD, weights_TC.float().contiguous(), out_PD,
             *dealt, *sizes, down.words_NW.shape[-1],
-            *_form(down, tile, x_TD.dtype, pairs=pairs), **launch,
+            **constants(down, tile, x_TD.dtype, pairs=pairs), **launch,
         )  # fmt: skip
         return out_PD.view(tokens, chosen, hidden).sum(1, dtype=torch.float32).to(x_TD.dtype)
 
@@ -195,12 +197,19 @@ def _stored(weight: PackedWeight) -> tuple[Tensor | None, ...]:
     return weight.words_NW, weight.scales_GN, weight.zeros_GN, weight.minima_GN
 
 
-def _form(
+def constants(
     weight: PackedWeight, tile: PackedTiles, dtype: torch.dtype, *, pairs: bool
-) -> tuple[int | str | None, ...]:
-    """What kernels are compiled for, from BITS on."""
-    return (
-        weight.bits, weight.magic, weight.number, weight.group_size, weight.width, tile.rows,
-        tile.block_n, weight.shape[1] % TILE == 0,
-        PAIRS[dtype, weight.zeros_GN is not None] if pairs else None,
-    )  # fmt: skip
+) -> dict[str, Any]:
+    """What both kernels are compiled for, but for those of gate and up alone."""
+    return {
+        "BITS": weight.bits,
+        "MAGIC": weight.magic,
+        "NUMBER": weight.number,
+        "GROUP": weight.group_size,
+        "WIDTH": weight.width,
+        "E4M3": weight.e4m3,
+        "BLOCK_M": tile.rows,
+        "BLOCK_N": tile.block_n,
+        "EVEN": weight.shape[1] % TILE == 0,
+        "PAIRS": PAIRS[dtype, weight.zeros_GN is not None] if pairs else None,
+    }

@@ -44,6 +44,8 @@ PAIRS = {  # by the model's dtype, and whether there are zeros
 
 
 TWO_TO_23, TWO_TO_23_BITS = tl.constexpr(8388608.0), tl.constexpr(0x4B000000)
+TWO_TO_120 = tl.constexpr(2.0**120)
+SIGN = tl.constexpr(-(2**31))
 
 
 @triton.jit
@@ -58,12 +60,22 @@ def as_numbers(words, plane: tl.constexpr, BITS: tl.constexpr, MAGIC: tl.constex
 
 
 @triton.jit
+def _e4m3(words, plane: tl.constexpr, kind):
+    """The numbers of a plane, exactly: their bits within those of a float32, 2 ** -120 of them."""
+    top = words << (24 - 8 * plane)
+    bits = (top & SIGN) | ((top >> 4) & 0x07F00000)
+    return (bits.to(tl.float32, bitcast=True) * TWO_TO_120).to(kind)
+
+
+@triton.jit
 def _weights(
     words, zeros, x_ptrs, plane: tl.constexpr, BITS: tl.constexpr, MAGIC: tl.constexpr,
-    PAIRS: tl.constexpr,
+    E4M3: tl.constexpr, PAIRS: tl.constexpr,
 ):  # fmt: skip
     """What x is multiplied by: numbers of a plane, less their zero points where there are some."""
-    if PAIRS is None or BITS != 4:
+    if E4M3:
+        weights = _e4m3(words, plane, x_ptrs.dtype.element_ty)
+    elif PAIRS is None or BITS != 4:
         weights = as_numbers(words, plane, BITS, MAGIC, x_ptrs.dtype.element_ty)
         if zeros is not None:
             weights = weights - zeros[:, None]
@@ -132,6 +144,7 @@ def packed_sums(
     NUMBER: tl.constexpr,  # that MAGIC adds to a code
     GROUP: tl.constexpr,
     WIDTH: tl.constexpr,  # of what is taken of a plane: 32, or 16 where groups end within one
+    E4M3: tl.constexpr,  # whether codes, of 8 bits, are such numbers; there are no zeros then
     EVEN: tl.constexpr,  # whether K is whole tiles
     PAIRS: tl.constexpr,  # assembly that makes two codes numbers at once, or None
     CHAINED: tl.constexpr,
@@ -163,7 +176,7 @@ def packed_sums(
             for plane in tl.static_range(4):
                 at = plane * 32 + half * WIDTH
                 zero = None if zeros_ptr is None else zeros[group_index(plane, half, GROUP)]
-                weight = _weights(words, zero, x_ptrs, plane, BITS, MAGIC, PAIRS)
+                weight = _weights(words, zero, x_ptrs, plane, BITS, MAGIC, E4M3, PAIRS)
                 inside = inside_m[None, :]
                 if not EVEN:
                     inside = inside & (done + at + k < K)[:, None]
