@@ -19,9 +19,9 @@ VARIANTS = "packed_experts_variants"
     "arch", ["sm_90", "gfx942", pytest.param("gfx90a", marks=pytest.mark.slow)]
 )
 def test_common_variants(variants, arch: str) -> None:
-    """In bfloat16: the smallest tile of the first form, and all of FP8."""
+    """In bfloat16: the smallest tile of the first form, FP8, and act-order."""
     every = list(variants.variants(arch, (torch.bfloat16,)))
-    check_matrix_ops(compile_variants([*every[:2], *every[-2:]], arch))
+    check_matrix_ops(compile_variants([*every[:2], *every[-3:]], arch))
 
 
 @pytest.mark.aot
@@ -32,4 +32,4 @@ def test_every_variant(variants, arch: str) -> None:
 
 def check_matrix_ops(reports: list[Report]) -> None:
     for report in reports:
-        assert report.matrix_ops, report
+        assert bool(report.matrix_ops) != report.name.startswith("ordered"), report

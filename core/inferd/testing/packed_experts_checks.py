@@ -27,7 +27,7 @@ class Matrix(NamedTuple):
 
     format: str
     group: int = 0
-    order: bool = False  # act-order, another one for each expert
+    order: bool = False  # act-order, another one for every second expert
 
     def draw(self, seed: int, rows: int, columns: int) -> list[Weight]:
         """One for each expert."""
@@ -37,7 +37,10 @@ class Matrix(NamedTuple):
         bits = int(self.format[1])
         if self.format.endswith("_m"):
             return [draw_minimum(each, bits, (*shape, self.group)) for each in seeds]
-        return [draw_grouped(each, bits, (*shape, self.group), order=self.order) for each in seeds]
+        return [
+            draw_grouped(each, bits, (*shape, self.group), order=self.order and each % 2 == 0)
+            for each in seeds
+        ]
 
 
 class Case(NamedTuple):

@@ -5,7 +5,7 @@ Shape suffixes as in inferd.contracts.ops.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -25,7 +25,8 @@ FORMATS = (*MakePacked.formats, "fp8_row", "fp8_block", "int8_row")
 class MakePackedExperts:
     """Inputs of FP8 and int8 are not rounded. Models in float32 have no such experts.
 
-    Act-order, experts that differ in their groups, and groups that are no halves of planes are
+    Act-order of down is that of gate's and up's rows; their own gathers x for each pair of a token
+    and an expert. Experts that differ in their groups, and groups that are no halves of planes, are
     dequantized once.
     """
 
@@ -43,12 +44,45 @@ class MakePackedExperts:
         gate_up_bias_MN: Tensor | None = None,
         down_bias_MD: Tensor | None = None,
     ) -> Experts:
-        biases = gate_up_bias_MN, down_bias_MD
         if not all(_stackable(weights) for weights in (gate_up, down)):
             first, second = (_dequantized(weights, self._dtype) for weights in (gate_up, down))
-            return make_experts(first, second, activation, *biases)
-        both = Stacks(*(PackedWeight.stacked(weights, self._dtype) for weights in (gate_up, down)))
-        return make_packed_experts(both, activation, *biases, self._tiles, pairs=self._pairs)
+            return make_experts(first, second, activation, gate_up_bias_MN, down_bias_MD)
+        num, rows_MN = len(down), _rows(down)
+        if rows_MN is not None and gate_up_bias_MN is not None:
+            gate_up_bias_MN = gate_up_bias_MN.gather(1, rows_MN)
+        made = Stacks(
+            PackedWeight.stacked(_with_rows(gate_up, rows_MN), num, self._dtype),
+            PackedWeight.stacked(down, num, self._dtype),
+            _orders(gate_up),
+        )
+        biases = gate_up_bias_MN, down_bias_MD
+        return make_packed_experts(made, activation, *biases, self._tiles, pairs=self._pairs)
+
+
+def _orders(weights: Sequence[Packable]) -> Tensor | None:
+    """[M, K], int32: act-order; None where no expert has one."""
+    orders = [weight.order_K if isinstance(weight, GroupedWeight) else None for weight in weights]
+    found = next((order_K for order_K in orders if order_K is not None), None)
+    if found is None:
+        return None
+    own_K = torch.arange(len(found), device=found.device)
+    return torch.stack([own_K if order_K is None else order_K for order_K in orders]).int()
+
+
+def _rows(down: Sequence[Packable]) -> Tensor | None:
+    """[M, N]: rows of gate and up that make inputs of down in the order of its columns."""
+    order_MI = _orders(down)
+    if order_MI is None:
+        return None
+    return torch.cat((order_MI, order_MI + order_MI.shape[1]), 1).long()
+
+
+def _with_rows(weights: Sequence[Packable], rows_MN: Tensor | None) -> Iterator[Packable]:
+    if rows_MN is None:
+        yield from weights
+    else:
+        for weight, rows_N in zip(weights, rows_MN, strict=True):
+            yield weight.rows(rows_N)
 
 
 def _stackable(weights: Sequence[Packable]) -> bool:
@@ -61,8 +95,7 @@ def _form(weight: Packable) -> tuple[object, ...] | None:
     """What kernels are compiled for; None: they do not take it."""
     if isinstance(weight, ScaledWeight):
         return weight.format, weight.shape
-    ordered = isinstance(weight, GroupedWeight) and weight.order_K is not None
-    if ordered or weight.group_size % HALF:
+    if weight.group_size % HALF:
         return None
     return weight.format, weight.shape, weight.group_size, weight.scales_NG.dtype
 

@@ -8,7 +8,7 @@ experts.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -91,19 +91,19 @@ class PackedWeight:
         )
 
     @classmethod
-    def stacked(cls, weights: Sequence[Packable], dtype: torch.dtype) -> PackedWeight:
+    def stacked(cls, weights: Iterable[Packable], num: int, dtype: torch.dtype) -> PackedWeight:
         """Of experts' matrices, which are alike: tensors [M, N, W] and [M, G, N], `shape` of one.
 
         They are repacked one after the other.
         """
-        first = cls.of(weights[0], dtype)
-        stacks: dict[str, Any] = {
-            name: x.new_empty(len(weights), *x.shape) for name, x in first._tensors().items()
-        }
+        stacks: dict[str, Any] = {}
         for place, weight in enumerate(weights):
-            for name, x in cls.of(weight, dtype)._tensors().items():
+            part = cls.of(weight, dtype)
+            for name, x in part._tensors().items():
+                if place == 0:
+                    stacks[name] = x.new_empty(num, *x.shape)
                 stacks[name][place] = x
-        return replace(first, **stacks)
+        return replace(part, **stacks)
 
     def _tensors(self) -> dict[str, Tensor]:
         values = {field.name: getattr(self, field.name) for field in fields(self)}

@@ -8,11 +8,12 @@ import torch
 
 from inferd.testing.kernels import Variant
 from inferd.testing.packed_weights import draw_grouped, draw_minimum, draw_scaled
+from inferd_ops_triton.kernels.experts_order import BLOCK_D
 from inferd_ops_triton.kernels.packed_experts import constants
 from inferd_ops_triton.packing import Packable, PackedWeight
 from inferd_ops_triton.tables import PackedTiles, packed_tiles, table
 
-KERNELS = "inferd_ops_triton.kernels.packed_experts"
+KERNELS = "inferd_ops_triton.kernels"
 TYPES = {
     torch.bfloat16: "bf16",
     torch.float16: "fp16",
@@ -42,6 +43,7 @@ def variants(
         for place, form in enumerate(FORMS):
             for tile in packed_tiles(arch)[-1 if place else 0 :]:
                 yield from _both(arch, kind, form, tile)
+        yield _ordered(kind)
 
 
 def _both(arch: str, kind: torch.dtype, form: str, tile: PackedTiles) -> Iterator[Variant]:
@@ -60,7 +62,7 @@ def _both(arch: str, kind: torch.dtype, form: str, tile: PackedTiles) -> Iterato
     name = f"{TYPES[kind]}, {form}, {tile.rows} rows x {tile.block_n}"
     options = {"num_warps": tile.warps, "num_stages": tile.stages}
     yield Variant(
-        f"{KERNELS}:packed_gate_up_kernel",
+        f"{KERNELS}.packed_experts:packed_gate_up_kernel",
         {**types, "x_stride": "i32"},
         {**fixed, "C": 8, "ACT": "silu"},
         name=f"gate_up {name}",
@@ -68,10 +70,22 @@ def _both(arch: str, kind: torch.dtype, form: str, tile: PackedTiles) -> Iterato
         **options,
     )
     yield Variant(
-        f"{KERNELS}:packed_down_kernel",
+        f"{KERNELS}.packed_experts:packed_down_kernel",
         {**types, "shares_ptr": "*fp32"},
         fixed,
         name=f"down {name}",
         aligned=("I", "D", "W"),
         **options,
+    )
+
+
+def _ordered(kind: torch.dtype) -> Variant:
+    types = {"x_ptr": f"*{TYPES[kind]}", "chosen_ptr": "*i64", "order_ptr": "*i32"}
+    types |= {"out_ptr": f"*{TYPES[kind]}", "D": "i32", "x_stride": "i32"}
+    return Variant(
+        f"{KERNELS}.experts_order:ordered_kernel",
+        types,
+        {"C": 8, "BLOCK_D": BLOCK_D},
+        name=f"ordered {TYPES[kind]}",
+        aligned=("D", "x_stride"),
     )

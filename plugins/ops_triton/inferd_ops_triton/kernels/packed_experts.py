@@ -21,6 +21,7 @@ from torch import Tensor
 from inferd.contracts.ops import Experts
 from inferd_ops_triton.kernels.experts import gated, select
 from inferd_ops_triton.kernels.experts_deal import deal
+from inferd_ops_triton.kernels.experts_order import ordered
 from inferd_ops_triton.kernels.packed_sums import PAIRS, packed_sums
 from inferd_ops_triton.packing import TILE, PackedWeight
 from inferd_ops_triton.tables import PackedTiles
@@ -28,7 +29,7 @@ from inferd_ops_triton.tables import PackedTiles
 
 @triton.jit
 def packed_gate_up_kernel(
-    x_ptr,  # [T, D]
+    x_ptr,  # [T, D], or [P, D] with C = 1
     words_ptr,  # [M, N, W]
     scales_ptr,  # [M, G, N]
     zeros_ptr,  # [M, G, N], or None; then
@@ -155,6 +156,7 @@ class Stacks(NamedTuple):
 
     gate_up: PackedWeight
     down: PackedWeight
+    order_MD: Tensor | None = None  # int32: the inputs that gate's and up's columns multiply
 
 
 def make_packed_experts(
@@ -167,7 +169,7 @@ def make_packed_experts(
     pairs: bool,
 ) -> Experts:
     """`tiles` are in order of rows, `pairs` as in PackedRoute."""
-    gate_up, down = weights
+    gate_up, down, order_MD = weights
     num, (hidden, inner) = len(down.words_NW), down.shape
 
     def experts(x_TD: Tensor, chosen_TC: Tensor, weights_TC: Tensor) -> Tensor:
@@ -177,9 +179,12 @@ def make_packed_experts(
         launch = {"num_warps": tile.warps, "num_stages": tile.stages}
         sizes = num, inner, hidden
         inner_PI = x_TD.new_empty(tokens * chosen, inner)
+        x, pairs_of_x = x_TD, chosen
+        if order_MD is not None:
+            x, pairs_of_x = ordered(x_TD, chosen_TC, order_MD), 1
         packed_gate_up_kernel[(len(dealt.experts_B), triton.cdiv(2 * inner, tile.block_n))](
-            x_TD, *_stored(gate_up), gate_up_bias_MN, inner_PI, *dealt, *sizes,
-            gate_up.words_NW.shape[-1], x_TD.stride(0), chosen, activation,
+            x, *_stored(gate_up), gate_up_bias_MN, inner_PI, *dealt, *sizes,
+            gate_up.words_NW.shape[-1], x.stride(0), pairs_of_x, activation,
             **constants(gate_up, tile, x_TD.dtype, pairs=pairs), **launch,
         )  # fmt: skip
         out_PD = x_TD.new_empty(tokens * chosen, hidden)
