@@ -46,6 +46,11 @@ class PackedWeight:
         """Of a plane, or of its half where groups end within one."""
         return PLANE if self.group_size % PLANE == 0 else HALF
 
+    @property
+    def num_bytes(self) -> int:
+        """Of all its tensors."""
+        return sum(value.nbytes for value in self._tensors().values())
+
     @classmethod
     def of(cls, weight: Packable, dtype: torch.dtype) -> PackedWeight:
         """For a model in bfloat16 or float16; groups are whole planes, or halves of them."""
