@@ -21,6 +21,7 @@ SOURCES = {
     "Layers": "ops_triton/tests/variants.py",
     "Sampling": "ops_triton/tests/sampling_variants.py",
     "Packed weights": "ops_triton/tests/packed_variants.py",
+    "Packed experts": "ops_triton/tests/packed_experts_variants.py",
     "Rounded inputs": "ops_triton/tests/scaled_variants.py",
 }
 HEAD = """# Kernels on AMD GPUs
