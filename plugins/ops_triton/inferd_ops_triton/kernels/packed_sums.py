@@ -6,8 +6,7 @@ beside each other, a plane. A code of 4 bits becomes a number by its bits: under
 (of 1024 in float16) they are 128 + code. What is multiplied is code - zero, exact; scales come in
 once per group, in float32. With minima it is the number itself, and what is too much goes with the
 minimum, times the sum of the group's inputs, which a product with ones gives. Where groups are no
-multiple of 32, planes are taken in halves. What groups have is asked for a tile ahead. W is the
-left operand, as in `skinny`.
+multiple of 32, planes are taken in halves. W is the left operand, as in `skinny`.
 
 Shape suffixes: N rows of W, K in features, G groups, W words of a row.
 """
@@ -158,17 +157,14 @@ def packed_sums(
     row_ptrs += first // 128 * 32
 
     let_next_start(CHAINED)
-    scales = of_groups(scales_ptr, first, n, N, K, GROUP, WIDTH)
-    zeros = of_groups(zeros_ptr, first, n, N, K, GROUP, WIDTH)
-    minima = of_groups(minima_ptr, first, n, N, K, GROUP, WIDTH)
     wait_for_previous(CHAINED)
 
     ones = tl.full((BLOCK_N, WIDTH), 1.0, x_ptrs.dtype.element_ty)
     sums = tl.zeros((BLOCK_N, BLOCK_M), tl.float32)
     for done in range(first, last, 128):
-        next_scales = of_groups(scales_ptr, done + 128, n, N, K, GROUP, WIDTH)
-        next_zeros = of_groups(zeros_ptr, done + 128, n, N, K, GROUP, WIDTH)
-        next_minima = of_groups(minima_ptr, done + 128, n, N, K, GROUP, WIDTH)
+        scales = of_groups(scales_ptr, done, n, N, K, GROUP, WIDTH)
+        zeros = of_groups(zeros_ptr, done, n, N, K, GROUP, WIDTH)
+        minima = of_groups(minima_ptr, done, n, N, K, GROUP, WIDTH)
         of_group = tl.zeros((BLOCK_N, BLOCK_M), tl.float32)
         x_sums = tl.zeros((BLOCK_N, BLOCK_M), tl.float32)
         for half in tl.static_range(32 // WIDTH):
@@ -192,7 +188,6 @@ def packed_sums(
                     sums = _with_group(sums, of_group, x_sums, scale, minimum, NUMBER)
                     of_group = tl.zeros((BLOCK_N, BLOCK_M), tl.float32)
                     x_sums = tl.zeros((BLOCK_N, BLOCK_M), tl.float32)
-        scales, zeros, minima = next_scales, next_zeros, next_minima
         row_ptrs += 32
         x_ptrs += 128
     return sums
