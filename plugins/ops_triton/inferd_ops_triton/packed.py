@@ -5,8 +5,10 @@ Shape suffixes: T tokens, N out features, K in features.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from types import ModuleType
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,7 +25,7 @@ from inferd_ops_triton.kernels.chain import Chain
 from inferd_ops_triton.kernels.packed import multiply, unpack
 from inferd_ops_triton.kernels.packed_gemv import packed_gemv
 from inferd_ops_triton.packing import HALF, MAGIC, PackedWeight
-from inferd_ops_triton.tables import Route, packed_route, ring_route, table
+from inferd_ops_triton.tables import Route, packed_route, ring_route, table, warps_route
 
 MANY = 2048  # tokens from which some rows at a time fill a device
 
@@ -46,9 +48,8 @@ class MakePacked:
             return lambda x_TK: library(x_TK, weight_NK, bias_N)
         packed = PackedWeight.of(weight, self._dtype)
         order_K = weight.order_K if isinstance(weight, GroupedWeight) else None
-        architecture, chain, ring = self._architecture, self._chain, _ring()
-        if ring is not None and not ring.takes(packed):
-            ring = None
+        architecture, chain = self._architecture, self._chain
+        others = [(launch, route) for launch, route in _in_gluon() if launch.takes(packed)]
         single = Route(*table(architecture)["packed_gemv"])
         rows = table(architecture)["packed_rows"]
 
@@ -57,9 +58,10 @@ class MakePacked:
                 x_TK = x_TK.index_select(1, order_K)
             if x_TK.shape[0] == 1:
                 return packed_gemv(x_TK, packed, bias_N, single, chain)
-            if ring is not None and (way := ring_route(architecture, x_TK.shape[0])):
-                out_TN: Tensor = ring.multiply(x_TK, packed, bias_N, way, chain)
-                return out_TN
+            for launch, route_of in others:
+                if (way := route_of(architecture, x_TK.shape[0])) is not None:
+                    out_TN: Tensor = launch.multiply(x_TK, packed, bias_N, way, chain)
+                    return out_TN
             route = packed_route(architecture, x_TK.shape[0], packed.minima_GN is not None)
             if route is None:
                 return unpacked(x_TK, packed, bias_N, rows)
@@ -69,13 +71,15 @@ class MakePacked:
 
 
 @lru_cache
-def _ring() -> ModuleType | None:
-    """kernels.launch_ring, where this Triton's Gluon has what it uses."""
+def _in_gluon() -> tuple[tuple[ModuleType, Callable[[str, int], Any]], ...]:
+    """Launchers of kernels and what says which tokens are theirs, where this Triton's Gluon has
+    what they use."""
     try:
-        from inferd_ops_triton.kernels import launch_ring
+        from inferd_ops_triton.kernels import launch_ring, launch_warps
     except ImportError:
-        return None
-    return launch_ring if launch_ring.AVAILABLE else None
+        return ()
+    both = (launch_warps, warps_route), (launch_ring, ring_route)
+    return both if launch_ring.AVAILABLE else ()
 
 
 def unpacked(x_TK: Tensor, packed: PackedWeight, bias_N: Tensor | None, rows: int) -> Tensor:

@@ -77,6 +77,37 @@ class PackedTiles:
 
 
 @dataclass(frozen=True, slots=True)
+class WarpsRoute:
+    """A row of "packed_warps", for kernels/packed_warps.py: tokens at least and at most."""
+
+    least: int
+    most: int
+    block_m: int
+    rows: int  # of a block of W
+    warps_n: int  # that share them
+    warps_k: int  # beside each other, each with a tile of a step
+    buffers: int  # steps
+    programs: int  # at most; steps are dealt evenly
+    resident: int  # programs that a multiprocessor is to hold
+
+    @property
+    def registers(self) -> int:
+        """At most, of a thread at the start: warps come in fours, and one more fetches."""
+        threads = 32 * (self.warps_n * self.warps_k + 4)
+        return min(240, 65536 // (self.resident * threads) // 8 * 8)
+
+    def shares(self, size: int, inner: int) -> tuple[int, int, int, int]:
+        """Steps of a block of rows and of a program, programs, and most of these at a block."""
+        per_block = -(-inner // (128 * self.warps_k))
+        steps = per_block * -(-size // self.rows)
+        share = -(-steps // self.programs)
+        parts = -(-per_block // share)
+        if per_block % share and share % per_block:
+            parts = (per_block + share - 2) // share + 1
+        return per_block, share, -(-steps // share), parts
+
+
+@dataclass(frozen=True, slots=True)
 class ScaledRoute:
     """A row of "scaled": tokens at most, then as here."""
 
@@ -160,6 +191,13 @@ def packed_route(architecture: str, tokens: int, minima: bool = False) -> Packed
 def ring_route(architecture: str, tokens: int) -> RingRoute | None:
     """None: packed_route says."""
     rows = (RingRoute(*row) for row in table(architecture).get("packed_ring", ()))
+    return next((row for row in rows if row.least <= tokens <= row.most), None)
+
+
+@lru_cache(maxsize=4096)
+def warps_route(architecture: str, tokens: int) -> WarpsRoute | None:
+    """None: ring_route or packed_route says."""
+    rows = (WarpsRoute(*row) for row in table(architecture).get("packed_warps", ()))
     return next((row for row in rows if row.least <= tokens <= row.most), None)
 
 

@@ -9,12 +9,20 @@ import torch
 
 from inferd.testing.kernels import Variant
 from inferd_ops_triton.kernels.launch_ring import tile_layout
+from inferd_ops_triton.kernels.launch_warps import OF_GROUPS, TILES
 from inferd_ops_triton.kernels.lookup import BLOCK_B, BLOCK_E, BLOCK_M, BLOCK_N
 from inferd_ops_triton.kernels.packed import ROWS_AT_ONCE
 from inferd_ops_triton.kernels.packed_ring import MAXNREG, WARPS
 from inferd_ops_triton.kernels.packed_sums import PAIRS
-from inferd_ops_triton.packing import MAGIC, PLANE
-from inferd_ops_triton.tables import PackedRoute, RingRoute, Route, packed_routes, table
+from inferd_ops_triton.packing import MAGIC, PLANE, TILE
+from inferd_ops_triton.tables import (
+    PackedRoute,
+    RingRoute,
+    Route,
+    WarpsRoute,
+    packed_routes,
+    table,
+)
 
 KERNELS = "inferd_ops_triton.kernels.packed"
 LOOKUP = "inferd_ops_triton.kernels.lookup"
@@ -38,6 +46,7 @@ def variants(arch: str, kinds: tuple[str, ...] = tuple(DTYPES)) -> Iterator[Vari
             stored = _stored(kind, bits, minima)
             form = _form(kind, bits, group, stored)
             every, ring = distinct(packed_routes(arch, minima)), rows.get("packed_ring", ())
+            warps = rows.get("packed_warps", ()) if bits == 4 and group >= PLANE else ()
             if (bits, minima) != (4, False):
                 every, ring = every[-1:], ring[-1:]
             for route in every:
@@ -46,6 +55,8 @@ def variants(arch: str, kinds: tuple[str, ...] = tuple(DTYPES)) -> Iterator[Vari
             yield _gemv(kind, form, minima, Route(*rows["packed_gemv"]), rows["chained"])
             for row in ring if group >= PLANE else ():
                 yield _ring(kind, form, minima, RingRoute(*row), rows["chained"])
+            for row in warps:
+                yield _warps(kind, form, minima, WarpsRoute(*row), rows["chained"])
         yield from lookups(kind)
 
 
@@ -138,6 +149,36 @@ def _ring(kind: str, form: Constants, minima: bool, route: RingRoute, chained: b
         name=f"packed {kind}, {_text(form)}, {route.block_m} tokens, ring",
         aligned=("N", "K"),
         maxnreg=MAXNREG,
+    )
+
+
+def _warps(kind: str, form: Constants, minima: bool, route: WarpsRoute, chained: bool) -> Variant:
+    def tiles(name: str, rows: int) -> str:
+        return f"tensordesc<{name}[{route.warps_k}, {rows}, {PLANE}],{TILES!r}>"
+
+    def of_groups(name: str) -> str:
+        return f"tensordesc<{name}[{route.warps_k}, {route.rows}],{OF_GROUPS!r}>"
+
+    types = {
+        "words_desc": tiles("i16", route.rows),
+        "scales_desc": of_groups("fp16"),
+        "seconds_desc": of_groups("fp16" if minima else kind),
+        "x_desc": tiles(kind, route.block_m),
+        "out_ptr": f"*{kind}",
+        "parts_ptr": "*fp32",
+        **dict.fromkeys((*"MNK", "share"), "i32"),
+    }
+    constants: Constants = {"PIECES": TILE // int(form["GROUP"] or TILE), "ZEROS": not minima}
+    constants |= {"ROWS": route.rows, "BLOCK_M": route.block_m, "WARPS_N": route.warps_n}
+    constants |= {"WARPS_K": route.warps_k, "DEPTH": route.buffers, "CHAINED": int(chained)}
+    return Variant(
+        f"{KERNELS}_warps:packed_warps_kernel",
+        types,
+        {**constants, "bias_ptr": None},
+        num_warps=route.warps_n * route.warps_k,
+        name=f"packed {kind}, {_text(form)}, {route.block_m} tokens, warps",
+        aligned=("N", "K"),
+        maxnreg=route.registers,
     )
 
 

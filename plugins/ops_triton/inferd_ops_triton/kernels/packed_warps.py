@@ -1,0 +1,282 @@
+"""As packed.py, for sm_90 and few tokens, in Gluon: W goes from its words into mma.sync's registers.
+
+Warps of a program share its rows of W, and tiles of 128 inputs: WARPS_K of these, a step, are
+multiplied beside each other and added at the end. 16 bytes of words, which a thread reads from
+shared memory at once, are 8 inputs beside each other of each plane: all that it needs for two
+products, if the inputs are taken in that order. No weight is written anywhere, and no warp waits
+for another's product. One more warp fetches steps, through the tensor memory accelerator.
+
+The steps of all blocks of rows are dealt to the programs evenly, in order: a program may begin
+within a block. What several programs have of a block is added by a kernel of its own.
+
+Shape suffixes as in packed.py; R rows of W of a block, J words of a tile, B tiles of a step, S
+buffers.
+"""
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+from triton.experimental import gluon
+from triton.experimental.gluon import language as gl
+from triton.experimental.gluon.language.nvidia.ampere import mma_v2
+from triton.experimental.gluon.language.nvidia.hopper import fence_async_shared, mbarrier, tma
+
+from inferd_ops_triton.kernels.chain import EARLY_NEXT, let_next_start, wait_for_previous
+from inferd_ops_triton.kernels.packed_ring import IN_BF16
+from inferd_ops_triton.kernels.packed_ring import _assembly as rounded
+
+PLANES = gl.constexpr(4)
+FETCHING_WARPS = gl.constexpr([1])
+FETCHING_REGISTERS = gl.constexpr([24])
+
+
+@triton.constexpr_function
+def _assembly(plane, kind):
+    """Two words make two weights: a plane's codes under an exponent, less a zero point, exact."""
+    magic, name = (0x43004300, "bf16") if kind.is_bf16() else (0x64006400, "f16")
+    shifted = f"shr.b32 $0, $1, {4 * plane};" if plane else "mov.b32 $0, $1;"
+    codes = f"{shifted} lop3.b32 $0, $0, 0x000F000F, 0x{magic:08X}, 0xEA;"
+    return f"{codes} sub.{name}x2 $0, $0, $2;"
+
+
+@gluon.jit
+def _fetch_weights(
+    words_desc, scales_desc, seconds_desc, words_SBRJ, scales_SBR, seconds_SBR, full_S, buffer, step,
+    per_block, N, BYTES: gl.constexpr, PIECES: gl.constexpr,
+):  # fmt: skip
+    """What a step has of W; its buffer is full once it has got BYTES."""
+    full, STEP, ROWS = full_S.index(buffer), words_SBRJ.shape[1], words_SBRJ.shape[2]
+    tile, row = step % per_block * STEP, step // per_block * ROWS
+    mbarrier.expect(full, BYTES)
+    tma.async_copy_global_to_shared(words_desc, [tile, row, 0], full, words_SBRJ.index(buffer))
+    for piece in gl.static_range(PIECES):
+        at, to = [tile, piece * N + row], PIECES * buffer + piece
+        tma.async_copy_global_to_shared(scales_desc, at, full, scales_SBR.index(to))
+        tma.async_copy_global_to_shared(seconds_desc, at, full, seconds_SBR.index(to))
+
+
+@gluon.jit
+def _fetch(
+    words_desc, scales_desc, seconds_desc, x_desc, words_SBRJ, scales_SBR, seconds_SBR, x_SBMJ, full_S,
+    empty_S, start, end, per_block, N, PIECES: gl.constexpr, DEPTH: gl.constexpr,
+    CHAINED: gl.constexpr,
+):  # fmt: skip
+    """One warp's part: W ahead of the kernel before, then all steps as buffers empty."""
+    STEP: gl.constexpr = words_SBRJ.shape[1]
+    ROWS: gl.constexpr = words_SBRJ.shape[2]
+    OF_GROUP: gl.constexpr = (scales_SBR.dtype.primitive_bitwidth // 8) + (
+        seconds_SBR.dtype.primitive_bitwidth // 8
+    )
+    BYTES: gl.constexpr = (
+        STEP * (64 * (ROWS + PLANES * x_SBMJ.shape[2]) + PIECES * ROWS * OF_GROUP)
+    )
+    for i in range(gl.minimum(DEPTH, end - start)):
+        _fetch_weights(
+            words_desc, scales_desc, seconds_desc, words_SBRJ, scales_SBR, seconds_SBR, full_S, i,
+            start + i, per_block, N, BYTES, PIECES,
+        )  # fmt: skip
+    if CHAINED:
+        gl.inline_asm_elementwise("griddepcontrol.wait; // $0", "=r", [], gl.int32, False, 1)
+    for i in range(end - start):
+        buffer = i % DEPTH
+        if i >= DEPTH:
+            mbarrier.wait(empty_S.index(buffer), ((i // DEPTH) & 1) ^ 1)
+            _fetch_weights(
+                words_desc, scales_desc, seconds_desc, words_SBRJ, scales_SBR, seconds_SBR, full_S,
+                buffer, start + i, per_block, N, BYTES, PIECES,
+            )  # fmt: skip
+        tile = (start + i) % per_block * STEP
+        for plane in gl.static_range(PLANES):
+            at = [tile, gl.program_id(1) * x_SBMJ.shape[2], plane * 32]
+            piece = x_SBMJ.index(PLANES * buffer + plane)
+            tma.async_copy_global_to_shared(x_desc, at, full_S.index(buffer), piece)
+
+
+@gluon.jit
+def _with_step(
+    sums_BRM, words_SBRJ, scales_SBR, seconds_SBR, x_SBMJ, buffer, PIECES: gl.constexpr,
+    ZEROS: gl.constexpr, LEFT: gl.constexpr, RIGHT: gl.constexpr,
+):  # fmt: skip
+    """`sums_BRM` and what the step adds that is in a buffer."""
+    OF_SUMS: gl.constexpr = gl.SliceLayout(2, sums_BRM.type.layout)
+    OF_LEFT: gl.constexpr = gl.SliceLayout(2, LEFT)
+    words_BRJ = words_SBRJ.index(buffer).load(LEFT)
+    of_group = gl.zeros_like(sums_BRM)
+    for plane in gl.static_range(PLANES):
+        at = PIECES * buffer + plane * PIECES // PLANES  # of the plane's group
+        x_BJM = x_SBMJ.index(PLANES * buffer + plane).permute((0, 2, 1)).load(RIGHT)
+        seconds_BR = seconds_SBR.index(at).load(OF_LEFT)
+        if ZEROS:
+            terms = [words_BRJ, gl.expand_dims(seconds_BR, 2)]
+            weights_BRJ = gl.inline_asm_elementwise(
+                _assembly(plane, x_BJM.dtype), "=&r,r,r", terms, x_BJM.dtype, True, 2
+            )
+            of_group = mma_v2(weights_BRJ, x_BJM, of_group)
+            if (plane + 1) * PIECES % PLANES == 0:
+                scales_BR = scales_SBR.index(at).load(OF_SUMS).to(gl.float32)
+                sums_BRM += of_group * gl.expand_dims(scales_BR, 2)
+                of_group = gl.zeros_like(sums_BRM)
+        else:
+            scales_BR = scales_SBR.index(at).load(OF_LEFT).to(gl.float32)
+            rests_BR = seconds_BR.to(gl.float32) - IN_BF16 * scales_BR
+            terms = [words_BRJ, gl.expand_dims(scales_BR, 2), gl.expand_dims(rests_BR, 2)]
+            weights_BRJ = gl.inline_asm_elementwise(
+                rounded(plane, 4, x_BJM.dtype), "=r,r,f,f,f,f", terms, x_BJM.dtype, True, 2
+            )
+            sums_BRM = mma_v2(weights_BRJ, x_BJM, sums_BRM)
+    return sums_BRM
+
+
+@gluon.jit
+def _store(
+    sums_BRM, bias_ptr, out_ptr, parts_ptr, block, slot, whole, M, N, BLOCK_M: gl.constexpr,
+):  # fmt: skip
+    """Sums of a block's tiles: what is asked for, or one of the parts of it."""
+    ROWS: gl.constexpr = sums_BRM.shape[1]
+    OUT: gl.constexpr = gl.BlockedLayout([1, 4, 1], [1, 16, 2], [1, 1, gl.num_warps()], [1, 2, 0])
+    out_RM = gl.sum(gl.convert_layout(sums_BRM, OUT), 0)
+    n_R = block * ROWS + gl.arange(0, ROWS, gl.SliceLayout(1, gl.SliceLayout(0, OUT)))
+    m_M = gl.arange(0, BLOCK_M, gl.SliceLayout(0, gl.SliceLayout(0, OUT)))
+    m_M += gl.program_id(1) * BLOCK_M
+    inside = gl.expand_dims(m_M < M, 0) & gl.expand_dims(n_R < N, 1)
+    if whole:
+        if bias_ptr is not None:
+            bias_R = gl.load(bias_ptr + n_R, mask=n_R < N, other=0.0).to(gl.float32)
+            out_RM += gl.expand_dims(bias_R, 1)
+        at = gl.expand_dims(m_M.to(gl.int64) * N, 0) + gl.expand_dims(n_R, 1)
+        gl.store(out_ptr + at, out_RM.to(out_ptr.dtype.element_ty), mask=inside)
+    else:
+        row_M = (slot * M + m_M).to(gl.int64) * N
+        gl.store(parts_ptr + gl.expand_dims(row_M, 0) + gl.expand_dims(n_R, 1), out_RM, mask=inside)
+
+
+@gluon.jit
+def _multiply(
+    bias_ptr, out_ptr, parts_ptr, words_SBRJ, scales_SBR, seconds_SBR, x_SBMJ, full_S, empty_S, start,
+    end, per_block, share, M, N, PIECES: gl.constexpr, ZEROS: gl.constexpr, WARPS_N: gl.constexpr, DEPTH: gl.constexpr,
+    CHAINED: gl.constexpr,
+):  # fmt: skip
+    """The other warps' part."""
+    STEP: gl.constexpr = words_SBRJ.shape[1]
+    ROWS: gl.constexpr = words_SBRJ.shape[2]
+    BLOCK_M: gl.constexpr = x_SBMJ.shape[2]
+    SUMS: gl.constexpr = gl.NVMMADistributedLayout([2, 0], [STEP, WARPS_N, 1], [1, 16, 8])
+    LEFT: gl.constexpr = gl.DotOperandLayout(0, SUMS, 8)
+    RIGHT: gl.constexpr = gl.DotOperandLayout(1, SUMS, 8)
+    if CHAINED == EARLY_NEXT:
+        gl.inline_asm_elementwise(
+            "griddepcontrol.launch_dependents; // $0", "=r", [], gl.int32, False, 1
+        )
+    begun = start
+    while begun < end:
+        block = begun // per_block
+        stop = gl.minimum(end, (block + 1) * per_block)
+        sums_BRM = gl.zeros([STEP, ROWS, BLOCK_M], gl.float32, SUMS)
+        for i in range(begun - start, stop - start):
+            buffer = i % DEPTH
+            mbarrier.wait(full_S.index(buffer), (i // DEPTH) & 1)
+            sums_BRM = _with_step(
+                sums_BRM, words_SBRJ, scales_SBR, seconds_SBR, x_SBMJ, buffer, PIECES, ZEROS, LEFT,
+                RIGHT
+            )
+            mbarrier.arrive(empty_S.index(buffer))
+        slot = gl.program_id(0) - block * per_block // share
+        whole = (begun == block * per_block) & (stop == (block + 1) * per_block)
+        _store(sums_BRM, bias_ptr, out_ptr, parts_ptr, block, slot, whole, M, N, BLOCK_M)
+        begun = stop
+
+
+@gluon.jit(do_not_specialize=["M", "share"])
+def packed_warps_kernel(
+    words_desc,  # [T, N, 32] of four codes, int16, in boxes of [WARPS_K, ROWS, 32]
+    scales_desc,  # [T, PIECES N] in boxes of [WARPS_K, ROWS]
+    seconds_desc,  # [T, PIECES N] in such boxes: zeros if ZEROS, as codes are numbers, else minima
+    x_desc,  # [T, M, 128] in boxes of [WARPS_K, BLOCK_M, 32]
+    bias_ptr,  # [N] or None
+    out_ptr,  # [M, N]
+    parts_ptr,  # [P, M, N], float32
+    M,
+    N,
+    K,
+    share,  # steps of a program
+    PIECES: gl.constexpr,  # groups of a tile
+    ZEROS: gl.constexpr,
+    ROWS: gl.constexpr,
+    BLOCK_M: gl.constexpr,
+    WARPS_N: gl.constexpr,
+    WARPS_K: gl.constexpr,  # and tiles of a step
+    DEPTH: gl.constexpr,
+    CHAINED: gl.constexpr,
+):
+    # grid: (programs, blocks of M)
+    words_SBRJ = gl.allocate_shared_memory(
+        words_desc.dtype, [DEPTH, WARPS_K, ROWS, 32], words_desc.layout
+    )
+    OF_GROUPS: gl.constexpr = [PIECES * DEPTH, WARPS_K, ROWS]
+    scales_SBR = gl.allocate_shared_memory(scales_desc.dtype, OF_GROUPS, scales_desc.layout)
+    seconds_SBR = gl.allocate_shared_memory(seconds_desc.dtype, OF_GROUPS, seconds_desc.layout)
+    x_SBMJ = gl.allocate_shared_memory(
+        x_desc.dtype, [PLANES * DEPTH, WARPS_K, BLOCK_M, 32], x_desc.layout
+    )
+    BARRIER: gl.constexpr = mbarrier.MBarrierLayout()
+    full_S = gl.allocate_shared_memory(gl.int64, [DEPTH, 1], BARRIER)
+    empty_S = gl.allocate_shared_memory(gl.int64, [DEPTH, 1], BARRIER)
+    for buffer in gl.static_range(DEPTH):
+        mbarrier.init(full_S.index(buffer), count=1)
+        mbarrier.init(empty_S.index(buffer), count=1)
+    fence_async_shared()
+    per_block = gl.cdiv(gl.cdiv(K, 128), WARPS_K)
+    start = gl.program_id(0) * share
+    end = gl.minimum(start + share, gl.cdiv(N, ROWS) * per_block)
+    gl.warp_specialize(
+        [
+            (_multiply, (
+                bias_ptr, out_ptr, parts_ptr, words_SBRJ, scales_SBR, seconds_SBR, x_SBMJ, full_S,
+                empty_S, start, end, per_block, share, M, N, PIECES, ZEROS, WARPS_N, DEPTH,
+                CHAINED,
+            )),
+            (_fetch, (
+                words_desc, scales_desc, seconds_desc, x_desc, words_SBRJ, scales_SBR, seconds_SBR,
+                x_SBMJ, full_S, empty_S, start, end, per_block, N, PIECES, DEPTH, CHAINED,
+            )),
+        ],
+        FETCHING_WARPS,
+        FETCHING_REGISTERS,
+    )  # fmt: skip
+
+
+@triton.jit(do_not_specialize=["M", "share"])
+def add_shares_kernel(
+    parts_ptr,  # [P, M, N]
+    bias_ptr,  # [N] or None
+    out_ptr,  # [M, N]
+    M,
+    N,
+    share,
+    per_block,
+    ROWS: tl.constexpr,
+    BLOCK_M: tl.constexpr,
+    PARTS: tl.constexpr,
+    CHAINED: tl.constexpr,
+):
+    # grid: (blocks of N, blocks of M): what several programs have of a block of rows
+    block = tl.program_id(0)
+    n = block * ROWS + tl.arange(0, ROWS)
+    m = tl.program_id(1) * BLOCK_M + tl.arange(0, BLOCK_M)
+    at = m.to(tl.int64)[:, None] * N + n[None, :]
+    inside = (m < M)[:, None] & (n < N)[None, :]
+    first = block * per_block // share
+    parts = ((block + 1) * per_block - 1) // share + 1 - first
+
+    let_next_start(CHAINED)
+    wait_for_previous(CHAINED)
+
+    if parts > 1:
+        total = tl.zeros((BLOCK_M, ROWS), tl.float32)
+        for part in tl.static_range(PARTS):
+            ptrs = parts_ptr + (part * M).to(tl.int64) * N + at
+            total += tl.load(ptrs, mask=inside & (part < parts), other=0.0)
+        if bias_ptr is not None:
+            total += tl.load(bias_ptr + n, mask=n < N, other=0.0).to(tl.float32)[None, :]
+        tl.store(out_ptr + at, total.to(out_ptr.dtype.element_ty), mask=inside)
