@@ -25,7 +25,8 @@ from inferd_ops_triton.kernels.chain import Chain
 from inferd_ops_triton.kernels.packed import multiply, unpack
 from inferd_ops_triton.kernels.packed_gemv import packed_gemv
 from inferd_ops_triton.packing import HALF, MAGIC, PackedWeight
-from inferd_ops_triton.tables import Route, packed_route, ring_route, table, warps_route
+from inferd_ops_triton.tables import Route, packed_route, table
+from inferd_ops_triton.tables_gluon import ring_route, warps_route
 
 MANY = 2048  # tokens from which some rows at a time fill a device
 
@@ -49,7 +50,7 @@ class MakePacked:
         packed = PackedWeight.of(weight, self._dtype)
         order_K = weight.order_K if isinstance(weight, GroupedWeight) else None
         architecture, chain = self._architecture, self._chain
-        others = [(launch, route) for launch, route in _in_gluon() if launch.takes(packed)]
+        others = [(launch, route) for launch, route in in_gluon() if launch.takes(packed)]
         single = Route(*table(architecture)["packed_gemv"])
         rows = table(architecture)["packed_rows"]
 
@@ -71,7 +72,7 @@ class MakePacked:
 
 
 @lru_cache
-def _in_gluon() -> tuple[tuple[ModuleType, Callable[[str, int], Any]], ...]:
+def in_gluon() -> tuple[tuple[ModuleType, Callable[[str, int], Any]], ...]:
     """Launchers of kernels and what says which tokens are theirs, where this Triton's Gluon has
     what they use."""
     try:

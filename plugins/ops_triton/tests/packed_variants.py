@@ -6,23 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 import torch
+from gluon_variants import in_gluon
 
 from inferd.testing.kernels import Variant
-from inferd_ops_triton.kernels.launch_ring import tile_layout
-from inferd_ops_triton.kernels.launch_warps import OF_GROUPS, TILES
 from inferd_ops_triton.kernels.lookup import BLOCK_B, BLOCK_E, BLOCK_M, BLOCK_N
 from inferd_ops_triton.kernels.packed import ROWS_AT_ONCE
-from inferd_ops_triton.kernels.packed_ring import MAXNREG, WARPS
 from inferd_ops_triton.kernels.packed_sums import PAIRS
-from inferd_ops_triton.packing import MAGIC, PLANE, TILE
-from inferd_ops_triton.tables import (
-    PackedRoute,
-    RingRoute,
-    Route,
-    WarpsRoute,
-    packed_routes,
-    table,
-)
+from inferd_ops_triton.packing import MAGIC, PLANE
+from inferd_ops_triton.tables import PackedRoute, Route, packed_routes, table
 
 KERNELS = "inferd_ops_triton.kernels.packed"
 LOOKUP = "inferd_ops_triton.kernels.lookup"
@@ -45,18 +36,15 @@ def variants(arch: str, kinds: tuple[str, ...] = tuple(DTYPES)) -> Iterator[Vari
         for bits, group, minima in FORMS:
             stored = _stored(kind, bits, minima)
             form = _form(kind, bits, group, stored)
-            every, ring = distinct(packed_routes(arch, minima)), rows.get("packed_ring", ())
-            warps = rows.get("packed_warps", ()) if bits == 4 and group >= PLANE else ()
+            every = distinct(packed_routes(arch, minima))
             if (bits, minima) != (4, False):
-                every, ring = every[-1:], ring[-1:]
+                every = every[-1:]
             for route in every:
                 yield _multiply(kind, stored, form, route, rows["chained"])
             yield _unpack(kind, stored, form)
             yield _gemv(kind, form, minima, Route(*rows["packed_gemv"]), rows["chained"])
-            for row in ring if group >= PLANE else ():
-                yield _ring(kind, form, minima, RingRoute(*row), rows["chained"])
-            for row in warps:
-                yield _warps(kind, form, minima, WarpsRoute(*row), rows["chained"])
+            if group >= PLANE:
+                yield from in_gluon(kind, form, minima, rows, _text(form))
         yield from lookups(kind)
 
 
@@ -127,63 +115,6 @@ def _multiply(
         name=f"packed {kind}, {_text(form)}, {route.block_m} tokens x {route.block_n}",
         aligned=(*SIZES, "x_stride"),
     )
-
-
-def _ring(kind: str, form: Constants, minima: bool, route: RingRoute, chained: bool) -> Variant:
-    word = torch.int16 if form["BITS"] == 4 else torch.int32
-    types = {
-        "words_desc": _tiles("i16" if form["BITS"] == 4 else "i32", route.rows, word),
-        "x_desc": _tiles(kind, route.block_m, DTYPES[kind]),
-        "scales_ptr": "*fp16",
-        "seconds_ptr": "*fp16" if minima else f"*{kind}",
-        "out_ptr": f"*{kind}",
-        **dict.fromkeys("MNK", "i32"),
-    }
-    constants = {name: form[name] for name in ("BITS", "NUMBER", "GROUP")}
-    constants |= {"ROWS": route.rows, "BLOCK_M": route.block_m, "DEPTH": route.buffers}
-    return Variant(
-        f"{KERNELS}_ring:packed_ring_kernel",
-        types,
-        {**constants, "bias_ptr": None, "ZEROS": not minima, "CHAINED": int(chained)},
-        num_warps=WARPS,
-        name=f"packed {kind}, {_text(form)}, {route.block_m} tokens, ring",
-        aligned=("N", "K"),
-        maxnreg=MAXNREG,
-    )
-
-
-def _warps(kind: str, form: Constants, minima: bool, route: WarpsRoute, chained: bool) -> Variant:
-    def tiles(name: str, rows: int) -> str:
-        return f"tensordesc<{name}[{route.warps_k}, {rows}, {PLANE}],{TILES!r}>"
-
-    def of_groups(name: str) -> str:
-        return f"tensordesc<{name}[{route.warps_k}, {route.rows}],{OF_GROUPS!r}>"
-
-    types = {
-        "words_desc": tiles("i16", route.rows),
-        "scales_desc": of_groups("fp16"),
-        "seconds_desc": of_groups("fp16" if minima else kind),
-        "x_desc": tiles(kind, route.block_m),
-        "out_ptr": f"*{kind}",
-        "parts_ptr": "*fp32",
-        **dict.fromkeys((*"MNK", "share"), "i32"),
-    }
-    constants: Constants = {"PIECES": TILE // int(form["GROUP"] or TILE), "ZEROS": not minima}
-    constants |= {"ROWS": route.rows, "BLOCK_M": route.block_m, "WARPS_N": route.warps_n}
-    constants |= {"WARPS_K": route.warps_k, "DEPTH": route.buffers, "CHAINED": int(chained)}
-    return Variant(
-        f"{KERNELS}_warps:packed_warps_kernel",
-        types,
-        {**constants, "bias_ptr": None},
-        num_warps=route.warps_n * route.warps_k,
-        name=f"packed {kind}, {_text(form)}, {route.block_m} tokens, warps",
-        aligned=("N", "K"),
-        maxnreg=route.registers,
-    )
-
-
-def _tiles(name: str, rows: int, dtype: torch.dtype) -> str:
-    return f"tensordesc<{name}[{rows}, {PLANE}],{tile_layout(dtype.itemsize)!r}>"
 
 
 def _unpack(kind: str, stored: Mapping[str, str], form: Constants) -> Variant:

@@ -11,6 +11,7 @@ import torch
 from inferd.testing import reference
 from inferd.testing.numbers import DTYPES, check_close
 from inferd_ops_triton.kernels.chain import ALONE, CHAINED, LATE, WAYS
+from inferd_ops_triton.kernels.packed_warps import add_shares_kernel
 from inferd_ops_triton.linear import routed
 from inferd_ops_triton.small import sized, small_ops
 from inferd_ops_triton.tables import (
@@ -24,6 +25,7 @@ from inferd_ops_triton.tables import (
     routes,
     table,
 )
+from inferd_ops_triton.tables_gluon import WarpsRoute
 
 GEMV = Route("gemv", 1, 4, 32, 4, 1, 1)
 SKINNY = Route("skinny", 16, 16, 32, 4, 1, 1)
@@ -69,6 +71,44 @@ def test_inputs_are_cut_until_there_is_work_for_all():
     route = PackedRoute(16, 16, 64, 4, 4, 528)
     sizes = ((4096, 4096), (28672, 4096), (4096, 14336), (576, 576))
     assert [route.parts(*size) for size in sizes] == [16, 2, 16, 2]
+
+
+@pytest.mark.parametrize(
+    "size", [(6144, 4096), (4096, 14336), (28672, 4096), (72, 128), (1000, 1408)]
+)
+@pytest.mark.parametrize("programs", [1, 7, 132, 264, 10_000])
+def test_steps_are_shared_evenly(size, programs):
+    """No more programs than asked for, all steps, and no block of more than it says."""
+    route = WarpsRoute(2, 8, 8, 64, 2, 2, 3, programs, 2)
+    per_block, share, started, most = route.shares(*size)
+    blocks = -(-size[0] // route.rows)
+    assert per_block * route.warps_k * 128 >= size[1] > (per_block - 1) * route.warps_k * 128
+    assert started <= programs
+    assert (started - 1) * share < blocks * per_block <= started * share
+    ends = [
+        (block * per_block // share, ((block + 1) * per_block - 1) // share)
+        for block in range(blocks)
+    ]
+    assert max(last - first + 1 for first, last in ends) <= most
+
+
+@pytest.mark.parametrize("share", [1, 3, 5, 8, 14])
+def test_shares_of_a_block_are_added(share):
+    """Blocks of one program are left alone."""
+    per_block, rows, size, tokens = 8, 128, 300, 5
+    firsts = [block * per_block // share for block in range(3)]
+    parts = [((block + 1) * per_block - 1) // share + 1 - firsts[block] for block in range(3)]
+    generator = torch.Generator().manual_seed(share)
+    parts_PMN = torch.randn(max(parts), tokens, size, generator=generator)
+    bias_N, out_MN = torch.randn(size, generator=generator), torch.full((tokens, size), 7.0)
+    args = parts_PMN, bias_N, out_MN, tokens, size, share, per_block, rows, 4, max(parts)
+    add_shares_kernel[(3, 2)](*args, CHAINED=0)
+    expected_MN = torch.full((tokens, size), 7.0)
+    for block, count in enumerate(parts):
+        at = slice(block * rows, (block + 1) * rows)
+        if count > 1:
+            expected_MN[:, at] = parts_PMN[:count, :, at].sum(0) + bias_N[at]
+    check_close("shares", out_MN, expected_MN, "float32")
 
 
 def test_float32_is_left_to_the_library_on_gpus():

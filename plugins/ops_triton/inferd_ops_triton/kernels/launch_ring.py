@@ -14,7 +14,7 @@ from inferd_ops_triton.kernels.chain import ALONE, Chain
 from inferd_ops_triton.kernels.packed_ring import AVAILABLE, MAXNREG, WARPS, packed_ring_kernel
 from inferd_ops_triton.kernels.skinny import add_parts, outputs
 from inferd_ops_triton.packing import PLANE, PackedWeight
-from inferd_ops_triton.tables import RingRoute
+from inferd_ops_triton.tables_gluon import RingRoute
 
 __all__ = ["AVAILABLE", "multiply", "takes", "tile_layout"]
 

@@ -14,24 +14,17 @@ from triton.experimental.gluon.nvidia.hopper import TensorDescriptor
 from inferd_ops_triton.kernels.chain import ALONE, Chain
 from inferd_ops_triton.kernels.packed_warps import add_shares_kernel, packed_warps_kernel
 from inferd_ops_triton.packing import PLANE, TILE, PackedWeight
-from inferd_ops_triton.tables import WarpsRoute
+from inferd_ops_triton.tables_gluon import WarpsRoute
 
 TILES = NVMMASharedLayout(2 * PLANE, 16, rank=3)  # a row of a tile is swizzled as a whole
-OF_GROUPS = NVMMASharedLayout(0, 16)
-ADDED_TOKENS = 4  # at once
+ADDED_TOKENS = 4  # by a program
 
 
 def takes(weight: PackedWeight) -> bool:
-    """4 bits, whole tiles, groups of whole planes of one, aligned rows."""
+    """4 bits, whole tiles, groups of whole planes that end with tiles, and aligned rows of them."""
     size, inner = weight.shape
-    return (
-        weight.bits == 4
-        and inner % TILE == 0
-        and TILE % weight.group_size == 0
-        and weight.group_size % PLANE == 0
-        and size % 8 == 0
-        and weight.scales_GN.element_size() == 2
-    )
+    of_tiles = inner % TILE == 0 and TILE % weight.group_size == 0
+    return weight.bits == 4 and of_tiles and weight.group_size % PLANE == 0 and size % 8 == 0
 
 
 def multiply(
@@ -40,21 +33,17 @@ def multiply(
 ) -> Tensor:  # fmt: skip
     """As packed.multiply, of what `takes` says yes to."""
     tokens, (size, inner) = x_MK.shape[0], weight.shape
-    x_MK = x_MK.contiguous()
-    seconds_GN = weight.minima_GN if weight.zeros_GN is None else weight.zeros_GN
     per_block, share, programs, parts = route.shares(size, inner)
+    seconds_GN = weight.minima_GN if weight.zeros_GN is None else weight.zeros_GN
     out_MN = torch.empty(tokens, size, dtype=x_MK.dtype, device=x_MK.device)
-    parts_PMN = out_MN
-    if parts > 1:
-        parts_PMN = torch.empty(parts, tokens, size, dtype=torch.float32, device=x_MK.device)
+    parts_PMN = torch.empty(parts, tokens, size, dtype=torch.float32, device=x_MK.device)
     packed_warps_kernel[programs, triton.cdiv(tokens, route.block_m)](
         _tiles(weight.words_NW, PLANE, [route.warps_k, route.rows, PLANE]),
-        _of_groups(weight.scales_GN, inner, route),
-        _of_groups(seconds_GN, inner, route),
-        _tiles(x_MK, TILE, [route.warps_k, route.block_m, PLANE]),
-        bias_N, out_MN, parts_PMN, tokens, size, inner, share, TILE // weight.group_size,
-        weight.zeros_GN is not None, route.rows, route.block_m, route.warps_n, route.warps_k, route.buffers,
-        num_warps=route.warps_n * route.warps_k, maxnreg=route.registers, **chain,
+        _of_tiles(weight.scales_GN, inner, route), _of_tiles(seconds_GN, inner, route),
+        _tiles(x_MK.contiguous(), TILE, [route.warps_k, route.block_m, PLANE]), bias_N, out_MN,
+        parts_PMN, tokens, size, inner, share, TILE // weight.group_size,
+        weight.zeros_GN is not None, weight.number, route.rows, route.block_m, route.warps_n,
+        route.warps_k, route.buffers, num_warps=route.warps, maxnreg=route.registers, **chain,
     )  # fmt: skip
     if parts > 1:
         blocks = triton.cdiv(size, route.rows), triton.cdiv(tokens, ADDED_TOKENS)
@@ -72,7 +61,14 @@ def _tiles(matrix: Tensor, width: int, box: list[int]) -> TensorDescriptor:
     return TensorDescriptor(matrix, shape, strides, box, TILES)
 
 
-def _of_groups(of_GN: Tensor, inner: int, route: WarpsRoute) -> TensorDescriptor:
+def _of_tiles(of_GN: Tensor | None, inner: int, route: WarpsRoute) -> TensorDescriptor:
     """[tiles, groups of a tile times N]."""
-    box = [route.warps_k, route.rows]
-    return TensorDescriptor.from_tensor(of_GN.view(inner // TILE, -1), box, OF_GROUPS)
+    assert of_GN is not None
+    tiles = of_GN.view(inner // TILE, -1)
+    layout = group_layout(of_GN.element_size())
+    return TensorDescriptor.from_tensor(tiles, [route.warps_k, route.rows], layout)
+
+
+def group_layout(size: int) -> NVMMASharedLayout:
+    """Of what groups have, in elements of `size` bytes."""
+    return NVMMASharedLayout(0, 8 * size)

@@ -35,7 +35,7 @@ IN_BF16 = gl.constexpr(128)  # what a code of 4 bits is more as a number, by its
 
 
 @triton.constexpr_function
-def _assembly(plane, bits, kind):
+def rounded_weights(plane, bits, kind):
     """Two words make two weights: a plane's codes come to stand as float32, with 128 added or
     nothing, are multiplied and added to, and rounded together."""
     if bits == 4:
@@ -97,7 +97,7 @@ def _weights(
         rest_R += (NUMBER - second_R) * scale_R if ZEROS else second_R
         terms = [words_RJ, gl.expand_dims(scale_R, 1), gl.expand_dims(rest_R, 1)]
         weights_RJ = gl.inline_asm_elementwise(
-            _assembly(plane, BITS, x_SMJ.dtype), inputs, terms, x_SMJ.dtype, True, 2
+            rounded_weights(plane, BITS, x_SMJ.dtype), inputs, terms, x_SMJ.dtype, True, 2
         )
         planes = planes + (weights_RJ,)  # type: ignore[assignment] # noqa: RUF005
     return planes

@@ -1,13 +1,15 @@
-"""As packed.py, for sm_90 and few tokens, in Gluon: W goes from its words into mma.sync's registers.
+"""As packed.py, for sm_90 and few tokens, in Gluon: words become weights in mma.sync's registers.
 
-Warps of a program share its rows of W, and tiles of 128 inputs: WARPS_K of these, a step, are
-multiplied beside each other and added at the end. 16 bytes of words, which a thread reads from
+Warps of a program share a block of rows of W, and of its inputs a step: WARPS_K tiles of 128, which
+are multiplied beside each other and added at the end. 16 bytes of words, which a thread reads from
 shared memory at once, are 8 inputs beside each other of each plane: all that it needs for two
 products, if the inputs are taken in that order. No weight is written anywhere, and no warp waits
-for another's product. One more warp fetches steps, through the tensor memory accelerator.
+for another's product. One more warp fetches, through the tensor memory accelerator.
 
-The steps of all blocks of rows are dealt to the programs evenly, in order: a program may begin
-within a block. What several programs have of a block is added by a kernel of its own.
+The steps of all blocks are dealt to the programs evenly, in order: a program may begin within a
+block, and what several have of one is added by a kernel of its own. With zero points, products are
+of exact codes, as in packed.py; with minima, and where sums of groups would take too many
+registers, weights are rounded once, as in packed_ring.py.
 
 Shape suffixes as in packed.py; R rows of W of a block, J words of a tile, B tiles of a step, S
 buffers.
@@ -23,31 +25,37 @@ from triton.experimental.gluon.language.nvidia.ampere import mma_v2
 from triton.experimental.gluon.language.nvidia.hopper import fence_async_shared, mbarrier, tma
 
 from inferd_ops_triton.kernels.chain import EARLY_NEXT, let_next_start, wait_for_previous
-from inferd_ops_triton.kernels.packed_ring import IN_BF16
-from inferd_ops_triton.kernels.packed_ring import _assembly as rounded
+from inferd_ops_triton.kernels.packed_ring import IN_BF16, PLANES, rounded_weights
 
-PLANES = gl.constexpr(4)
-FETCHING_WARPS = gl.constexpr([1])
-FETCHING_REGISTERS = gl.constexpr([24])
+FETCHING_WARPS, FETCHING_REGISTERS = gl.constexpr([1]), gl.constexpr([24])
+AHEAD = gl.constexpr(2)  # steps of W that are asked for before any inputs
 
 
 @triton.constexpr_function
-def _assembly(plane, kind):
-    """Two words make two weights: a plane's codes under an exponent, less a zero point, exact."""
+def _exact(zeros, pieces, tokens):
+    """Whether products are of codes, and scales come in per group."""
+    return zeros and (pieces == 1 or tokens <= 32)
+
+
+@triton.constexpr_function
+def _exact_weights(plane, kind):
+    """Assembly: two words make two codes of a plane, as numbers by their bits, less zero points."""
     magic, name = (0x43004300, "bf16") if kind.is_bf16() else (0x64006400, "f16")
     shifted = f"shr.b32 $0, $1, {4 * plane};" if plane else "mov.b32 $0, $1;"
-    codes = f"{shifted} lop3.b32 $0, $0, 0x000F000F, 0x{magic:08X}, 0xEA;"
-    return f"{codes} sub.{name}x2 $0, $0, $2;"
+    return f"""
+        {shifted}
+        lop3.b32 $0, $0, 0x000F000F, 0x{magic:08X}, 0xEA;
+        sub.{name}x2 $0, $0, $2;"""
 
 
 @gluon.jit
 def _fetch_weights(
-    words_desc, scales_desc, seconds_desc, words_SBRJ, scales_SBR, seconds_SBR, full_S, buffer, step,
-    per_block, N, BYTES: gl.constexpr, PIECES: gl.constexpr,
+    words_desc, scales_desc, seconds_desc, words_SBRJ, scales_SBR, seconds_SBR, full_S, buffer,
+    step, per_block, N, BYTES: gl.constexpr, PIECES: gl.constexpr,
 ):  # fmt: skip
     """What a step has of W; its buffer is full once it has got BYTES."""
-    full, STEP, ROWS = full_S.index(buffer), words_SBRJ.shape[1], words_SBRJ.shape[2]
-    tile, row = step % per_block * STEP, step // per_block * ROWS
+    full = full_S.index(buffer)
+    tile, row = step % per_block * words_SBRJ.shape[1], step // per_block * words_SBRJ.shape[2]
     mbarrier.expect(full, BYTES)
     tma.async_copy_global_to_shared(words_desc, [tile, row, 0], full, words_SBRJ.index(buffer))
     for piece in gl.static_range(PIECES):
@@ -58,23 +66,19 @@ def _fetch_weights(
 
 @gluon.jit
 def _fetch(
-    words_desc, scales_desc, seconds_desc, x_desc, words_SBRJ, scales_SBR, seconds_SBR, x_SBMJ, full_S,
-    empty_S, start, end, per_block, N, PIECES: gl.constexpr, DEPTH: gl.constexpr,
+    words_desc, scales_desc, seconds_desc, x_desc, words_SBRJ, scales_SBR, seconds_SBR, x_SBMJ,
+    full_S, empty_S, start, end, per_block, N, PIECES: gl.constexpr, DEPTH: gl.constexpr,
     CHAINED: gl.constexpr,
 ):  # fmt: skip
-    """One warp's part: W ahead of the kernel before, then all steps as buffers empty."""
+    """One warp's part: some of W ahead of the kernel before, then all steps as buffers empty."""
     STEP: gl.constexpr = words_SBRJ.shape[1]
     ROWS: gl.constexpr = words_SBRJ.shape[2]
-    OF_GROUP: gl.constexpr = (scales_SBR.dtype.primitive_bitwidth // 8) + (
-        seconds_SBR.dtype.primitive_bitwidth // 8
-    )
-    BYTES: gl.constexpr = (
-        STEP * (64 * (ROWS + PLANES * x_SBMJ.shape[2]) + PIECES * ROWS * OF_GROUP)
-    )
-    for i in range(gl.minimum(DEPTH, end - start)):
+    BITS: gl.constexpr = scales_SBR.dtype.primitive_bitwidth + seconds_SBR.dtype.primitive_bitwidth
+    TILE_BYTES: gl.constexpr = 64 * (ROWS + PLANES * x_SBMJ.shape[2]) + PIECES * ROWS * BITS // 8
+    for i in range(gl.minimum(AHEAD, end - start)):
         _fetch_weights(
             words_desc, scales_desc, seconds_desc, words_SBRJ, scales_SBR, seconds_SBR, full_S, i,
-            start + i, per_block, N, BYTES, PIECES,
+            start + i, per_block, N, STEP * TILE_BYTES, PIECES,
         )  # fmt: skip
     if CHAINED:
         gl.inline_asm_elementwise("griddepcontrol.wait; // $0", "=r", [], gl.int32, False, 1)
@@ -82,9 +86,10 @@ def _fetch(
         buffer = i % DEPTH
         if i >= DEPTH:
             mbarrier.wait(empty_S.index(buffer), ((i // DEPTH) & 1) ^ 1)
+        if i >= AHEAD:
             _fetch_weights(
                 words_desc, scales_desc, seconds_desc, words_SBRJ, scales_SBR, seconds_SBR, full_S,
-                buffer, start + i, per_block, N, BYTES, PIECES,
+                buffer, start + i, per_block, N, STEP * TILE_BYTES, PIECES,
             )  # fmt: skip
         tile = (start + i) % per_block * STEP
         for plane in gl.static_range(PLANES):
@@ -96,42 +101,45 @@ def _fetch(
 @gluon.jit
 def _with_step(
     sums_BRM, words_SBRJ, scales_SBR, seconds_SBR, x_SBMJ, buffer, PIECES: gl.constexpr,
-    ZEROS: gl.constexpr, LEFT: gl.constexpr, RIGHT: gl.constexpr,
+    ZEROS: gl.constexpr, NUMBER: gl.constexpr,
 ):  # fmt: skip
     """`sums_BRM` and what the step adds that is in a buffer."""
-    OF_SUMS: gl.constexpr = gl.SliceLayout(2, sums_BRM.type.layout)
+    SUMS: gl.constexpr = sums_BRM.type.layout
+    LEFT: gl.constexpr = gl.DotOperandLayout(0, SUMS, 8)
     OF_LEFT: gl.constexpr = gl.SliceLayout(2, LEFT)
     words_BRJ = words_SBRJ.index(buffer).load(LEFT)
     of_group = gl.zeros_like(sums_BRM)
     for plane in gl.static_range(PLANES):
+        x_BJM = x_SBMJ.index(PLANES * buffer + plane).permute((0, 2, 1))
+        x_BJM = x_BJM.load(gl.DotOperandLayout(1, SUMS, 8))
         at = PIECES * buffer + plane * PIECES // PLANES  # of the plane's group
-        x_BJM = x_SBMJ.index(PLANES * buffer + plane).permute((0, 2, 1)).load(RIGHT)
         seconds_BR = seconds_SBR.index(at).load(OF_LEFT)
-        if ZEROS:
+        if _exact(ZEROS, PIECES, x_SBMJ.shape[2]):
             terms = [words_BRJ, gl.expand_dims(seconds_BR, 2)]
             weights_BRJ = gl.inline_asm_elementwise(
-                _assembly(plane, x_BJM.dtype), "=&r,r,r", terms, x_BJM.dtype, True, 2
+                _exact_weights(plane, x_BJM.dtype), "=&r,r,r", terms, x_BJM.dtype, True, 2
             )
             of_group = mma_v2(weights_BRJ, x_BJM, of_group)
             if (plane + 1) * PIECES % PLANES == 0:
-                scales_BR = scales_SBR.index(at).load(OF_SUMS).to(gl.float32)
+                scales_BR = scales_SBR.index(at).load(gl.SliceLayout(2, SUMS)).to(gl.float32)
                 sums_BRM += of_group * gl.expand_dims(scales_BR, 2)
                 of_group = gl.zeros_like(sums_BRM)
         else:
             scales_BR = scales_SBR.index(at).load(OF_LEFT).to(gl.float32)
-            rests_BR = seconds_BR.to(gl.float32) - IN_BF16 * scales_BR
+            rests_BR = seconds_BR.to(gl.float32)
+            if ZEROS:
+                rests_BR = (NUMBER - rests_BR) * scales_BR
+            rests_BR -= IN_BF16 * scales_BR
             terms = [words_BRJ, gl.expand_dims(scales_BR, 2), gl.expand_dims(rests_BR, 2)]
             weights_BRJ = gl.inline_asm_elementwise(
-                rounded(plane, 4, x_BJM.dtype), "=r,r,f,f,f,f", terms, x_BJM.dtype, True, 2
+                rounded_weights(plane, 4, x_BJM.dtype), "=r,r,f,f,f,f", terms, x_BJM.dtype, True, 2
             )
             sums_BRM = mma_v2(weights_BRJ, x_BJM, sums_BRM)
     return sums_BRM
 
 
 @gluon.jit
-def _store(
-    sums_BRM, bias_ptr, out_ptr, parts_ptr, block, slot, whole, M, N, BLOCK_M: gl.constexpr,
-):  # fmt: skip
+def _store(sums_BRM, bias_ptr, out_ptr, parts_ptr, block, slot, whole, M, N, BLOCK_M: gl.constexpr):
     """Sums of a block's tiles: what is asked for, or one of the parts of it."""
     ROWS: gl.constexpr = sums_BRM.shape[1]
     OUT: gl.constexpr = gl.BlockedLayout([1, 4, 1], [1, 16, 2], [1, 1, gl.num_warps()], [1, 2, 0])
@@ -153,17 +161,15 @@ def _store(
 
 @gluon.jit
 def _multiply(
-    bias_ptr, out_ptr, parts_ptr, words_SBRJ, scales_SBR, seconds_SBR, x_SBMJ, full_S, empty_S, start,
-    end, per_block, share, M, N, PIECES: gl.constexpr, ZEROS: gl.constexpr, WARPS_N: gl.constexpr, DEPTH: gl.constexpr,
-    CHAINED: gl.constexpr,
+    bias_ptr, out_ptr, parts_ptr, words_SBRJ, scales_SBR, seconds_SBR, x_SBMJ, full_S, empty_S,
+    start, end, per_block, share, M, N, PIECES: gl.constexpr, ZEROS: gl.constexpr,
+    NUMBER: gl.constexpr, WARPS_N: gl.constexpr, DEPTH: gl.constexpr, CHAINED: gl.constexpr,
 ):  # fmt: skip
     """The other warps' part."""
     STEP: gl.constexpr = words_SBRJ.shape[1]
     ROWS: gl.constexpr = words_SBRJ.shape[2]
     BLOCK_M: gl.constexpr = x_SBMJ.shape[2]
     SUMS: gl.constexpr = gl.NVMMADistributedLayout([2, 0], [STEP, WARPS_N, 1], [1, 16, 8])
-    LEFT: gl.constexpr = gl.DotOperandLayout(0, SUMS, 8)
-    RIGHT: gl.constexpr = gl.DotOperandLayout(1, SUMS, 8)
     if CHAINED == EARLY_NEXT:
         gl.inline_asm_elementwise(
             "griddepcontrol.launch_dependents; // $0", "=r", [], gl.int32, False, 1
@@ -177,8 +183,15 @@ def _multiply(
             buffer = i % DEPTH
             mbarrier.wait(full_S.index(buffer), (i // DEPTH) & 1)
             sums_BRM = _with_step(
-                sums_BRM, words_SBRJ, scales_SBR, seconds_SBR, x_SBMJ, buffer, PIECES, ZEROS, LEFT,
-                RIGHT
+                sums_BRM,
+                words_SBRJ,
+                scales_SBR,
+                seconds_SBR,
+                x_SBMJ,
+                buffer,
+                PIECES,
+                ZEROS,
+                NUMBER,
             )
             mbarrier.arrive(empty_S.index(buffer))
         slot = gl.program_id(0) - block * per_block // share
@@ -191,22 +204,23 @@ def _multiply(
 def packed_warps_kernel(
     words_desc,  # [T, N, 32] of four codes, int16, in boxes of [WARPS_K, ROWS, 32]
     scales_desc,  # [T, PIECES N] in boxes of [WARPS_K, ROWS]
-    seconds_desc,  # [T, PIECES N] in such boxes: zeros if ZEROS, as codes are numbers, else minima
+    seconds_desc,  # [T, PIECES N] in such boxes: zeros if ZEROS, with NUMBER added, else minima
     x_desc,  # [T, M, 128] in boxes of [WARPS_K, BLOCK_M, 32]
     bias_ptr,  # [N] or None
     out_ptr,  # [M, N]
     parts_ptr,  # [P, M, N], float32
     M,
     N,
-    K,
+    K,  # whole tiles
     share,  # steps of a program
     PIECES: gl.constexpr,  # groups of a tile
     ZEROS: gl.constexpr,
+    NUMBER: gl.constexpr,
     ROWS: gl.constexpr,
     BLOCK_M: gl.constexpr,
-    WARPS_N: gl.constexpr,
+    WARPS_N: gl.constexpr,  # that share the rows
     WARPS_K: gl.constexpr,  # and tiles of a step
-    DEPTH: gl.constexpr,
+    DEPTH: gl.constexpr,  # AHEAD or more
     CHAINED: gl.constexpr,
 ):
     # grid: (programs, blocks of M)
@@ -233,8 +247,8 @@ def packed_warps_kernel(
         [
             (_multiply, (
                 bias_ptr, out_ptr, parts_ptr, words_SBRJ, scales_SBR, seconds_SBR, x_SBMJ, full_S,
-                empty_S, start, end, per_block, share, M, N, PIECES, ZEROS, WARPS_N, DEPTH,
-                CHAINED,
+                empty_S, start, end, per_block, share, M, N, PIECES, ZEROS, NUMBER, WARPS_N,
+                DEPTH, CHAINED,
             )),
             (_fetch, (
                 words_desc, scales_desc, seconds_desc, x_desc, words_SBRJ, scales_SBR, seconds_SBR,
@@ -248,7 +262,7 @@ def packed_warps_kernel(
 
 @triton.jit(do_not_specialize=["M", "share"])
 def add_shares_kernel(
-    parts_ptr,  # [P, M, N]
+    parts_ptr,  # [PARTS, M, N]
     bias_ptr,  # [N] or None
     out_ptr,  # [M, N]
     M,
@@ -257,7 +271,7 @@ def add_shares_kernel(
     per_block,
     ROWS: tl.constexpr,
     BLOCK_M: tl.constexpr,
-    PARTS: tl.constexpr,
+    PARTS: tl.constexpr,  # of a block, at most
     CHAINED: tl.constexpr,
 ):
     # grid: (blocks of N, blocks of M): what several programs have of a block of rows
