@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 import torch
-from gluon_variants import in_gluon
 
 from inferd.testing.kernels import Variant
 from inferd_ops_triton.kernels.lookup import BLOCK_B, BLOCK_E, BLOCK_M, BLOCK_N
@@ -43,8 +42,6 @@ def variants(arch: str, kinds: tuple[str, ...] = tuple(DTYPES)) -> Iterator[Vari
                 yield _multiply(kind, stored, form, route, rows["chained"])
             yield _unpack(kind, stored, form)
             yield _gemv(kind, form, minima, Route(*rows["packed_gemv"]), rows["chained"])
-            if group >= PLANE:
-                yield from in_gluon(kind, form, minima, rows, _text(form))
         yield from lookups(kind)
 
 
