@@ -7,7 +7,8 @@ Times are of CUDA graphs over weights beyond the L2. A ratio is the library's ti
 than 1 is a gain. --sweep tries other tiles for each number of tokens, on all shapes together, and
 prints the best rows for "packed" or "packed_minima", "packed_warps", "packed_ring", "packed_gemv"
 and "packed_rows" in tuned/ARCHITECTURE.json; what is wrong is named and left out. --minima draws
-weights as GGUF has them. --yardstick times humming-kernels beside, on weights of its own.
+weights as GGUF has them. --yardstick times humming-kernels beside, on weights of its own; it
+compiles for minutes.
 
 Shape suffixes: M tokens, N out features, K in features.
 """
@@ -51,7 +52,7 @@ def main() -> None:
     parser.add_argument("--minima", action="store_true", help="minima for zero points, as GGUF")
     parser.add_argument("--only", type=int, nargs="+", default=TOKENS, metavar="M")
     parser.add_argument("--sweep", action="store_true", help="try other tiles and print the best")
-    parser.add_argument("--yardstick", action="store_true", help="humming-kernels beside")
+    parser.add_argument("--yardstick", action="store_true", help="humming-kernels beside, which compiles for minutes")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     major, minor = torch.cuda.get_device_capability()
