@@ -52,7 +52,7 @@ def main() -> None:
     parser.add_argument("--minima", action="store_true", help="minima for zero points, as GGUF")
     parser.add_argument("--only", type=int, nargs="+", default=TOKENS, metavar="M")
     parser.add_argument("--sweep", action="store_true", help="try other tiles and print the best")
-    parser.add_argument("--yardstick", action="store_true", help="humming-kernels beside, which compiles for minutes")
+    parser.add_argument("--yardstick", action="store_true", help="humming-kernels beside")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     major, minor = torch.cuda.get_device_capability()
