@@ -10,13 +10,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from transformers import GptOssConfig, GptOssForCausalLM
+from transformers.integrations.mxfp4 import convert_moe_packed_tensors
 
 from inferd import LLM, SamplingParams
 
 pytest.importorskip("inferd_models_gpt")
 pytest.importorskip("inferd_quant_mxfp4")
 
-from inferd_quant_mxfp4.matrix import dequantize
 
 PROMPTS = [[5, 9, 3, 77, 12], [1, 2, 3]]
 SIZES = {
@@ -56,8 +56,7 @@ def test_packed_experts_answer_as_dequantized_ones(tmp_path: Path) -> None:
         scales = torch.randint(121, 125, blocks.shape[:3], generator=generator).byte()
         del stored[name]
         stored |= {f"{name}_blocks": blocks, f"{name}_scales": scales}
-        each = [dequantize(*both).T for both in zip(blocks, scales, strict=True)]
-        floats[name] = torch.stack(each).contiguous()
+        floats[name] = convert_moe_packed_tensors(blocks, scales, dtype=torch.float32)
     save_file(floats, dense / file)
     save_file(stored, packed / file)
     config = json.loads((packed / "config.json").read_text())
@@ -65,3 +64,8 @@ def test_packed_experts_answer_as_dequantized_ones(tmp_path: Path) -> None:
     (packed / "config.json").write_text(json.dumps(config))
     assert answers(packed) == answers(dense)
     assert len(answers(packed, load_format="dummy")) == len(PROMPTS)
+    options = {"dtype": "bfloat16", "skip_tokenizer_init": True, "max_model_len": 64}
+    with LLM(str(packed), **options) as llm, LLM(str(dense), **options) as other:
+        kept, wide = (each.info.summary for each in (llm, other))
+    assert kept["weight_formats"] == {"w8_g": "packed"}
+    assert kept["weight_bytes"] < 0.7 * wide["weight_bytes"]

@@ -1,9 +1,10 @@
-"""Mxfp4Matrix: blocks of 32 values, dequantized when they are loaded.
+"""Mxfp4Matrix: blocks of 32 values that share a power of two, kept as integers of 8 bits.
 
     blocks  uint8 [N, K / 32, 16]  two values a byte, the first in the lower four bits
     scales  uint8 [N, K / 32]      the exponent of a power of two, plus 127
 
 Values are e2m1 floats (OCP Microscaling Formats 1.0): sign, two bits of exponent, one of mantissa.
+Twice such a value is an integer, so that `w8_g` has it exactly, for every op that multiplies that.
 Shape suffixes: N rows, K inputs, X = K / 32 blocks, B = 16 bytes of a block.
 """
 
@@ -16,12 +17,14 @@ import torch
 from torch import Tensor
 
 from inferd.contracts.quantization import Drawn
+from inferd.contracts.weight_formats import GroupedWeight
 from inferd.errors import UnsupportedModel
 from inferd.layers.matrix_format import MatrixFormat, Stored
 
 BLOCK = 32  # values that share a scale
 SCALE_BIAS = 127
-MAGNITUDES = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
+ZERO = 128  # of signed integers of 8 bits, as codes
+DOUBLED = (0, 1, 2, 3, 4, 6, 8, 12)  # by the lower three bits of a code
 UINT8 = ("uint8",)
 DRAWN_EXPONENT = SCALE_BIAS - 8  # dummies are up to 6 / 256
 
@@ -44,14 +47,15 @@ class Mxfp4Matrix(MatrixFormat):
         options: dict[str, Any] = {"dtype": torch.uint8, "device": generator.device}
         return Drawn("uint8", torch.full((rows, columns // BLOCK), DRAWN_EXPONENT, **options))
 
-    def weight(self, name: str, stored: Mapping[str, Tensor]) -> Tensor:  # noqa: ARG002
-        return dequantize(stored["blocks"], stored["scales"])
+    def weight(self, name: str, stored: Mapping[str, Tensor]) -> GroupedWeight:  # noqa: ARG002
+        return grouped(stored["blocks"], stored["scales"])
 
 
-def dequantize(blocks_NXB: Tensor, scales_NX: Tensor) -> Tensor:
-    """float32 [N, K], exactly."""
-    table = torch.tensor([*MAGNITUDES, *(-each for each in MAGNITUDES)], device=blocks_NXB.device)
-    codes_NXB2 = torch.stack((blocks_NXB & 15, blocks_NXB >> 4), dim=-1)
-    values_NX32 = table[codes_NXB2.int()].flatten(2)
-    exponents_NX1 = scales_NX.int().unsqueeze(-1) - SCALE_BIAS
-    return torch.ldexp(values_NX32, exponents_NX1).flatten(1)
+def grouped(blocks_NXB: Tensor, scales_NX: Tensor) -> GroupedWeight:
+    """The same values: bfloat16 has every power of two that a scale is, half of it too."""
+    doubled = [*DOUBLED, *(-each for each in DOUBLED)]
+    codes_16 = torch.tensor(doubled, device=blocks_NXB.device).add(ZERO).byte()
+    both_NXB2 = torch.stack((blocks_NXB & 15, blocks_NXB >> 4), dim=-1)
+    ones_NX = torch.ones(scales_NX.shape, device=scales_NX.device)
+    halves_NX = torch.ldexp(ones_NX, scales_NX.int() - SCALE_BIAS - 1)
+    return GroupedWeight(8, codes_16[both_NXB2.int()].flatten(1), halves_NX.bfloat16())

@@ -13,7 +13,7 @@ class Mxfp4Method(PackedMethod):
     name = "mxfp4"
 
     def formats(self) -> list[str]:
-        return ["mxfp4"]
+        return ["w8_g"]
 
     def matrix(self, name: str) -> MatrixFormat:
         return Mxfp4Matrix() if ".experts" in f".{name}" else DenseFormat()
