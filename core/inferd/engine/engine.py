@@ -189,10 +189,10 @@ class Engine:
                 self._scheduler.add(request)
             except InferdError as refusal:
                 self._grammars.drop(request.request_id)
-                for index in range(request.params.n):
-                    output = SequenceOutput(request.request_id, index, [], "error")
-                    output.error = str(refusal)
-                    outputs.append(output)
+                outputs += [
+                    SequenceOutput(request.request_id, index, [], "error", error=str(refusal))
+                    for index in range(request.params.n)
+                ]
         return outputs
 
     def stop(self) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from inferd.config.engine import EngineConfig
 from inferd.contracts.executor import WorkerInfo
 from inferd.engine.beam_search import BeamSearchOutput, BeamSearchParams, beam_search
+from inferd.engine.capacity import layout_of
 from inferd.engine.engine import Engine
 from inferd.engine.front import load_front
 from inferd.engine.inputs import InputProcessor
@@ -170,8 +171,8 @@ class LLM:
         """In the order in which they begin; steps are of as many tokens as `paced` says."""
         options = self.config.scheduler.preferring(self.info.scheduler)
         if options.enable_chunked_prefill:
-            room = self.info.num_blocks * self.info.block_size
-            requests, pace = paced(requests, options.max_num_seqs, room)
+            sizes = options.max_num_seqs, layout_of(self.info), self.info.max_model_len
+            requests, pace = paced(requests, *sizes)
             self._engine.pace(min(pace, options.max_num_batched_tokens))
         return requests
 
@@ -195,7 +196,7 @@ class LLM:
             news, abort = fed
             if abort:
                 self._engine.abort(output.request_id, output.index)
-            if output.finish_reason not in (None, "length"):
+            if news.outputs[0].finish_reason not in (None, "length"):
                 self._engine.pace(0)  # answers are not as long as they may be
             finals[output.request_id].add(news)
             progress.advance(len(output.token_ids), news.finished)
