@@ -15,9 +15,14 @@ from triton.experimental.gluon.language import NVMMASharedLayout
 from triton.experimental.gluon.nvidia.hopper import TensorDescriptor
 from triton.runtime.jit import JITFunction
 
-from inferd_ops_triton.kernels import activation, ahead, norm
+from inferd_ops_triton.kernels import activation, ahead, gated, launch_gated, norm
+from inferd_ops_triton.tables import GatedTiles, table
 
-KERNELS: tuple[Any, ...] = (norm.rms_norm_kernel, activation.act_and_mul_kernel)
+KERNELS: tuple[Any, ...] = (
+    norm.rms_norm_kernel,
+    activation.act_and_mul_kernel,
+    gated.gated_kernel,
+)
 
 
 class Device:
@@ -75,6 +80,19 @@ def test_a_rehearsal_compiles_and_runs_nothing(device: Device) -> None:
     assert sorted(device.loaded) == ["act_and_mul_kernel", "rms_norm_kernel"]
     assert device.launched == []
     assert JITFunction.run is usual
+
+
+def test_a_kernel_in_gluon_is_compiled_for_any_number_of_tokens(
+    device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launch_gated, "_multiprocessors", lambda _: 132)
+    weight_NK, tiles = torch.ones(256, 64).bfloat16(), GatedTiles(*table("sm_90")["gated"])
+    multiply = launch_gated.gated(weight_NK, "silu", tiles)
+    with ahead.compiling_only():
+        for tokens in (512, 1000):
+            assert multiply(torch.ones(tokens, 64).bfloat16()).shape == (tokens, 128)
+    assert device.loaded == ["gated_kernel"]
+    assert device.launched == []
 
 
 def test_tensor_descriptors_are_alike_by_what_is_compiled_for_them() -> None:

@@ -35,7 +35,8 @@ def takes(weight_NK: Tensor) -> bool:
     """Numbers of 16 bits, and rows that begin at multiples of 16 bytes, of the result too."""
     size, inner = weight_NK.shape
     narrow = weight_NK.dtype in (torch.bfloat16, torch.float16)
-    return narrow and size % 16 == 0 and inner % 8 == 0 and weight_NK.is_contiguous()
+    aligned = size % 16 == 0 and inner % 8 == 0 and weight_NK.data_ptr() % 16 == 0
+    return narrow and aligned and weight_NK.is_contiguous()
 
 
 def suits(weight_NK: Tensor, tiles: GatedTiles, tokens: int) -> bool:
