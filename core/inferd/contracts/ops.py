@@ -31,10 +31,10 @@ result, which this linear alone takes in place of a tensor: x rounded to FP8, sa
 
 @dataclass(frozen=True, slots=True)
 class GatedLinear:
-    """act(gate) * up of a product in one, for numbers of tokens of which that is faster."""
+    """act(gate) * up in one, of a product whose first half is gate and whose second half is up."""
 
-    suits: Callable[[int], bool]
-    multiply: Linear
+    suits: Callable[[int], bool]  # of a number of tokens: whether that is faster
+    multiply: Linear  # x_TK -> out_TI, N = 2 I
 
 
 class RmsNorm(Protocol):

@@ -55,13 +55,17 @@ class LinearLayer(Layer):
         return self._linear(x_TK)
 
     def activated(self, x_TK: Tensor, act: ActAndMul) -> Any:
-        """`act` of the product, in one kernel where there is one for so many tokens."""
+        """`act` of the product, [T, N / 2], in one kernel where one suits so many tokens.
+
+        What an act that is not plain gives is for the linear after it, as `fused` has it.
+        """
         gated = self._gated.get(act.name)
         if gated is None or not act.is_plain or not gated.suits(len(x_TK)):
             return act(self(x_TK))
         return self.in_one(x_TK, gated)
 
     def in_one(self, x_TK: Tensor, gated: GatedLinear) -> Tensor:
+        """A method, so that `inferd bench roofline` can time it, as it does `forward`."""
         return gated.multiply(x_TK)
 
     def load_weight(self, suffix: str, part: int, tensor: RawTensor) -> None:
