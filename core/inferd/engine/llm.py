@@ -18,14 +18,7 @@ from inferd.engine.output_processor import RequestState
 from inferd.engine.outputs import RequestOutput
 from inferd.engine.pacing import paced
 from inferd.engine.progress import Progress
-from inferd.engine.prompts import (
-    Message,
-    Prompt,
-    TokensPrompt,
-    as_batch,
-    as_conversations,
-    spread,
-)
+from inferd.engine.prompts import Message, Prompt, TokensPrompt, as_batch, as_conversations, spread
 from inferd.errors import UsageError
 from inferd.host.host import Host
 from inferd.params import SamplingParams
