@@ -97,7 +97,8 @@ class MakePackedExperts(Protocol):
 
     Those of `gate_up` are of one format and those of `down` of one: any two of the formats that
     `Ops.packed_experts` has it for. `act` is what `Ops.act_and_mul` has as `activation`: between
-    products of its own a kernel computes what the name says, others call the op.
+    products of its own a kernel computes what the name says, others call the op. None: it does not
+    multiply these, by their groups or as experts differ; they are dequantized then.
     """
 
     def __call__(
@@ -108,7 +109,7 @@ class MakePackedExperts(Protocol):
         act: ActAndMul,
         gate_up_bias_MN: Tensor | None = None,
         down_bias_MD: Tensor | None = None,
-    ) -> Experts: ...
+    ) -> Experts | None: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,16 +144,25 @@ class PackedExperts(ExpertsMethod):
     def finish(self) -> Experts:
         make = self._maker()
         if make is not None:
-            gate_up, down = self._joined()
-            self.num_bytes = sum(weight.num_bytes for weight in (*gate_up, *down))
-            activation = self._spec.activation
-            act = self._ops.act_and_mul[activation]
-            return make(gate_up, down, activation, act, *self._dense.biases())
+            return self._packed(make, *self._joined())
         for (expert, part), weight in self._weights.items():
             self._unpack(weight, expert, part)
         made = self._dense.finish()
         self.num_bytes = self._dense.num_bytes
         return made
+
+    def _packed(
+        self, make: MakePackedExperts, gate_up: list[Weight], down: list[Weight]
+    ) -> Experts:
+        activation, biases = self._spec.activation, self._dense.biases()
+        made = make(gate_up, down, activation, self._ops.act_and_mul[activation], *biases)
+        if made is not None:
+            self.num_bytes = sum(weight.num_bytes for weight in (*gate_up, *down))
+            return made
+        self.dequantized = True
+        gate_up_MND, down_MDI = (dequantized(each, self._spec.dtype) for each in (gate_up, down))
+        self.num_bytes = gate_up_MND.nbytes + down_MDI.nbytes
+        return self._ops.experts[DENSE](gate_up_MND, down_MDI, activation, *biases)
 
     def _maker(self) -> MakePackedExperts | None:
         """Of what takes gate and up of all experts as one weight each, and down; None: nothing."""
@@ -181,3 +190,13 @@ class PackedExperts(ExpertsMethod):
             gate_up.append(gate.joined([up]))
             down.append(last)
         return gate_up, down
+
+
+def dequantized(weights: list[Weight], dtype: torch.dtype) -> Tensor:
+    """[M, N, K], one after the other; they are let go."""
+    weights.reverse()
+    first_NK = weights[-1].dequantize(dtype)
+    dense_MNK = first_NK.new_empty(len(weights), *first_NK.shape)
+    for weight_NK in dense_MNK:
+        weight_NK.copy_(weights.pop().dequantize(dtype))
+    return dense_MNK

@@ -9,13 +9,13 @@ for a token, F tokens of one expert.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from inferd.contracts.ops import ActAndMul, Experts, Linear, MakeLinear, MakePackedExperts
+from inferd.contracts.ops import ActAndMul, Experts, Linear, MakeLinear
 
 Weights = tuple[Any, Tensor | None]  # of one linear
 
@@ -35,8 +35,8 @@ def by_expert(
     return list(zip(paired(gate_up, gate_up_bias_MN), paired(down, down_bias_MD), strict=True))
 
 
-def packed_experts(make_linear: MakeLinear) -> MakePackedExperts:
-    """Of the formats that `make_linear` takes."""
+def packed_experts(make_linear: MakeLinear) -> Callable[..., Experts]:
+    """A MakePackedExperts of the formats that `make_linear` takes."""
 
     def make(
         gate_up: Sequence[Any],

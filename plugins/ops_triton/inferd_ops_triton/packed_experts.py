@@ -13,7 +13,6 @@ from torch import Tensor
 from inferd.contracts.ops import ActAndMul, Experts
 from inferd.contracts.scaled_formats import ScaledWeight
 from inferd.contracts.weight_formats import GroupedWeight
-from inferd_ops_triton.kernels.experts import make_experts
 from inferd_ops_triton.kernels.packed_experts import Stacks, make_packed_experts
 from inferd_ops_triton.packed import MakePacked
 from inferd_ops_triton.packing import HALF, MAGIC, Packable, PackedWeight
@@ -26,8 +25,8 @@ class MakePackedExperts:
     """Inputs of FP8 and int8 are not rounded. Models in float32 have no such experts.
 
     Act-order of down is that of gate's and up's rows; their own gathers x for each pair of a token
-    and an expert. Experts that differ in their groups, and groups that are no halves of planes, are
-    dequantized once.
+    and an expert. Not taken: experts that differ in their groups, and groups that are no halves of
+    planes.
     """
 
     def __init__(self, dtype: torch.dtype, architecture: str) -> None:
@@ -43,10 +42,9 @@ class MakePackedExperts:
         act: ActAndMul,  # noqa: ARG002 - kernels compute it
         gate_up_bias_MN: Tensor | None = None,
         down_bias_MD: Tensor | None = None,
-    ) -> Experts:
+    ) -> Experts | None:
         if not all(_stackable(weights) for weights in (gate_up, down)):
-            first, second = (_dequantized(weights, self._dtype) for weights in (gate_up, down))
-            return make_experts(first, second, activation, gate_up_bias_MN, down_bias_MD)
+            return None
         num, rows_MN = len(down), _rows(down)
         if rows_MN is not None and gate_up_bias_MN is not None:
             gate_up_bias_MN = gate_up_bias_MN.gather(1, rows_MN)
@@ -98,12 +96,3 @@ def _form(weight: Packable) -> tuple[object, ...] | None:
     if weight.group_size % HALF:
         return None
     return weight.format, weight.shape, weight.group_size, weight.scales_NG.dtype
-
-
-def _dequantized(weights: Sequence[Packable], dtype: torch.dtype) -> Tensor:
-    """[M, N, K], one after the other."""
-    first_NK = weights[0].dequantize(dtype)
-    dense_MNK = first_NK.new_empty(len(weights), *first_NK.shape)
-    for weight_NK, weight in zip(dense_MNK, weights, strict=True):
-        weight_NK.copy_(weight.dequantize(dtype))
-    return dense_MNK

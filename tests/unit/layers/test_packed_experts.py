@@ -46,6 +46,7 @@ class Coded(MatrixFormat):
 BOTH = dict.fromkeys(("w4_g", "w8_g"), packed_experts(by_values))
 APART = {name: packed_experts(by_values) for name in BOTH}
 ONE = {"w4_g": packed_experts(by_values)}
+PICKY = {"w4_g": lambda *_: None}  # multiplies none of these
 
 
 @pytest.mark.parametrize(
@@ -58,8 +59,9 @@ ONE = {"w4_g": packed_experts(by_values)}
         (APART, (4, 4, 8), False),
         (BOTH, (4, 8, 8), False),
         (BOTH, (3, 3, 3), False),
+        (PICKY, (4, 4, 4), False),
     ],
-    ids=["one", "another", "down", "gate and up", "two ops", "unlike", "none"],
+    ids=["one", "another", "down", "gate and up", "two ops", "unlike", "none", "picky"],
 )
 def test_what_is_made_of_them(
     makers: dict[str, MakePackedExperts], bits: tuple[int, ...], packed: bool

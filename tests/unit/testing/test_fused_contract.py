@@ -109,3 +109,8 @@ def test_a_wrong_activation_of_a_linear_fails(linear) -> None:
 )
 def test_wrong_packed_experts_fail(changes) -> None:
     assert planted(**experts(**changes)).keys() == {"packed_experts"}
+
+
+def test_experts_of_an_offered_format_may_not_be_declined() -> None:
+    declined = {"packed_experts": dict.fromkeys(FORMATS, lambda *_: None)}
+    assert planted(**declined).keys() == {"packed_experts"}
