@@ -10,7 +10,7 @@ import torch
 from inferd.testing.kernels import Variant
 from inferd_ops_triton.kernels.launch_ring import tile_layout
 from inferd_ops_triton.kernels.launch_warps import TILES, group_layout
-from inferd_ops_triton.kernels.packed_ring import MAXNREG, WARPS
+from inferd_ops_triton.kernels.warpgroups import MAXNREG, WARPS
 from inferd_ops_triton.packing import MAGIC, PLANE, TILE
 from inferd_ops_triton.tables import table
 from inferd_ops_triton.tables_gluon import RingRoute, WarpsRoute

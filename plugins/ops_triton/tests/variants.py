@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from inferd.testing.kernels import Variant
-from inferd_ops_triton.kernels import experts, gated, launch_gated
+from inferd_ops_triton.kernels import experts, launch_gated, warpgroups
 from inferd_ops_triton.kernels.norm import warps
 from inferd_ops_triton.tables import GatedTiles, Route, table
 
@@ -212,8 +212,8 @@ def _gated(kind: str, tiles: GatedTiles) -> Iterator[Variant]:
             f"{KERNELS}.gated:gated_kernel",
             {**types, **dict.fromkeys("MIK", "i32")},
             {"ACT": act, "GROUP": tiles.group, "DEPTH": tiles.buffers},
-            num_warps=gated.WARPS,
+            num_warps=warpgroups.WARPS,
             name=f"gated {kind} {act}",
             aligned=("I", "K"),
-            maxnreg=gated.MAXNREG,
+            maxnreg=warpgroups.MAXNREG,
         )

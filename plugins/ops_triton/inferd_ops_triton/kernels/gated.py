@@ -20,15 +20,11 @@ from triton.experimental.gluon.language.nvidia.hopper import (
     warpgroup_mma_wait,
 )
 
-# Gluon is an experiment: Triton 3.6 to 3.8 have the names used here, 3.9 has others
-AVAILABLE = hasattr(gl.shared_memory_descriptor, "_reinterpret")
+from inferd_ops_triton.kernels.warpgroups import WORKER_REGISTERS, WORKER_WARPS
+
 ROWS = gl.constexpr(64)  # of x, of a warpgroup
 COLUMNS = gl.constexpr(128)  # of the result, of a tile
 INPUTS = gl.constexpr(64)  # 128 bytes, what a swizzled row holds
-WARPS = 4  # of the first warpgroup
-WORKER_WARPS = gl.constexpr([4, 1])  # of the second and of the warp that fetches
-WORKER_REGISTERS = gl.constexpr([240, 24])
-MAXNREG = 168  # for three times 128 threads, as registers are given out
 
 
 @gluon.jit

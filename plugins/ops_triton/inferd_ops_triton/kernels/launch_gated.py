@@ -13,15 +13,8 @@ from torch import Tensor
 from triton.experimental.gluon.language import NVMMASharedLayout
 from triton.experimental.gluon.nvidia.hopper import TensorDescriptor
 
-from inferd_ops_triton.kernels.gated import (
-    AVAILABLE,
-    COLUMNS,
-    INPUTS,
-    MAXNREG,
-    ROWS,
-    WARPS,
-    gated_kernel,
-)
+from inferd_ops_triton.kernels.gated import COLUMNS, INPUTS, ROWS, gated_kernel
+from inferd_ops_triton.kernels.warpgroups import AVAILABLE, MAXNREG, WARPS
 from inferd_ops_triton.tables import GatedTiles
 
 __all__ = ["ACTIVATIONS", "AVAILABLE", "LAYOUT", "gated", "suits", "takes"]

@@ -11,8 +11,9 @@ from triton.experimental.gluon.language import NVMMASharedLayout
 from triton.experimental.gluon.nvidia.hopper import TensorDescriptor
 
 from inferd_ops_triton.kernels.chain import ALONE, Chain
-from inferd_ops_triton.kernels.packed_ring import AVAILABLE, MAXNREG, WARPS, packed_ring_kernel
+from inferd_ops_triton.kernels.packed_ring import packed_ring_kernel
 from inferd_ops_triton.kernels.skinny import add_parts, outputs
+from inferd_ops_triton.kernels.warpgroups import AVAILABLE, MAXNREG, WARPS
 from inferd_ops_triton.packing import PLANE, PackedWeight
 from inferd_ops_triton.tables_gluon import RingRoute
 

@@ -23,13 +23,8 @@ from triton.experimental.gluon.language.nvidia.hopper import (
 )
 
 from inferd_ops_triton.kernels.chain import EARLY_NEXT
+from inferd_ops_triton.kernels.warpgroups import WORKER_REGISTERS, WORKER_WARPS
 
-# Gluon is an experiment: Triton 3.6 to 3.8 have the names used here, 3.9 has others
-AVAILABLE = hasattr(gl.shared_memory_descriptor, "_reinterpret")
-WORKER_WARPS = gl.constexpr([4, 1])  # of the second warpgroup and of the warp that fetches
-WORKER_REGISTERS = gl.constexpr([240, 24])
-WARPS = 4  # of the first
-MAXNREG = 168  # for three times 128 threads, as registers are given out
 PLANES = gl.constexpr(4)
 IN_BF16 = gl.constexpr(128)  # what a code of 4 bits is more as a number, by its bits
 
