@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 import torch
-from planted import failures
+from planted import failures, provider
 
 from inferd.builtin import ops_torch as right
-from inferd.contracts.ops import GatedLinear, OpProvider
-from inferd.contracts.verdict import YES
+from inferd.contracts.ops import GatedLinear
 from inferd.layers.gathered import packed_experts
 from inferd.testing import OpsContract
 from inferd.testing.ops_checks import CHECKS
@@ -67,21 +66,11 @@ def silu_alone(act):
 def planted(**ops: Any) -> dict[str, str]:
     """What fails in float32, of the checks of these ops."""
 
-    class Offered(OpProvider):
-        name = "torch"
-
-        @classmethod
-        def supports(cls, request):
-            return YES
-
-        def ops(self, request):
-            return ops
-
     class Contract(OpsContract):
         plugin, provider = "builtin", "torch"
 
         def implementation(self):
-            return Offered
+            return provider(**ops)
 
     return failures(lambda op: Contract().test_agrees_with_the_reference(op, "float32"), CHECKS)
 

@@ -7,11 +7,10 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
-from planted import failures
+from planted import failures, provider
 
 from inferd.builtin import ops_torch as right
 from inferd.builtin.experts import reference_experts
-from inferd.contracts.ops import OpProvider
 from inferd.contracts.verdict import YES, no
 from inferd.contracts.weight_formats import GROUPED_BITS, MINIMUM_BITS
 from inferd.testing import OpsContract
@@ -127,20 +126,6 @@ def packed_without_bias(weight, bias):
 def x_in_one_piece(weight, bias):
     linear = right.make_linear(weight.dequantize(torch.float32), bias)
     return lambda x: linear(x.as_strided(x.shape, (x.shape[1], 1)))
-
-
-def provider(**ops):
-    class Offered(OpProvider):
-        name = "torch"
-
-        @classmethod
-        def supports(cls, request):
-            return YES
-
-        def ops(self, request):
-            return ops
-
-    return Offered
 
 
 def rope(**ops):
