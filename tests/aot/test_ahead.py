@@ -136,6 +136,7 @@ def test_what_was_rehearsed_is_not_compiled_again(device: Device, monkeypatch: A
     with ahead.compiling_only():
         layers(4)
     for kernel in KERNELS:
+        assert kernel.device_caches[0]  # made now, if it was not: that sets the compiler
         monkeypatch.setattr(kernel, "compile", lambda *_, **__: pytest.fail("compiled anew"))
     layers(4)
     assert len(device.launched) == 6
