@@ -13,6 +13,7 @@ from inferd.testing.attention_cases import (
     ALIBI_CASES,
     CASES,
     LATENT_CASES,
+    NARROW_CASES,
     SINK_CASES,
     AttentionCase,
 )
@@ -33,7 +34,10 @@ def check(paged: Paged, name: str) -> None:
     check_close(name, paged.run(paged.exact()), paged.expected().cpu(), dtype)
 
 
-@pytest.mark.parametrize("case", CASES + ALIBI_CASES + SINK_CASES + LATENT_CASES, ids=str)
+EVERY = CASES + NARROW_CASES + ALIBI_CASES + SINK_CASES + LATENT_CASES
+
+
+@pytest.mark.parametrize("case", EVERY, ids=str)
 def test_contract_cases(case: AttentionCase) -> None:
     step = Step(case, torch.device("cuda"))
     backend = Paged([(1, 1)]).backend

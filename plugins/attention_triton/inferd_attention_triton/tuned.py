@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-FEW_ROWS = 16
+FEW_ROWS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,7 @@ class DecodeTiles:
     waves: int  # parts a multiprocessor gets, when there is enough work
     least: int = 256  # keys that are not worth cutting
     ahead: int = 0  # keys of a part that are fetched while the kernel before still runs
+    paired: bool = False  # whether values in FP8 are read two of a key at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,8 @@ NVIDIA = {
         DecodeTiles(128, 4, 3, 4),
         (PrefillTiles(128, 64, 8, 3), PrefillTiles(64, 64, 4, 3)),
     ),
-    # heads of 128 in bf16: an H100, 2026-11-26; blocks of 256 spill, and take 6 % less time
+    # heads of 128 in bf16: an H100, 2026-11-26, few rows 2026-11-28; blocks of 256 spill, and take
+    # 6 % less time
     256: Tiles(
         DecodeTiles(64, 4, 3, 2),
         (PrefillTiles(128, 128, 8, 3), PrefillTiles(64, 64, 4, 3)),
@@ -68,9 +70,21 @@ HOPPER = NVIDIA | {
     for size, tiles in NVIDIA.items()
     if size <= 256
 }
+
+
+def _paired(tiles: Tiles, **decode: int) -> Tiles:
+    few = None if tiles.few is None else replace(tiles.few, paired=True)
+    return replace(tiles, decode=replace(tiles.decode, paired=True, **decode), few=few)
+
+
 # unpacking a cache in fp8 takes registers: the larger tile would spill
-NVIDIA_FP8 = NVIDIA | {
-    256: replace(NVIDIA[256], prefill=(PrefillTiles(128, 64, 8, 3), PrefillTiles(64, 64, 4, 3)))
+NVIDIA_FP8 = {
+    128: _paired(NVIDIA[128]),
+    256: replace(
+        _paired(NVIDIA[256], waves=4, ahead=128),
+        prefill=(PrefillTiles(128, 64, 8, 3), PrefillTiles(64, 64, 4, 3)),
+    ),
+    512: _paired(NVIDIA[512]),
 }
 AMD = {
     128: Tiles(
@@ -104,7 +118,7 @@ AMD_LATENT = Tiles(DecodeTiles(16, 4, 2, 2), (PrefillTiles(32, 16, 4, 1),) * 2, 
 WIDE_LATENT = Tiles(DecodeTiles(16, 4, 1, 2), (PrefillTiles(16, 16, 4, 1),) * 2, heads=16)
 # small enough that a test of 100 keys meets several tiles and cut rows
 INTERPRETED = Tiles(
-    DecodeTiles(32, 4, 1, 4, least=32),
+    DecodeTiles(32, 4, 1, 4, least=32, paired=True),
     (PrefillTiles(64, 32, 4, 1), PrefillTiles(32, 32, 4, 1)),
 )
 

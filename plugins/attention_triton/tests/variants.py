@@ -119,6 +119,7 @@ def _decode(
             "EXTRA": EXTRA,
             "TILE": decode.tile,
             "AHEAD": decode.ahead,
+            "PAIRED": decode.paired,
             "CHAINED": chained(arch),
             "BLOCK_M": padded(HEADS // KV_HEADS),
         },

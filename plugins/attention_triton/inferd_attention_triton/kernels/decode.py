@@ -18,10 +18,13 @@ from inferd_attention_triton.kernels.tile import (
     HIDDEN,
     LOG2E,
     attend,
+    beside_cache,
     heads_of,
     load_rows,
     look_up,
     place,
+    scores,
+    weights,
 )
 
 
@@ -44,6 +47,37 @@ def fetch_keys(
         at_L = page_L * BLOCK_STRIDE + (key_L % PAGE) * SLOT_STRIDE
         fetch_into_l2(k_ptr + at_L, E)
         fetch_into_l2(v_ptr + at_L, E)
+
+
+@triton.jit
+def attend_pairs(
+    q_ME,
+    k_LE,
+    v_LP,
+    lean_ML,
+    there_ML,
+    top_M,
+    sum_M,
+    even_ME,
+    odd_ME,
+    SCALE: tl.constexpr,
+    SOFT_CAP: tl.constexpr,
+    ALIBI: tl.constexpr,
+    KIND: tl.constexpr,
+):
+    """As `attend`, of values in FP8 of which two of a key lie in 16 bits: an even and an odd place.
+
+    Values of several keys are what a thread needs for a product. Of 16 bits they come to it through
+    the instruction that transposes, of 8 one by one.
+    """
+    s_ML, factor = scores(q_ME, k_LE, lean_ML, SCALE, SOFT_CAP, ALIBI)
+    p_ML, top_M, sum_M, shrink_M = weights(s_ML, there_ML, top_M, sum_M, factor, ALL=False)
+    even_LE = v_LP.to(tl.int8).to(KIND, bitcast=True).to(q_ME.dtype)
+    odd_LE = (v_LP >> 8).to(tl.int8).to(KIND, bitcast=True).to(q_ME.dtype)
+    p_ML = p_ML.to(q_ME.dtype)
+    even_ME = tl.dot(p_ML, even_LE, even_ME * shrink_M[:, None], input_precision="ieee")
+    odd_ME = tl.dot(p_ML, odd_LE, odd_ME * shrink_M[:, None], input_precision="ieee")
+    return top_M, sum_M, even_ME, odd_ME
 
 
 @triton.jit(do_not_specialize=["table_stride"])
@@ -74,6 +108,7 @@ def decode_kernel(
     TILE: tl.constexpr,
     BLOCK_M: tl.constexpr,
     BLOCK_E: tl.constexpr,
+    PAIRED: tl.constexpr,  # whether values, in FP8, are read two of a key at a time
     AHEAD: tl.constexpr,  # keys that are fetched while the kernel before still runs
     CHAINED: tl.constexpr,
 ):
@@ -90,10 +125,13 @@ def decode_kernel(
         m, e = tl.arange(0, BLOCK_M), tl.arange(0, BLOCK_E)
         head_M, real_ME = head + m, (m < count)[:, None] & (e < E)[None, :]
         q_at = token * Q_STRIDE + head_M[:, None] * E + e[None, :]
-        q_ME = tl.load(q_ptr + q_at, mask=real_ME, other=0.0)
+        q_ME = beside_cache(tl.load(q_ptr + q_at, mask=real_ME, other=0.0), k_ptr)
         top_M = tl.full((BLOCK_M,), HIDDEN, tl.float32)
         sum_M = tl.zeros((BLOCK_M,), tl.float32)
-        acc_ME = tl.zeros((BLOCK_M, BLOCK_E), tl.float32)
+        acc_ME = tl.zeros((BLOCK_M, BLOCK_E // 2 if PAIRED else BLOCK_E), tl.float32)
+        odd_ME = acc_ME
+        kind: tl.constexpr = v_ptr.dtype.element_ty
+        pairs_ptr = v_ptr.to(tl.pointer_type(tl.int16), bitcast=True) if PAIRED else v_ptr
         ALIBI: tl.constexpr = slopes_ptr is not None
         if ALIBI:
             slope_M = tl.load(slopes_ptr + head_M, mask=m < count, other=0.0) * LOG2E
@@ -102,6 +140,9 @@ def decode_kernel(
         pages = look_up(table_ptr, begin // TILE * TILE, end, PAGE, TILE)
         for start in tl.range(begin // TILE * TILE, end, TILE):
             base, at_L = place(pages, start, PAGE, BLOCK_STRIDE, SLOT_STRIDE, TILE)
+            of_pairs, at_pairs_L = place(
+                pages, start, PAGE, BLOCK_STRIDE // 2, SLOT_STRIDE // 2, TILE
+            )
             pages = look_up(table_ptr, start + TILE, end, PAGE, TILE)
             key_L = start + tl.arange(0, TILE)
             there_L = key_L < end
@@ -111,11 +152,22 @@ def decode_kernel(
             if ALIBI:
                 lean_ML = slope_M[:, None] * (key_L - position)[None, :].to(tl.float32)
             k_LE = load_rows(k_ptr, base, at_L, there_L, E, BLOCK_E, ALL=False)
-            v_LE = load_rows(v_ptr, base, at_L, there_L, E, BLOCK_E, ALL=False)
-            top_M, sum_M, acc_ME = attend(
-                q_ME, k_LE, v_LE, lean_ML, there_L[None, :], top_M, sum_M, acc_ME,
-                SCALE, SOFT_CAP, ALIBI, ALL=False,
-            )  # fmt: skip
+            if PAIRED:
+                v_LP = load_rows(
+                    pairs_ptr, of_pairs, at_pairs_L, there_L, E // 2, BLOCK_E // 2, ALL=False
+                )
+                top_M, sum_M, acc_ME, odd_ME = attend_pairs(
+                    q_ME, k_LE, v_LP, lean_ML, there_L[None, :], top_M, sum_M, acc_ME, odd_ME,
+                    SCALE, SOFT_CAP, ALIBI, kind,
+                )  # fmt: skip
+            else:
+                v_LE = load_rows(v_ptr, base, at_L, there_L, E, BLOCK_E, ALL=False)
+                top_M, sum_M, acc_ME = attend(
+                    q_ME, k_LE, v_LE, lean_ML, there_L[None, :], top_M, sum_M, acc_ME,
+                    SCALE, SOFT_CAP, ALIBI, ALL=False,
+                )  # fmt: skip
+        if PAIRED:
+            acc_ME = tl.reshape(tl.join(acc_ME, odd_ME), (BLOCK_M, BLOCK_E))
 
         write_part(
             out_ptr, partial_ptr, sinks_ptr, token, slot, head_M, m < count,

@@ -86,8 +86,10 @@ def decode(
     arguments, constants = _shared(tensors, params, share)
     kernel, more = latent_decode_kernel, {}
     if not latent:
-        aligned = spec.head_dim * tensors.k_BSGE.element_size() % 16 == 0
+        itemsize = tensors.k_BSGE.element_size()
+        aligned = spec.head_dim * itemsize % 16 == 0
         more = {"WINDOWED": spec.window is not None, "AHEAD": tiles.ahead if aligned else 0}
+        more["PAIRED"] = tiles.paired and itemsize == 1 and spec.head_dim % 2 == 0
         kernel = decode_kernel
     kernel[(programs(params, share), rows + extra)](
         *arguments,

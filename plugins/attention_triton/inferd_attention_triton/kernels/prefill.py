@@ -16,6 +16,7 @@ from inferd_attention_triton.kernels.tile import (
     HIDDEN,
     LOG2E,
     attend,
+    beside_cache,
     beside_sinks,
     heads_of,
     load_rows,
@@ -114,7 +115,7 @@ def prefill_kernel(
         real_ME = (here_M & (m // SHARE < queries))[:, None] & (e < E)[None, :]
         token_M = token + m // SHARE
         q_at_ME = (token_M * Q_STRIDE + head_M * E)[:, None] + e[None, :]
-        q_ME = tl.load(q_ptr + q_at_ME, mask=real_ME, other=0.0)
+        q_ME = beside_cache(tl.load(q_ptr + q_at_ME, mask=real_ME, other=0.0), k_ptr)
         top_M = tl.full((BLOCK_M,), HIDDEN, tl.float32)
         sum_M = tl.zeros((BLOCK_M,), tl.float32)
         acc_ME = tl.zeros((BLOCK_M, BLOCK_E), tl.float32)

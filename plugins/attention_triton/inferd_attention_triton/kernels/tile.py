@@ -11,6 +11,7 @@ import triton.language as tl
 LOG2E = tl.constexpr(1.4426950408889634)
 # Finite, so that a row whose keys are all hidden gives 0 in exp2 and never inf - inf.
 HIDDEN = tl.constexpr(-1.0e30)
+MOST_F16 = tl.constexpr(65504.0)
 
 
 @triton.jit
@@ -76,6 +77,18 @@ def load_rows(ptr, base, at_L, there_L, E: tl.constexpr, BLOCK_E: tl.constexpr, 
 
 
 @triton.jit
+def beside_cache(q_ME, k_ptr):
+    """Queries as they are multiplied: in float16 over a cache in FP8, whose numbers it has exactly.
+
+    One instruction makes two of them; bfloat16 would be made of those by a unit of a sixteenth of
+    the multiprocessor's width, which then bounds decoding.
+    """
+    if k_ptr.dtype.element_ty.primitive_bitwidth == 8 and q_ME.dtype == tl.bfloat16:
+        q_ME = tl.clamp(q_ME.to(tl.float32), -MOST_F16, MOST_F16).to(tl.float16)
+    return q_ME
+
+
+@triton.jit
 def heads_of(GROUP: tl.constexpr, SHARE: tl.constexpr):
     """(KV head, first query head, how many) of a program, by its place in the first dimension.
 
@@ -103,6 +116,15 @@ def attend(
     ALL: tl.constexpr,
 ):
     """One more tile of keys; with ALIBI, `lean_ML` is added to its scores, in powers of two."""
+    s_ML, factor = scores(q_ME, k_LE, lean_ML, SCALE, SOFT_CAP, ALIBI)
+    return weigh(s_ML, v_LE.to(q_ME.dtype), visible_ML, top_M, sum_M, acc_ME, factor, ALL)
+
+
+@triton.jit
+def scores(
+    q_ME, k_LE, lean_ML, SCALE: tl.constexpr, SOFT_CAP: tl.constexpr, ALIBI: tl.constexpr
+):  # fmt: skip
+    """[M, L], and by what they are multiplied to be in powers of two."""
     s_ML = tl.dot(q_ME, tl.trans(k_LE.to(q_ME.dtype)), input_precision="ieee")
     if SOFT_CAP > 0:
         # tanh(x) = 1 - 2 / (e^2x + 1)
@@ -114,7 +136,7 @@ def attend(
         s_ML += lean_ML
     scaled: tl.constexpr = SOFT_CAP > 0 or ALIBI
     factor: tl.constexpr = 1.0 if scaled else SCALE * LOG2E
-    return weigh(s_ML, v_LE.to(q_ME.dtype), visible_ML, top_M, sum_M, acc_ME, factor, ALL)
+    return s_ML, factor
 
 
 @triton.jit
@@ -129,6 +151,14 @@ def weigh(
     ALL: tl.constexpr,
 ):
     """The running softmax after a tile whose scores are s * FACTOR, in powers of two."""
+    p_ML, top_M, sum_M, shrink_M = weights(s_ML, visible_ML, top_M, sum_M, FACTOR, ALL)
+    acc_ME = tl.dot(p_ML.to(v_LE.dtype), v_LE, acc_ME * shrink_M[:, None], input_precision="ieee")
+    return top_M, sum_M, acc_ME
+
+
+@triton.jit
+def weights(s_ML, visible_ML, top_M, sum_M, FACTOR: tl.constexpr, ALL: tl.constexpr):
+    """Of the tile's values [M, L]; the new tops and sums; by what sums of values shrink."""
     if ALL:
         new_M = tl.maximum(top_M, tl.max(s_ML, 1) * FACTOR)
         p_ML = tl.exp2(s_ML * FACTOR - new_M[:, None])
@@ -137,9 +167,7 @@ def weigh(
         new_M = tl.maximum(top_M, tl.max(s_ML, 1))
         p_ML = tl.exp2(s_ML - new_M[:, None])
     shrink_M = tl.exp2(top_M - new_M)
-    sum_M = sum_M * shrink_M + tl.sum(p_ML, 1)
-    acc_ME = tl.dot(p_ML.to(v_LE.dtype), v_LE, acc_ME * shrink_M[:, None], input_precision="ieee")
-    return new_M, sum_M, acc_ME
+    return p_ML, new_M, sum_M * shrink_M + tl.sum(p_ML, 1), shrink_M
 
 
 @triton.jit
