@@ -20,9 +20,9 @@ E4M3 = torch.float8_e4m3fn
 LARGEST = {E4M3: 448.0, torch.int8: 127.0}
 BLOCK = 128  # rows and columns that share a scale in `fp8_block`; the last may be fewer
 SCALES = 8  # that are tried for a row of a dense weight
-PIECE = (
-    2**17
-)  # numbers rounded at a time: they stay in caches; 2 ** 15 take 1.5x (AMD EPYC, 2026-11-27)
+# numbers rounded at a time: a CPU's stay in caches (2 ** 15 take 1.5x on an AMD EPYC, 2026-11-27),
+# a device's are worth a hundred launches, and leave room for a few copies in float32
+PIECE, DEVICE_PIECE = 2**17, 2**25
 EXPONENT = 0x7F800000  # bits of a float32
 TINY = 1e-12  # the least largest value: a token of zeros has a scale, too
 
@@ -44,7 +44,7 @@ class RoundedInputs:
 
 @dataclass(frozen=True, slots=True)
 class InputFormat:
-    """How x is rounded: code = round(clamp(x / scale)), to the nearest, ties to even.
+    """How x is rounded: code = round(clamp(x * (1 / scale))), to the nearest, ties to even.
 
     The scale is the largest |x| of a token, or of `group` inputs of it, over the largest code, in
     float32; or it is `scale` for all. The range of int8 is symmetric: -127 to 127.
@@ -62,7 +62,7 @@ class InputFormat:
         scales_TG1 = x_TGS.abs().amax(-1, keepdim=True).clamp_min(TINY) / most
         if self.scale is not None:
             scales_TG1 = torch.full_like(scales_TG1, self.scale)
-        codes_TGS = (x_TGS / scales_TG1).clamp(-most, most)
+        codes_TGS = (x_TGS * (1 / scales_TG1)).clamp(-most, most)
         if self.dtype == torch.int8:
             codes_TGS = codes_TGS.round()
         codes_TK = codes_TGS.flatten(1)[:, :inputs].to(self.dtype)
@@ -147,7 +147,8 @@ class ScaledWeight:
     @classmethod
     def by_rows(cls, weight_NK: Tensor, dtype: torch.dtype) -> ScaledWeight:
         """A dense weight rounded to `fp8_row` or `int8_row`, inputs rounded by token."""
-        pieces = torch.split(weight_NK, max(1, PIECE // weight_NK.shape[1]))
+        size = DEVICE_PIECE if weight_NK.device.type != "cpu" else PIECE
+        pieces = torch.split(weight_NK, max(1, size // weight_NK.shape[1]))
         first, *others = (cls._piece(piece_RK, dtype) for piece_RK in pieces)
         return first.joined(others)
 

@@ -15,6 +15,8 @@ from inferd.contracts.scaled_formats import BLOCK, InputFormat, ScaledWeight
 from inferd.errors import CheckpointError
 from inferd.layers.matrix_format import MatrixFormat, Stored
 
+LEAST = 2.0**-126  # float32 has the inverse of larger scales of inputs
+
 
 class ScaledMatrix(MatrixFormat):
     """`weight`, its scales under the name `suffix`, and `input_scale` where inputs are `static`.
@@ -41,7 +43,7 @@ class ScaledMatrix(MatrixFormat):
         if not bool((scales.isfinite() & (scales >= 0)).all()):
             raise CheckpointError(f"{name}.{self._suffix} has numbers that are no scale")
         scale = float(stored["input_scale"]) if self._static else None
-        if scale is not None and not 0 < scale < math.inf:
+        if scale is not None and not LEAST < scale < math.inf:
             raise CheckpointError(f"{name}.input_scale is {scale}, which is no scale")
         if self._blocks:
             return ScaledWeight(values_NK, scales, InputFormat(self._dtype, BLOCK), BLOCK)
