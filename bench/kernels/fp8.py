@@ -3,11 +3,11 @@
     python bench/kernels/fp8.py [--formats fp8_row fp8_block int8_row] [--only M M] [--sweep]
 
 Times are of CUDA graphs over weights beyond the L2, in microseconds of one linear. `ours` is of
-inputs that were rounded by the op before, as the layers of a model do it (a single token of a
-weight with a scale per row is not rounded); `round` is what rounding them alone would take more.
+inputs as they are, where few tokens are multiplied so, else of inputs that were rounded by the op
+before, as the layers of a model do it; `round` is what rounding them alone would take more.
 `kernel` is our kernel where the table chooses the library; `fast` and `exact` are torch._scaled_mm,
 adding in the tensor cores' precision and in float32, with their errors against float64. A ratio is
-the library's time in bfloat16 over ours. --sweep tries other tiles, on all shapes together, and
+the library's time in bfloat16 over ours. --sweep tries other ways, on all shapes together, and
 prints the best rows for "scaled" and "scaled_gemv" in tuned/ARCHITECTURE.json.
 
 Shape suffixes: M tokens, N out features, K in features.
@@ -16,37 +16,33 @@ Shape suffixes: M tokens, N out features, K in features.
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import astuple
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 import triton
+from compiling import compile_all
+from scaled_ways import KERNELS, Way, ways
 from timing import ROUNDS, graph_time
 from torch import Tensor
 
 from inferd.contracts.scaled_formats import BLOCK, E4M3, InputFormat, RoundedInputs, ScaledWeight
 from inferd_ops_triton.kernels.chain import ALONE
-from inferd_ops_triton.kernels.gemv import gemv
 from inferd_ops_triton.kernels.rounding import round_inputs
 from inferd_ops_triton.kernels.scaled import multiply
 from inferd_ops_triton.rounded import Rounding
 from inferd_ops_triton.scaled import ScaledLinear
-from inferd_ops_triton.tables import Route, ScaledRoute, scaled_route
+from inferd_ops_triton.tables import scaled_route
 
 SHAPES = ((6144, 4096), (4096, 4096), (28672, 4096), (4096, 14336))  # N, K: of an 8B
 TOKENS = (1, 8, 16, 32, 64, 128, 1024, 2048, 8192)
 BEYOND_L2 = 400_000_000  # bytes of weights in bfloat16
 BF16 = torch.bfloat16
-FEW = {"block_n": (64, 128), "block_k": (128, 256), "warps": (4,), "stages": (3, 4),
-       "programs": (132, 264, 528)}  # fmt: skip
-MANY = {"block_m": (128, 256), "block_n": (128,), "block_k": (128,), "warps": (4, 8),
-        "stages": (3, 4)}  # fmt: skip
-GEMV = {"block_n": (2, 4, 8), "block_k": (2048, 4096), "warps": (4, 8), "at once": (1, 16)}
+BEST = 5  # ways that a sweep prints
 
 
 def main() -> None:
@@ -91,9 +87,9 @@ def measure(weights: list[ScaledWeight], tokens: int) -> dict[str, float]:
     x_MK = torch.randn(tokens, weights[0].shape[1], device="cuda", dtype=BF16)
     library = bf16_seconds(x_MK, weights)
     linears = [ScaledLinear(each, None, BF16, architecture(), ALONE) for each in weights]
-    rounding, grouped = linears[0].rounding, weights[0].inputs.group is not None
+    rounding = linears[0].rounding
     rounded = round_inputs(x_MK, rounding)
-    given = x_MK if tokens == 1 and not grouped else rounded
+    given = x_MK if linears[0].is_exact(tokens) else rounded
     ours = seconds(lambda linear: linear(given), linears)
     found = {"bf16": library, "ours": ours, "ratio": library / ours}
     found["round"] = graph_time(lambda: [round_inputs(x_MK, rounding) for _ in range(20)]) / 20
@@ -141,40 +137,32 @@ def seconds(each: Callable[[Any], Tensor], weights: list[Any], rounds: int = ROU
 
 
 def sweep(drawn: list[list[ScaledWeight]], tokens: int) -> dict[str, float]:
-    """The tiles with which one linear of each shape takes least, and how long."""
-    times: dict[ScaledRoute | Route, float] = {}
-    for route in candidates(tokens, drawn[0][0].inputs.group is not None):
+    """The ways in which one linear of each shape takes least, and the microseconds of all."""
+    tried = dict(ways(tokens, drawn[0][0]))
+    given = [_inputs(weights[0], tokens) for weights in drawn]
+    first = partial(_once, given[0], drawn[0][0])
+    compile_all(KERNELS, [partial(first, way) for way in tried.values()])
+    times: dict[str, float] = {}
+    for name, way in tried.items():
         try:
-            times[route] = sum(with_tiles(weights, tokens, route) for weights in drawn)
+            times[name] = sum(
+                seconds(lambda w, x=x, way=way: way(*x, w), weights, 3)
+                for x, weights in zip(given, drawn, strict=True)
+            )
         except triton.runtime.errors.OutOfResources:
             continue
-    ranked = sorted(times, key=lambda each: times[each])[:3]
-    return {str([*astuple(route)]): round(times[route] * 1e6, 2) for route in ranked}
+    ranked = sorted(times, key=lambda each: times[each])[:BEST]
+    return {name: round(times[name] * 1e6, 2) for name in ranked}
 
 
-def candidates(tokens: int, grouped: bool) -> Iterator[ScaledRoute | Route]:
-    if tokens == 1 and not grouped:
-        for block_n, block_k, warps, at_once in itertools.product(*GEMV.values()):
-            yield Route("gemv", 1, block_n, block_k, warps, 1, at_once)
-        return
-    if tokens > 128:
-        for block_m, block_n, block_k, warps, stages in itertools.product(*MANY.values()):
-            yield ScaledRoute(tokens, block_m, block_n, block_k, warps, stages, 1)
-        return
-    padded = max(16, triton.next_power_of_2(tokens))
-    for block_n, block_k, *rest in itertools.product(*FEW.values()):
-        if block_k == BLOCK or not grouped:
-            yield ScaledRoute(tokens, padded, block_n, block_k, *rest)
+def _inputs(weight: ScaledWeight, tokens: int) -> tuple[Tensor, RoundedInputs]:
+    """As they are, and rounded."""
+    x_MK = torch.randn(tokens, weight.shape[1], device="cuda", dtype=BF16)
+    return x_MK, round_inputs(x_MK, Rounding.of(weight.inputs, architecture()))
 
 
-def with_tiles(weights: list[ScaledWeight], tokens: int, route: ScaledRoute | Route) -> float:
-    x_MK = torch.randn(tokens, weights[0].shape[1], device="cuda", dtype=BF16)
-    if isinstance(route, Route):
-        return seconds(
-            lambda w: gemv(x_MK, w.values_NK, None, route, ALONE, w.scales_RG), weights, 3
-        )
-    x = round_inputs(x_MK, Rounding.of(weights[0].inputs, architecture()))
-    return seconds(lambda w: multiply(x, w, None, route, BF16), weights, 3)
+def _once(given: tuple[Tensor, RoundedInputs], weight: ScaledWeight, way: Way, _: int = 0) -> None:
+    way(*given, weight)
 
 
 if __name__ == "__main__":

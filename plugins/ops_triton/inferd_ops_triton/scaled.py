@@ -1,6 +1,6 @@
 """Linears of weights of 8 bits (W8A8): per number of tokens one of three ways.
 
-- one token, a scale per row: `gemv` on x as it is, bound by reading the weight;
+- one token: `scaled_gemv` on x as it is, bound by reading the weight;
 - many tokens, where torch has a product for the shape (FP8, a scale per row): the library;
 - all others: `kernels.scaled`.
 
@@ -22,9 +22,9 @@ from inferd.contracts.scaled_formats import E4M3, RoundedInputs, ScaledWeight
 from inferd_ops_triton.kernels import norm
 from inferd_ops_triton.kernels.activation import act_and_mul
 from inferd_ops_triton.kernels.chain import Chain
-from inferd_ops_triton.kernels.gemv import gemv
 from inferd_ops_triton.kernels.rounding import round_inputs, round_normed
 from inferd_ops_triton.kernels.scaled import multiply
+from inferd_ops_triton.kernels.scaled_gemv import scaled_gemv, takes
 from inferd_ops_triton.rounded import Rounding, has_fp8, placed
 from inferd_ops_triton.tables import Route, scaled_route, table
 
@@ -61,13 +61,13 @@ class ScaledLinear:
         self._weight, self._bias_N = placed(weight, architecture), bias_N
         self._dtype, self._architecture, self._chain = dtype, architecture, chain
         rows = table(architecture)
-        by_row = self.rounding.group is None
-        self._gemv = Route(*rows["scaled_gemv"]) if by_row else None
-        self._library_from = rows["scaled_library"] if self._fits_library(by_row) else None
+        self._gemv = Route(*rows["scaled_gemv"]) if takes(self._weight) else None
+        self._fours = bool(rows.get("pairs"))
+        self._library_from = rows["scaled_library"] if self._fits_library() else None
 
-    def _fits_library(self, by_row: bool) -> bool:
+    def _fits_library(self) -> bool:
         fits = all(size % LIBRARY_MULTIPLE == 0 for size in self._weight.shape)
-        kind = self._weight.values_NK.dtype
+        by_row, kind = self.rounding.group is None, self._weight.values_NK.dtype
         return by_row and fits and kind == E4M3 and self._dtype == torch.bfloat16
 
     @property
@@ -75,33 +75,33 @@ class ScaledLinear:
         acts = {act: partial(self._act_and_mul, act) for act in ("silu", "gelu", "gelu_tanh")}
         return {"rms_norm": self._rms_norm, "add_rms_norm": self._add_rms_norm, **acts}
 
-    def _exact(self, x: Tensor) -> bool:
-        """Whether x is multiplied as it is."""
-        return self._gemv is not None and len(x) == 1
+    def is_exact(self, tokens: int) -> bool:
+        """Whether so many are multiplied as they are."""
+        return tokens == 1 and self._gemv is not None
 
     def _rms_norm(self, x_TD: Tensor, weight_D: Tensor, eps: float) -> Tensor | RoundedInputs:
-        if self._exact(x_TD):
+        if self.is_exact(len(x_TD)):
             return norm.rms_norm(x_TD, weight_D, eps, self._chain)
         return round_normed(x_TD, None, weight_D, eps, self.rounding, self._chain)
 
     def _add_rms_norm(
         self, x_TD: Tensor, residual_TD: Tensor, weight_D: Tensor, eps: float
     ) -> tuple[Tensor | RoundedInputs, Tensor]:
-        if self._exact(x_TD):
+        if self.is_exact(len(x_TD)):
             return norm.add_rms_norm(x_TD, residual_TD, weight_D, eps, self._chain)
         rounded = round_normed(x_TD, residual_TD, weight_D, eps, self.rounding, self._chain)
         return rounded, residual_TD
 
     def _act_and_mul(self, act: str, x_T2I: Tensor) -> Tensor | RoundedInputs:
-        if self._exact(x_T2I):
+        if self.is_exact(len(x_T2I)):
             return act_and_mul(x_T2I, act, self._chain)
         return round_inputs(x_T2I, self.rounding, self._chain, act)
 
     def __call__(self, x: Tensor | RoundedInputs) -> Tensor:
         weight, chain = self._weight, self._chain
         if isinstance(x, Tensor):
-            if self._gemv is not None and self._exact(x):
-                return gemv(x, weight.values_NK, self._bias_N, self._gemv, chain, weight.scales_RG)
+            if self._gemv is not None and self.is_exact(len(x)):
+                return scaled_gemv(x, weight, self._bias_N, self._gemv, self._fours, chain)
             x = round_inputs(x, self.rounding, chain)
         tokens = len(x.codes_TK)
         if self._library_from is not None and tokens >= self._library_from:

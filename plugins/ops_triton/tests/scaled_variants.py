@@ -21,9 +21,9 @@ Constants = dict[str, int | float | str | bool | None]
 def variants(arch: str) -> Iterator[Variant]:
     """Every route, with scales per row and in blocks; and the rounding."""
     for kind in kinds(arch):
-        yield from _roundings(kind)
+        yield from _roundings(kind, 32 if arch.startswith("sm_") else 16)
         yield from _products(arch, kind)
-        yield _gemv(arch, kind)
+        yield from _gemvs(arch, kind)
 
 
 def kinds(arch: str) -> tuple[str, ...]:
@@ -31,7 +31,7 @@ def kinds(arch: str) -> tuple[str, ...]:
     return (*fp8, "i8")
 
 
-def _roundings(kind: str) -> Iterator[Variant]:
+def _roundings(kind: str, most: int) -> Iterator[Variant]:
     """Of a token's inputs, or in groups of 128; alone, after the activation, after the norm."""
     for inner, size, act in [(4096, 4096, None), (14336, 14336, "silu"), (14336, 128, "silu")]:
         block_s = 1 << (size - 1).bit_length()
@@ -42,7 +42,7 @@ def _roundings(kind: str) -> Iterator[Variant]:
             kind,
             types,
             {"ACT": act, "K": inner, "SIZE": size, "BLOCK_G": block_g, "BLOCK_S": block_s},
-            warps(block_g * block_s),
+            warps(block_g * block_s, most),
         )
     for size, block, residual in [(4096, 4096, True), (128, 128, True), (4096, 4096, False)]:
         types = {"x_ptr": "*bf16", "weight_ptr": "*bf16", **ROUNDED}
@@ -53,7 +53,7 @@ def _roundings(kind: str) -> Iterator[Variant]:
         else:
             sizes["residual_ptr"] = None
         types |= {"x_stride": "i32", "residual_stride": "i32"}
-        yield _rounding("norm_round_kernel", kind, types, sizes, warps(4096))
+        yield _rounding("norm_round_kernel", kind, types, sizes, warps(4096, most))
 
 
 def _rounding(
@@ -107,17 +107,19 @@ def _product(
     )
 
 
-def _gemv(arch: str, kind: str) -> Variant:
+def _gemvs(arch: str, kind: str) -> Iterator[Variant]:
     rows = table(arch)
     route = Route(*rows["scaled_gemv"])
-    types = {"x_ptr": "*bf16", "weight_ptr": f"*{kind}", "scales_ptr": "*fp32", "out_ptr": "*bf16"}
-    constants: Constants = {"bias_ptr": None, "BLOCK_N": route.block_n, "BLOCK_K": route.block_k}
-    constants["RUN"] = route.parts
-    return Variant(
-        f"{KERNELS}.gemv:gemv_kernel",
-        {**types, "N": "i32", "K": "i32"},
-        {**constants, "CHAINED": int(rows["chained"])},
-        num_warps=route.warps,
-        name=f"gemv {kind}",
-        aligned=("N", "K"),
-    )
+    types = {"x_ptr": "*i32", "weight_ptr": f"*{kind}", "scales_ptr": "*fp32", "out_ptr": "*bf16"}
+    sizes: Constants = {"bias_ptr": None, "BLOCK_N": route.block_n, "BLOCK_W": route.block_k // 4}
+    sizes["FOURS"] = kind == "fp8e4nv" and bool(rows.get("pairs"))
+    for grouped in (False, True) if kind != "i8" else (False,):
+        yield Variant(
+            f"{KERNELS}.scaled_gemv:scaled_gemv_kernel",
+            {**types, "N": "i32", "W": "i32"},
+            {**sizes, "RUN": 128 if grouped else 1, "GROUPED": grouped}
+            | {"CHAINED": int(rows["chained"])},
+            num_warps=route.warps,
+            name=f"gemv {kind}{', blocks' if grouped else ''}",
+            aligned=("N", "W"),
+        )

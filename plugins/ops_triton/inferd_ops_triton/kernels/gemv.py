@@ -18,7 +18,6 @@ from inferd_ops_triton.tables import Route
 def gemv_kernel(
     x_ptr,  # [K]
     weight_ptr,  # [N, K], contiguous
-    scales_ptr,  # [N], float32, of W's rows, or None
     bias_ptr,  # [N] or None
     out_ptr,  # [N]
     N,
@@ -57,22 +56,19 @@ def gemv_kernel(
         sums += tl.sum(tl.reshape(products, (BLOCK_N, BLOCK_K // RUN, RUN)), 2)
 
     out_N = tl.sum(sums, 1)
-    if scales_ptr is not None:
-        out_N *= tl.load(scales_ptr + n, mask=n < N, other=0.0)
     if bias_ptr is not None:
         out_N += tl.load(bias_ptr + n, mask=n < N, other=0.0).to(tl.float32)
     tl.store(out_ptr + n, out_N.to(out_ptr.dtype.element_ty), mask=n < N)
 
 
 def gemv(
-    x_TK: Tensor, weight_NK: Tensor, bias_N: Tensor | None, route: Route, chain: Chain = ALONE,
-    scales_N: Tensor | None = None,
-) -> Tensor:  # fmt: skip
-    """Of a single token. W may be of 8 bits, with scales."""
+    x_TK: Tensor, weight_NK: Tensor, bias_N: Tensor | None, route: Route, chain: Chain = ALONE
+) -> Tensor:
+    """Of a single token."""
     size, inner = weight_NK.shape
     out_TN = torch.empty(1, size, dtype=x_TK.dtype, device=x_TK.device)
     gemv_kernel[(triton.cdiv(size, route.block_n),)](
-        x_TK, weight_NK, scales_N, bias_N, out_TN, size, inner, route.block_n, route.block_k,
+        x_TK, weight_NK, bias_N, out_TN, size, inner, route.block_n, route.block_k,
         route.parts, num_warps=route.warps, **chain,
     )  # fmt: skip
     return out_TN

@@ -26,6 +26,7 @@ from inferd_ops_triton.kernels.norm import normed
 from inferd_ops_triton.rounded import Rounding
 
 AT_ONCE = 1024  # inputs a program takes, of small groups
+MOST_WARPS = 16 if torch.version.hip else 32  # 1,024 threads
 LEAST = tl.constexpr(TINY)
 HALFWAY = tl.constexpr(12582912.0)  # 1.5 * 2 ** 23: what is added to it loses its fraction
 
@@ -38,7 +39,7 @@ def rounded(x_GS, scale, STATIC: tl.constexpr, MOST: tl.constexpr, KIND: tl.cons
         scales_G = tl.zeros_like(scales_G) + scale
     else:
         scales_G = tl.div_rn(scales_G, tl.zeros_like(scales_G) + MOST)
-    codes_GS = tl.div_rn(x_GS, tl.broadcast_to(scales_G[:, None], x_GS.shape))
+    codes_GS = x_GS * tl.div_rn(tl.zeros_like(scales_G) + 1.0, scales_G)[:, None]
     codes_GS = tl.minimum(tl.maximum(codes_GS, -MOST), MOST)
     if tl.int8 == KIND:
         codes_GS = (codes_GS + HALFWAY) - HALFWAY
@@ -177,6 +178,6 @@ def _empty(tokens: int, inputs: int, rounding: Rounding, device: torch.device) -
     )
 
 
-def warps(elements: int) -> int:
+def warps(elements: int, most: int = MOST_WARPS) -> int:
     """16 elements a thread: two 16-byte loads of 16-bit numbers."""
-    return min(16, max(1, elements // 512))
+    return min(most, max(1, elements // 512))
