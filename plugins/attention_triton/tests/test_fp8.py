@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from inferd.testing.attention_cases import AttentionCase
 from inferd.testing.attention_step import Step
 from inferd.testing.numbers import check_close
+from inferd_attention_triton import tuned
 from inferd_attention_triton.backend import TritonAttention
 
 CPU = torch.device("cpu")
 
 
+@pytest.mark.parametrize("paired", [True, False], ids=["pairs", "singly"])
 @pytest.mark.parametrize("kind", [torch.float8_e4m3fn, torch.float8_e5m2], ids=str)
-def test_what_the_rounded_cache_gives_in_bf16(kind: torch.dtype) -> None:
+def test_what_the_rounded_cache_gives_in_bf16(
+    monkeypatch: pytest.MonkeyPatch, kind: torch.dtype, paired: bool
+) -> None:
+    """Values read two of a key at a time, as on NVIDIA's, and singly."""
+    decode = replace(tuned.INTERPRETED.decode, paired=paired)
+    monkeypatch.setattr(tuned, "INTERPRETED", replace(tuned.INTERPRETED, decode=decode))
     step, backend = Step(AttentionCase(dtype="bfloat16"), CPU), TritonAttention()
     plan = backend.plan(step.batch, 1, step.spec, 16)
     fp8 = [cache.to(kind) for cache in step.fill(backend, 0)]

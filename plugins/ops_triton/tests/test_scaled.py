@@ -59,14 +59,23 @@ def test_fused_ops_give_what_rounding_after_them_gives(inputs: InputFormat) -> N
     assert same(activated, inputs.round(activation.act_and_mul(x_T2I, "silu")))
 
 
-def test_one_token_is_multiplied_as_it_is() -> None:
-    weight = draw_scaled(0, "fp8_row", (32, 128))
+@pytest.mark.parametrize("name", ["fp8_row", "fp8_block", "int8_row"])
+def test_one_token_is_multiplied_as_it_is(name: str) -> None:
+    weight = draw_scaled(0, name, (32, 128))
     linear = ScaledLinear(weight, None, torch.bfloat16, INTERPRETED, ALONE)
     x_TD, residual_TD, weight_D = draw(1, 128), draw(1, 128), draw(128)
     normed_TD, _ = linear.fused["add_rms_norm"](x_TD, residual_TD, weight_D, 1e-5)
     assert normed_TD is x_TD
     assert isinstance(linear.fused["rms_norm"](x_TD, weight_D, 1e-5), torch.Tensor)
     assert isinstance(linear.fused["gelu"](draw(1, 256)), torch.Tensor)
+
+
+def test_rows_that_are_no_words_are_rounded_for_one_token() -> None:
+    linear = ScaledLinear(
+        draw_scaled(0, "fp8_row", (32, 126)), None, torch.bfloat16, INTERPRETED, ALONE
+    )
+    assert not linear.is_exact(1)
+    assert isinstance(linear.fused["rms_norm"](draw(1, 126), draw(126), 1e-5), RoundedInputs)
 
 
 def test_amds_numbers_are_the_same_ones() -> None:
