@@ -59,6 +59,9 @@ def draw(rng: np.random.Generator, shape: tuple[int, ...], kind: Kind, gain: flo
 
 
 def _set_halves(blocks: NDArray[np.uint8], kind: Kind, scale: float) -> None:
+    if kind == Kind.MXFP4:  # the exponent of a power of two, half of it for twice the values
+        blocks[:, 0] = 128 + round(math.log2(scale))
+        return
     for at, number in HALVES[kind].items():
         blocks[:, at : at + 2] = np.array([number * scale], dtype=np.float16).view(np.uint8)
 
@@ -67,8 +70,8 @@ def write(path: Path, arch: str, fields: Mapping[str, Any], tensors: Mapping[str
     """Metadata without the architecture's name, and tensors by GGUF's names."""
     writer = gguf.GGUFWriter(path, arch)
     for key, value in fields.items():
-        add = writer.add_uint32 if isinstance(value, int) else writer.add_float32
-        add(f"{arch}.{key}", value)
+        kinds = {int: writer.add_uint32, float: writer.add_float32, str: writer.add_string}
+        kinds[type(value)](f"{arch}.{key}", value)
     for name, stored in tensors.items():
         writer.add_tensor(name, stored.data, raw_dtype=stored.kind)
     writer.write_header_to_file()

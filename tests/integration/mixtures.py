@@ -63,6 +63,14 @@ SHAPE = {
     "expert_count": EXPERTS,
     "expert_used_count": 2,
 }
+YARN = {
+    "rope_type": "yarn",
+    "factor": 4.0,
+    "beta_fast": 32.0,
+    "beta_slow": 1.0,
+    "original_max_position_embeddings": 64,
+    "truncate": False,
+}
 QWEN = {"num_experts": EXPERTS, "moe_intermediate_size": INNER, "intermediate_size": 2 * INNER}
 FAMILIES = {
     "llama": Family(
@@ -91,6 +99,18 @@ FAMILIES = {
         "mlp.gate",
         ("gate_proj", "up_proj", "down_proj"),
     ),
+    "gpt-oss": Family(
+        gguf.MODEL_ARCH.GPT_OSS,
+        "GptOssForCausalLM",
+        {"model_type": "gpt_oss", "num_local_experts": EXPERTS, "intermediate_size": INNER}
+        | {"head_dim": HEAD, "sliding_window": 8, "rope_scaling": YARN},
+        {"feed_forward_length": INNER, "expert_feed_forward_length": INNER}
+        | {"attention.key_length": HEAD, "attention.sliding_window": 8}
+        | {"rope.scaling.type": "yarn", "rope.scaling.factor": 4.0}
+        | {"rope.scaling.original_context_length": 64},
+        "mlp.router",
+        ("gate_proj", "up_proj", "down_proj"),
+    ),
 }
 
 
@@ -101,11 +121,14 @@ def write_both(folder: Path, arch: str, kinds: Mapping[str, Kind], default: Kind
     floats, stored = {}, {}
     for name, shape in shapes(family):
         theirs = names.get_name(name, try_suffixes=(".weight", ".bias"))
+        theirs += ".weight" * name.endswith(".sinks")
         kind = next((kind for word, kind in kinds.items() if word in theirs), default)
-        drawn = draw(rng, shape, Kind.F32 if "gate_inp" in theirs else kind, gain(name))
+        kind = Kind.F32 if "gate_inp" in theirs or "bias" in theirs else kind
+        drawn = draw(rng, shape, kind, gain(name))
         floats |= dict(of_directory(name, torch.from_numpy(drawn.values.copy())))
         stored[theirs] = of_file(arch, theirs, drawn)
     folder.mkdir()
+    floats = joined(floats) if arch == "gpt-oss" else floats
     save_file(
         {name: value.contiguous() for name, value in floats.items()}, folder / "model.safetensors"
     )
@@ -117,6 +140,7 @@ def write_both(folder: Path, arch: str, kinds: Mapping[str, Kind], default: Kind
 def shapes(family: Family) -> Iterator[tuple[str, tuple[int, ...]]]:
     """By Hugging Face's names, all experts of a layer in one."""
     kv, qwen2 = KV_HEADS * HEAD, family.arch == gguf.MODEL_ARCH.QWEN2MOE
+    gpt_oss = family.arch == gguf.MODEL_ARCH.GPT_OSS
     yield "model.embed_tokens.weight", (VOCAB, HIDDEN)
     yield "model.norm.weight", (HIDDEN,)
     yield "lm_head.weight", (VOCAB, HIDDEN)
@@ -126,18 +150,26 @@ def shapes(family: Family) -> Iterator[tuple[str, tuple[int, ...]]]:
         yield f"{at}.post_attention_layernorm.weight", (HIDDEN,)
         for part, rows in (("q", HEADS * HEAD), ("k", kv), ("v", kv)):
             yield f"{at}.self_attn.{part}_proj.weight", (rows, HIDDEN)
-            if qwen2:
+            if qwen2 or gpt_oss:
                 yield f"{at}.self_attn.{part}_proj.bias", (rows,)
         yield f"{at}.self_attn.o_proj.weight", (HIDDEN, HEADS * HEAD)
+        if gpt_oss:
+            yield f"{at}.self_attn.o_proj.bias", (HIDDEN,)
+            yield f"{at}.self_attn.sinks", (HEADS,)
+            yield f"{at}.{family.router}.bias", (EXPERTS,)
         if family.arch == gguf.MODEL_ARCH.QWEN3MOE:
             yield f"{at}.self_attn.q_norm.weight", (HEAD,)
             yield f"{at}.self_attn.k_norm.weight", (HEAD,)
         yield f"{at}.{family.router}.weight", (EXPERTS, HIDDEN)
-        module = f"{at}.{family.router.removesuffix('gate')}experts"
+        module = f"{at}.{family.router.rpartition('.')[0]}.experts"
         gate, up, down = family.experts
         yield f"{module}.{gate}.weight", (EXPERTS, INNER, HIDDEN)
         yield f"{module}.{up}.weight", (EXPERTS, INNER, HIDDEN)
         yield f"{module}.{down}.weight", (EXPERTS, HIDDEN, INNER)
+        if gpt_oss:
+            yield f"{module}.{gate}.bias", (EXPERTS, INNER)
+            yield f"{module}.{up}.bias", (EXPERTS, INNER)
+            yield f"{module}.{down}.bias", (EXPERTS, HIDDEN)
         if qwen2:
             yield f"{at}.mlp.shared_expert_gate.weight", (1, HIDDEN)
             yield f"{at}.mlp.shared_expert.gate_proj.weight", (SHARED, HIDDEN)
@@ -154,7 +186,7 @@ def gain(name: str) -> float:
 
 def of_directory(name: str, value: torch.Tensor) -> Iterator[tuple[str, torch.Tensor]]:
     """Each expert has tensors of its own."""
-    if value.dim() < 3:
+    if ".experts." not in name:
         yield name, value
         return
     for expert, each in enumerate(value):
@@ -170,3 +202,23 @@ def of_file(arch: str, name: str, drawn: Stored) -> Stored:
     if arch == "llama" and heads:
         data = data.reshape(heads, 2, HEAD // 2, -1).swapaxes(1, 2).reshape(data.shape)
     return Stored(data, drawn.kind)
+
+
+def joined(floats: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """As gpt-oss' directories have experts: all in one tensor, gate and up row by row, turned."""
+    found = {name: value for name, value in floats.items() if ".experts." not in name}
+    for layer in range(LAYERS):
+        module = f"model.layers.{layer}.mlp.experts"
+
+        def part(name: str, module: str = module) -> torch.Tensor:
+            return torch.stack([floats[f"{module}.{expert}.{name}"] for expert in range(EXPERTS)])
+
+        for suffix, kind in (("weight", ""), ("bias", "_bias")):
+            both = torch.stack((part(f"gate_proj.{suffix}"), part(f"up_proj.{suffix}")), 2)
+            for name, rows in (
+                ("gate_up_proj", both.flatten(1, 2)),
+                ("down_proj", part(f"down_proj.{suffix}")),
+            ):
+                turned = rows.transpose(1, 2) if suffix == "weight" else rows
+                found[f"{module}.{name}{kind}"] = turned
+    return found

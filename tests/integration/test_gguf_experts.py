@@ -16,7 +16,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from bench.mixture_gguf import Kind
-from mixtures import EXPERTS, FAMILIES, HIDDEN, INNER, LAYERS, write_both
+from mixtures import EXPERTS, FAMILIES, HIDDEN, INNER, LAYERS, joined, write_both
 from safetensors.torch import load_file
 
 from inferd import LLM, SamplingParams
@@ -25,6 +25,7 @@ from inferd.cli import main
 from inferd.layers.gathered import packed_experts
 from inferd.loading.gguf import GgufLoader
 
+pytest.importorskip("inferd_models_gpt")
 pytest.importorskip("inferd_models_mixtral")
 pytest.importorskip("inferd_quant_gguf")
 FORMATS = ("w4_g", "w4_m", "w8_g", "w8_m")
@@ -35,11 +36,13 @@ CASES = {  # what tensors with such a name are, and all others
     "llama": ({"ffn_down": Kind.Q8_0}, Kind.Q4_1),
     "qwen2moe": ({"blk.0": Kind.Q5_K, "ffn_down": Kind.Q4_0}, Kind.Q8_0),
     "qwen3moe": (Q4_K_M, Kind.Q4_K),
+    "gpt-oss": ({"exps": Kind.MXFP4}, Kind.Q8_0),
 }
 BECOME = {  # formats of their experts
     "llama": {"w4_m", "w8_g"},
     "qwen2moe": {"w8_m", "w4_g", "w8_g"},
     "qwen3moe": {"w4_m", "w8_g"},
+    "gpt-oss": {"w8_g"},
 }
 SIZES = {  # bits of a value: its code, and the numbers of its group
     Kind.Q4_0: 4 + 16 / 32,
@@ -48,6 +51,7 @@ SIZES = {  # bits of a value: its code, and the numbers of its group
     Kind.Q4_K: 4 + 64 / 32,
     Kind.Q5_K: 8 + 64 / 32,
     Kind.Q6_K: 8 + 32 / 16,
+    Kind.MXFP4: 8 + 32 / 32,
 }
 
 
@@ -83,13 +87,14 @@ def answers(path: Path, plugins: str = "gguf") -> tuple[list[Any], dict[str, Any
         temperature=0, max_tokens=NUM_TOKENS, ignore_eos=True, detokenize=False, logprobs=0
     )
     options: dict[str, Any] = {"dtype": "float32", "skip_tokenizer_init": True, "max_model_len": 64}
-    with LLM(str(path), plugins=f"none,models_mixtral,{plugins}", **options) as llm:
+    with LLM(str(path), plugins=f"none,models_gpt,models_mixtral,{plugins}", **options) as llm:
         return llm.generate(PROMPTS, params), dict(llm.info.summary)
 
 
 @pytest.mark.parametrize("arch", FAMILIES)
 def test_the_loader_yields_what_the_directory_has(files: dict[str, Path], arch: str) -> None:
     found = {raw.name: raw.unpack(torch.float32) for raw in GgufLoader(files[arch]).tensors()}
+    found = joined(found) if arch == "gpt-oss" else found
     expected = load_file(files[arch].with_suffix("") / "model.safetensors")
     assert found.keys() == expected.keys()
     for name, value in expected.items():
@@ -137,7 +142,7 @@ def test_they_take_what_their_formats_take(
 ) -> None:
     """Beside the same model of which nothing is packed; and `inferd plan` knows it."""
     _, packed = answers(files[arch])
-    words = ["--json", "--dtype", "float32", "--plugins", "none,models_mixtral,gguf"]
+    words = ["--json", "--dtype", "float32", "--plugins", "none,models_gpt,models_mixtral,gguf"]
     assert main(["plan", str(files[arch]), *words]) == 0
     assert json.loads(capsys.readouterr().out)["weight_bytes"] == packed["weight_bytes"]
     saved = 0.0

@@ -16,7 +16,7 @@ from inferd.layers.blocks import (
 )
 from inferd.layers.decoder import GATE_UP, QKV, Decoder, DecoderLM
 from inferd.layers.embedding import Embedding, LMHead
-from inferd.layers.expert_bank import ExpertBank
+from inferd.layers.expert_bank import ExpertBank, ExpertList
 from inferd.layers.fields import Fields
 from inferd.layers.head_order import head_order
 from inferd.layers.layer import Layer
@@ -48,6 +48,7 @@ __all__ = [
     "DecoderShape",
     "Embedding",
     "ExpertBank",
+    "ExpertList",
     "Fields",
     "GatedMLP",
     "GroupMoE",

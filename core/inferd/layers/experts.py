@@ -108,17 +108,19 @@ class PackedExperts(ExpertsMethod):
         return self._forms[0, part].draw(suffix, *self._spec.shape(part), generator)
 
     def kept_bytes(self) -> int:
-        """Without biases; all are dense where one is, or gate and up of an expert are not alike."""
+        """All are dense where one is, or gate and up of an expert are not alike."""
         forms = [self._forms[0, part] for part in PARTS]
         shapes = [self._spec.shape(part) for part in PARTS]
         gate: Any
         gate, up, down = (sample(f, ROWS, s[1]) for f, s in zip(forms, shapes, strict=True))
         whole = not any(isinstance(weight, Tensor) for weight in (gate, down)) and gate.joins(up)
         packed = self._ops.packed_experts if whole else {}
-        return self._spec.num_experts * sum(
+        biases = sum(rows for rows, _ in shapes) * self._spec.dtype.itemsize * self._spec.bias
+        matrices = sum(
             kept_bytes(form, shape, packed, self._spec.dtype)
             for form, shape in zip(forms, shapes, strict=True)
         )
+        return self._spec.num_experts * (matrices + biases)
 
     def load(self, suffix: str, expert: int, part: int, tensor: RawTensor) -> None:
         check_stored(self._takes[part], suffix, tensor)
@@ -156,12 +158,13 @@ class PackedExperts(ExpertsMethod):
     ) -> Experts:
         activation, biases = self._spec.activation, self._dense.biases()
         made = make(gate_up, down, activation, self._ops.act_and_mul[activation], *biases)
+        self.num_bytes = sum(each.nbytes for each in biases)
         if made is not None:
-            self.num_bytes = sum(weight.num_bytes for weight in (*gate_up, *down))
+            self.num_bytes += sum(weight.num_bytes for weight in (*gate_up, *down))
             return made
         self.dequantized = True
         gate_up_MND, down_MDI = (dequantized(each, self._spec.dtype) for each in (gate_up, down))
-        self.num_bytes = gate_up_MND.nbytes + down_MDI.nbytes
+        self.num_bytes += gate_up_MND.nbytes + down_MDI.nbytes
         return self._ops.experts[DENSE](gate_up_MND, down_MDI, activation, *biases)
 
     def _maker(self) -> MakePackedExperts | None:

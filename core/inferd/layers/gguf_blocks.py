@@ -16,6 +16,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+MXFP4_DOUBLED = (0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12)
+
 
 class Coded(NamedTuple):
     """(code - zero) * scale + minimum; without minima where those are None."""
@@ -31,7 +33,7 @@ class BlockFormat:
     """Blocks are [N, num_bytes] uint8."""
 
     name: str
-    bits: int  # of a code, as stored
+    bits: int  # of a code, as it is read
     num_values: int
     num_bytes: int
     read: Callable[[Tensor], Coded]
@@ -135,6 +137,15 @@ def _q6_k(blocks_NB: Tensor) -> Coded:
     return Coded(_with_fifth_bit(low_NV, high_NV), scales_NG, zero=32)
 
 
+def _mxfp4(blocks_NB: Tensor) -> Coded:
+    """Twice a float of four bits is an integer up to 12; scales are powers of two, half of them."""
+    codes_16 = torch.tensor(MXFP4_DOUBLED, device=blocks_NB.device).add(12).byte()
+    exponents_N1 = blocks_NB[:, :1].int() - 128
+    ones_N1 = torch.ones(exponents_N1.shape, device=blocks_NB.device)
+    codes_NV = codes_16[_fields(blocks_NB[:, 1:], 16, 4).int()]
+    return Coded(codes_NV, torch.ldexp(ones_N1, exponents_N1), zero=12)
+
+
 FORMATS = {  # by ggml type
     2: BlockFormat("Q4_0", 4, 32, 18, _q4_0),
     3: BlockFormat("Q4_1", 4, 32, 20, _q4_1),
@@ -146,6 +157,7 @@ FORMATS = {  # by ggml type
     12: BlockFormat("Q4_K", 4, 256, 144, _q4_k),
     13: BlockFormat("Q5_K", 5, 256, 176, _q5_k),
     14: BlockFormat("Q6_K", 6, 256, 210, _q6_k),
+    39: BlockFormat("MXFP4", 5, 32, 17, _mxfp4),
 }
 STORAGE = {f"gguf_{form.name.lower()}": form for form in FORMATS.values()}
 """By the storage type that a RawTensor has."""

@@ -33,8 +33,11 @@ class MoE(Layer):
             unquantized(build),
             bias=shape.router_bias,
         )
-        self.experts = self.bank(name, shape, build)
+        self.experts = self.make_bank(name, shape, build)
         self._num_chosen, self._renormalized = shape.num_chosen, shape.renormalized
+
+    def make_bank(self, name: str, shape: MoEShape, build: BuildContext) -> ExpertBank:
+        return self.bank(name, shape, build)
 
     def forward(self, x_TD: Tensor) -> Tensor:
         shares_TM = torch.softmax(self.gate(x_TD), dim=-1, dtype=torch.float32)

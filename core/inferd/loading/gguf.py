@@ -41,7 +41,7 @@ class PackedTensor(RawTensor):
 
 
 class GgufLoader(WeightLoader):
-    """F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0 and Q2_K to Q6_K."""
+    """F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K to Q6_K and MXFP4."""
 
     name = "gguf"
 

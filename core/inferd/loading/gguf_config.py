@@ -27,6 +27,7 @@ STORAGE = {  # of `gguf_blocks.FORMATS`, which needs torch
     12: "gguf_q4_k",
     13: "gguf_q5_k",
     14: "gguf_q6_k",
+    39: "gguf_mxfp4",
 }
 
 

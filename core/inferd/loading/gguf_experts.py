@@ -28,7 +28,17 @@ QWEN2 = {  # the expert that every token uses
     "ffn_up_shexp": "mlp.shared_expert.up_proj",
     "ffn_down_shexp": "mlp.shared_expert.down_proj",
 }
-EXPERTS = {"mixtral": MIXTRAL, "qwen2_moe": QWEN | QWEN2, "qwen3_moe": QWEN}
+GPT_OSS = QWEN | {
+    "ffn_gate_inp": "mlp.router",
+    "post_attention_norm": "post_attention_layernorm",
+    "attn_sinks": "self_attn.sinks",
+}
+EXPERTS = {
+    "mixtral": MIXTRAL,
+    "qwen2_moe": QWEN | QWEN2,
+    "qwen3_moe": QWEN,
+    "gpt_oss": GPT_OSS,
+}
 """By model type, what a layer has beside a dense one's."""
 
 
@@ -44,6 +54,8 @@ def expert_fields(read: Reader, size: int) -> dict[str, Any]:
             "num_local_experts": read.count("expert_count"),
             "num_experts_per_tok": read.count("expert_used_count"),
         }
+    if read.arch == "gpt-oss":
+        return _gpt_oss(read, size)
     if read.arch not in ("qwen2moe", "qwen3moe"):
         return {}
     chosen = read.count("expert_used_count")
@@ -60,12 +72,26 @@ def expert_fields(read: Reader, size: int) -> dict[str, Any]:
     return fields
 
 
+def _gpt_oss(read: Reader, size: int) -> dict[str, Any]:
+    """Its directories have gate and up in one tensor of all experts, files have them apart."""
+    return {
+        "num_local_experts": read.count("expert_count"),
+        "num_experts_per_tok": read.count("expert_used_count"),
+        "intermediate_size": read.count("expert_feed_forward_length", size),
+        "sliding_window": read.count("attention.sliding_window"),
+        "attention_bias": True,
+        "experts_apart": True,
+    }
+
+
 def each_expert(tensor: RawTensor) -> Iterator[RawTensor]:
     """One for each, where it has those of all; any other as it is."""
-    if EACH not in tensor.name or len(tensor.shape) != 3:
+    bias = tensor.name.endswith(".bias")
+    if EACH not in tensor.name or len(tensor.shape) != (2 if bias else 3):
         yield tensor
         return
     num, *shape = tensor.shape
-    for expert, rows in enumerate(tensor.data.view(num, -1, tensor.data.shape[-1])):
+    of_each = tensor.data if bias else tensor.data.view(num, -1, tensor.data.shape[-1])
+    for expert, rows in enumerate(of_each):
         name = tensor.name.replace("*", str(expert))
         yield replace(tensor, name=name, shape=tuple(shape), data=rows)

@@ -15,8 +15,12 @@ ARCHITECTURES = {
     "qwen3": "Qwen3ForCausalLM",
     "qwen3moe": "Qwen3MoeForCausalLM",
     "gemma3": "Gemma3ForCausalLM",
+    "gpt-oss": "GptOssForCausalLM",
 }
-MODEL_TYPES = {"gemma3": "gemma3_text"}  # where config.json calls them otherwise
+MODEL_TYPES = {
+    "gemma3": "gemma3_text",
+    "gpt-oss": "gpt_oss",
+}  # where config.json calls them otherwise
 TOP = {
     "token_embd": "model.embed_tokens",
     "output_norm": "model.norm",
@@ -41,6 +45,8 @@ GEMMA3 = {  # its norms before and after attention and MLP
     "post_ffw_norm": "post_feedforward_layernorm",
 }
 LAYERS = {"gemma3_text": LAYER | GEMMA3} | {kind: LAYER | own for kind, own in EXPERTS.items()}
+ENDINGS = {"gpt-oss": ("<|call|>",)}  # by architecture, tokens that end an answer
+BARE = ".sinks"  # a tensor of a module, not a module
 OFFSET_NORMS = ("gemma3_text",)  # files have norms' weights with the 1 that the model adds
 GEMMA3_27B_LAYERS = 62
 INTERLEAVED = ("llama", "mixtral")
@@ -58,7 +64,8 @@ def hf_name(name: str, model_type: str) -> str:
         return f"{TOP[stem]}.{suffix}"
     parts = stem.split(".")
     if len(parts) == 3 and parts[0] == "blk" and parts[2] in layer:
-        return f"model.layers.{parts[1]}.{layer[parts[2]]}.{suffix}"
+        found = f"model.layers.{parts[1]}.{layer[parts[2]]}"
+        return found if found.endswith(BARE) else f"{found}.{suffix}"
     return name
 
 
@@ -124,9 +131,19 @@ def token_id(metadata: dict[str, Any], name: str) -> int | None:
 
 
 def end_ids(metadata: dict[str, Any]) -> list[int]:
-    """Tokens that end an answer: of the sequence, of a turn and of a message (a tool call)."""
+    """Tokens that end an answer: of the sequence, of a turn and of a message (a tool call).
+
+    The vocabulary must have been read where `ends_by_name` says so.
+    """
     found = [token_id(metadata, name) for name in ("eos", "eot", "eom")]
+    tokens = metadata.get("tokenizer.ggml.tokens") or []
+    found += [tokens.index(name) for name in ends_by_name(metadata) if name in tokens]
     return list(dict.fromkeys(i for i in found if i is not None))
+
+
+def ends_by_name(metadata: dict[str, Any]) -> tuple[str, ...]:
+    """Those of them for which there is no key."""
+    return ENDINGS.get(str(metadata.get("general.architecture")), ())
 
 
 def _rope_scaling(read: Reader) -> dict[str, Any] | None:
@@ -139,4 +156,6 @@ def _rope_scaling(read: Reader) -> dict[str, Any] | None:
     if read.get("rope.scaling.original_context_length") is not None:
         original = read.count("rope.scaling.original_context_length")
         scaling["original_max_position_embeddings"] = original
+    if read.arch == "gpt-oss":  # trained so; llama.cpp rounds where frequencies begin to change
+        scaling["truncate"] = False
     return scaling

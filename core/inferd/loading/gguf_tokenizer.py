@@ -20,8 +20,18 @@ LLAMA3_SPLIT = (
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 QWEN2_SPLIT = LLAMA3_SPLIT.replace(r"\p{N}{1,3}", r"\p{N}")
+UPPER, LOWER, ENDINGS = r"\p{Lu}\p{Lt}", r"\p{Ll}", r"(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+O200K_SPLIT = (  # a word is letters of the upper case, then of the lower, of which one may be none
+    rf"[^\r\n\p{{L}}\p{{N}}]?[{UPPER}\p{{Lm}}\p{{Lo}}\p{{M}}]*[{LOWER}\p{{Lm}}\p{{Lo}}\p{{M}}]+{ENDINGS}"
+    rf"|[^\r\n\p{{L}}\p{{N}}]?[{UPPER}\p{{Lm}}\p{{Lo}}\p{{M}}]+[{LOWER}\p{{Lm}}\p{{Lo}}\p{{M}}]*{ENDINGS}"
+    r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
 LLAMA3 = ("llama-bpe", "llama3")
-SPLITS = {**dict.fromkeys(LLAMA3, LLAMA3_SPLIT), "qwen2": QWEN2_SPLIT}
+SPLITS = {
+    **dict.fromkeys(LLAMA3, LLAMA3_SPLIT),
+    "qwen2": QWEN2_SPLIT,
+    "gpt-4o": O200K_SPLIT,
+}
 
 
 def build_tokenizer(metadata: dict[str, Any]) -> Tokenizer:

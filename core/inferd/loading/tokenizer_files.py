@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from inferd.errors import CheckpointError, UnsupportedModel
 from inferd.loading.gguf_header import open_header
-from inferd.loading.gguf_names import end_ids, token_id
+from inferd.loading.gguf_names import end_ids, ends_by_name, token_id
 from inferd.loading.gguf_tokenizer import build_tokenizer
 from inferd.loading.mapped import read_json, read_text
 
@@ -102,7 +102,10 @@ def read_gguf(path: Path) -> TokenizerFiles:
 def read_generation(source: Path) -> dict[str, Any]:
     """generation_config.json; its end-of-sequence ids may stand in config.json instead."""
     if source.suffix == ".gguf":
-        eos = end_ids(open_header(source, strings=False).metadata)
+        metadata = open_header(source, strings=False).metadata
+        if ends_by_name(metadata):
+            metadata = open_header(source).metadata
+        eos = end_ids(metadata)
         return {"eos_token_id": eos} if eos else {}
     path = source / "generation_config.json"
     found = read_json(path) if path.exists() else {}

@@ -27,6 +27,9 @@ INERT = frozenset(  # what transformers' models read and an engine need not
         *("output_attentions", "output_hidden_states", "pad_token_id", "return_dict"),
     }
 )
+OF_LOADERS = frozenset(
+    {"experts_apart"}
+)  # what a file is like, not the model: no config.json has it
 DROPPING = ("dropout", "pdrop", "layerdrop")  # endings of fields that count in training only
 NONSENSE: tuple[Any, ...] = ("nonsense", -1, 0, 1.5, [], ["nonsense"], {}, {"nonsense": 1}, True)
 
@@ -95,8 +98,8 @@ class ModelFields(ModelVariants):
         return {path for path in read if not any(is_object(config, path) for config in configs)}
 
     def excused(self) -> set[str]:
-        """What inferd's own rotary layer reads: core tests that, in every spelling."""
-        return set[str]().union(*map(self._read_by_rotary, self.variants))
+        """What loaders say, and what inferd's own rotary layer reads: core tests these."""
+        return set[str](OF_LOADERS).union(*map(self._read_by_rotary, self.variants))
 
     @functools.cached_property
     def reads(self) -> dict[str, set[str]]:

@@ -17,11 +17,11 @@ from inferd.contracts.quantization import Drawn
 from inferd.errors import CheckpointError
 from inferd.layers import (
     LAYER_TYPES,
-    QKV,
     Decoder,
     DecoderLM,
     DecoderShape,
     ExpertBank,
+    ExpertList,
     Fields,
     MoE,
     MoEShape,
@@ -118,8 +118,11 @@ class TransposedExperts(ExpertBank):
         self.num_bytes = self.loaded_one()
 
 
-class TransposedMoE(MoE):
-    bank = TransposedExperts
+class GptOssMoE(MoE):
+    def make_bank(self, name: str, shape: MoEShape, build: BuildContext) -> ExpertBank:
+        """GGUF files have gate, up and down apart."""
+        bank = ExpertList if build.config.hf.get("experts_apart") else TransposedExperts
+        return bank(name, shape, build)
 
 
 class GptOssDecoder(Decoder):
@@ -131,9 +134,8 @@ class GptOssDecoder(Decoder):
 
 
 class GptOssForCausalLM(DecoderLM):
-    packed = QKV
     names = {"mlp.router": "mlp.gate"}
-    parts = Parts(attention=SinkAttention, mlp=TransposedMoE)
+    parts = Parts(attention=SinkAttention, mlp=GptOssMoE)
     decoder = GptOssDecoder
 
     @classmethod

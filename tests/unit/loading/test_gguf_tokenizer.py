@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import gguf
 import pytest
+from gguf_files import write
 from hypothesis import given
 from hypothesis import strategies as st
 from reference_bpe import SMOLLM, ReferenceBPE
@@ -16,10 +18,18 @@ from transformers.convert_slow_tokenizer import TikTokenConverter
 
 from inferd.errors import CheckpointError, UnsupportedModel
 from inferd.loading.gguf_header import open_header
+from inferd.loading.gguf_names import end_ids
 from inferd.loading.gguf_tokenizer import build_tokenizer
 from inferd.loading.tokenizer import Tokenizer
+from inferd.loading.tokenizer_files import read_generation
 
 GGML = "tokenizer.ggml."
+O200K = (  # as OpenAI publishes it for its vocabulary of that name
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+"
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+"
+    r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
 UNREACHABLE = "Ġqwxzv"  # a token that no merge gives
 
 
@@ -58,6 +68,12 @@ def qwen2(metadata: dict[str, Any]) -> tuple[Backend, Any]:
 def llama3(metadata: dict[str, Any]) -> tuple[Backend, Backend]:
     backend, vocab, merges = as_split(metadata, "llama-bpe")
     return backend, Llama3Converter(vocab_file=(vocab, merges)).converted()
+
+
+@pytest.fixture(scope="module")
+def o200k(metadata: dict[str, Any]) -> tuple[Backend, Backend]:
+    backend, vocab, merges = as_split(metadata, "gpt-4o")
+    return backend, Llama3Converter(vocab_file=(vocab, merges), pattern=O200K).converted()
 
 
 class Llama3Converter(TikTokenConverter):
@@ -127,6 +143,22 @@ def test_llama3_split(llama3: tuple[Backend, Backend], text: str) -> None:
     backend, expected = llama3
     assert backend.encode(text).ids == [1, *expected.encode(text).ids]
     assert backend.encode(text, add_special_tokens=False).ids == expected.encode(text).ids
+
+
+@pytest.mark.parametrize("text", [*VARIED, "HelloWorld don't XMLParser's a/b/\n12345"])
+def test_gpt_oss_split(o200k: tuple[Backend, Backend], text: str) -> None:
+    backend, expected = o200k
+    assert backend.encode(text).ids == expected.encode(text).ids
+
+
+def test_what_ends_an_answer_has_a_key_or_is_known_by_name(tmp_path: Path) -> None:
+    """gpt-oss ends a turn with one token, which has a key, and a call with another."""
+    writer = gguf.GGUFWriter(tmp_path / "m.gguf", "gpt-oss")
+    writer.add_token_list(["a", "<|return|>", "<|call|>"])
+    writer.add_eos_token_id(1)
+    write(writer)
+    assert read_generation(tmp_path / "m.gguf") == {"eos_token_id": [1, 2]}
+    assert end_ids({"general.architecture": "llama", f"{GGML}tokens": ["<|call|>"]}) == []
 
 
 def test_unknown_kinds_are_named() -> None:

@@ -18,7 +18,7 @@ from inferd.loading.gguf_config import STORAGE
 
 PLAIN = ["F32", "F16", "BF16"]
 LEGACY = ["Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0"]
-SUPER = ["Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K"]
+SUPER = ["MXFP4", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K"]
 ROWS, COLUMNS = 6, 512
 
 
