@@ -98,3 +98,11 @@ def test_amds_numbers_are_the_same_ones() -> None:
         codes_TK = (x_TK.float() / scales_T1).clamp(-most, most).to(rounding.dtype)
         mine = RoundedInputs(codes_TK, scales_T1)
         assert torch.equal(mine.dequantize(torch.float64), theirs.dequantize(torch.float64))
+
+
+def test_a_token_of_a_wider_tensor() -> None:
+    """Of an odd number of columns: its words are where they are."""
+    weight = draw_scaled(0, "fp8_row", (32, 128))
+    linear = ScaledLinear(weight, None, torch.bfloat16, INTERPRETED, ALONE)
+    x_TK = draw(1, 129)[:, :128]
+    assert torch.equal(linear(x_TK), linear(x_TK.contiguous()))

@@ -140,7 +140,7 @@ def scaled_gemv(
     size, inner = weight.shape
     out_MN = torch.empty(1, size, dtype=x_MK.dtype, device=x_MK.device)
     scaled_gemv_kernel[(triton.cdiv(size, route.block_n),)](
-        x_MK.view(torch.int32), weight.values_NK, weight.scales_RG, bias_N, out_MN, size,
+        x_MK[0].view(torch.int32), weight.values_NK, weight.scales_RG, bias_N, out_MN, size,
         inner // CODES, weight.run, weight.inputs.group is not None, route.block_n,
         route.block_k // CODES, fours and weight.values_NK.dtype == E4M3, num_warps=route.warps,
         **chain,
