@@ -33,3 +33,17 @@ def test_what_the_rounded_cache_gives_in_bf16(
     )
     check_close(kind, found_THE, expected_THE, "bfloat16")
     assert not torch.equal(found_THE, torch.zeros_like(found_THE))
+
+
+@pytest.mark.parametrize("rows", ["decodes", "prefills"])
+def test_queries_beyond_float16(rows: str) -> None:
+    """They are multiplied in it: what is larger becomes its largest number, and nothing nan."""
+    case = AttentionCase(dtype="bfloat16", narrow="float8_e4m3fn", rows=rows)
+    step, backend = Step(case, CPU), TritonAttention()
+    plan, q_THE = backend.plan(step.batch, 1, step.spec, 16), step.queries(0)
+    found = []
+    for largest in (65504.0, 1e6):
+        q_THE[:, 0, :2] = torch.tensor([largest, -largest])
+        found.append(backend.forward(q_THE, *step.fill(backend, 0), plan, step.params))
+    assert found[0].isfinite().all()
+    assert torch.equal(found[0], found[1])
