@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from inferd.contracts.scaled_formats import (
+    DEVICE_PIECE,
     E4M3,
     LARGEST,
     PIECE,
@@ -119,6 +120,21 @@ def test_scales_of_many_rows_are_those_of_each() -> None:
     for row in (0, rows - 1, rows, 2 * rows + 4):
         alone = ScaledWeight.by_rows(weight_NK[row : row + 1], E4M3)
         assert torch.equal(alone.scales_RG, found.scales_RG[row : row + 1])
+
+
+@pytest.mark.parametrize(("device", "most"), [("cpu", PIECE), ("meta", DEVICE_PIECE)])
+def test_numbers_rounded_at_a_time(monkeypatch: pytest.MonkeyPatch, device: str, most: int) -> None:
+    """Many more on a device, where a launch takes longer than its numbers."""
+    sizes: list[int] = []
+
+    def piece(weight_RK: torch.Tensor, dtype: torch.dtype) -> ScaledWeight:
+        sizes.append(weight_RK.numel())
+        return ScaledWeight(weight_RK.to(dtype), weight_RK[:, :1].float(), InputFormat(dtype))
+
+    monkeypatch.setattr(ScaledWeight, "_piece", piece)
+    found = ScaledWeight.by_rows(torch.empty(2 * most // 4096 + 5, 4096, device=device), E4M3)
+    assert sizes == [most, most, 5 * 4096]
+    assert found.shape == (2 * most // 4096 + 5, 4096)
 
 
 def test_each_row_of_a_dense_weight_has_the_scale_that_rounds_it_best() -> None:
