@@ -36,7 +36,7 @@ from inferd_ops_triton.kernels.rounding import round_inputs
 from inferd_ops_triton.kernels.scaled import multiply
 from inferd_ops_triton.rounded import Rounding
 from inferd_ops_triton.scaled import ScaledLinear
-from inferd_ops_triton.tables import scaled_route
+from inferd_ops_triton.tables import scaled_route, table
 
 SHAPES = ((6144, 4096), (4096, 4096), (28672, 4096), (4096, 14336))  # N, K: of an 8B
 TOKENS = (1, 8, 16, 32, 64, 128, 1024, 2048, 8192)
@@ -138,7 +138,7 @@ def seconds(each: Callable[[Any], Tensor], weights: list[Any], rounds: int = ROU
 
 def sweep(drawn: list[list[ScaledWeight]], tokens: int) -> dict[str, float]:
     """The ways in which one linear of each shape takes least, and the microseconds of all."""
-    tried = dict(ways(tokens, drawn[0][0]))
+    tried = dict(ways(tokens, drawn[0][0], bool(table(architecture()).get("pairs"))))
     given = [_inputs(weights[0], tokens) for weights in drawn]
     first = partial(_once, given[0], drawn[0][0])
     compile_all(KERNELS, [partial(first, way) for way in tried.values()])

@@ -29,20 +29,20 @@ GEMV = {"block_n": (2, 4, 8, 16), "warps": (1, 2, 4)}
 Way = Callable[[Tensor, RoundedInputs, ScaledWeight], Tensor]
 
 
-def ways(tokens: int, weight: ScaledWeight) -> Iterator[tuple[str, Way]]:
-    """By the rows of the tables that would choose them."""
+def ways(tokens: int, weight: ScaledWeight, fours: bool) -> Iterator[tuple[str, Way]]:
+    """By the rows of the tables that would choose them; `fours` is what a table calls `pairs`."""
     if tokens == 1:
-        return _gemvs()
+        return _gemvs(fours)
     return _rounded(tokens, weight.inputs.group is not None)
 
 
-def _gemvs() -> Iterator[tuple[str, Way]]:
+def _gemvs(fours: bool) -> Iterator[tuple[str, Way]]:
     """A thread has four words of each row."""
     for block_n, warps in itertools.product(*GEMV.values()):
         route = Route("gemv", 1, block_n, 512 * warps, warps, 1, 1)
         yield (
             str([*astuple(route)]),
-            lambda x, _, w, r=route: scaled_gemv.scaled_gemv(x, w, None, r, True),
+            lambda x, _, w, r=route: scaled_gemv.scaled_gemv(x, w, None, r, fours),
         )
 
 

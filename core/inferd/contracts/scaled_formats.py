@@ -21,7 +21,7 @@ LARGEST = {E4M3: 448.0, torch.int8: 127.0}
 BLOCK = 128  # rows and columns that share a scale in `fp8_block`; the last may be fewer
 SCALES = 8  # that are tried for a row of a dense weight
 # numbers rounded at a time: a CPU's stay in caches (2 ** 15 take 1.5x on an AMD EPYC, 2026-11-27),
-# a device's are worth a hundred launches, and leave room for a few copies in float32
+# a device's take longer than the hundred launches of each, and half a gigabyte for copies
 PIECE, DEVICE_PIECE = 2**17, 2**25
 EXPONENT = 0x7F800000  # bits of a float32
 TINY = 1e-12  # the least largest value: a token of zeros has a scale, too

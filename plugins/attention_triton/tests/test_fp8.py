@@ -47,3 +47,27 @@ def test_queries_beyond_float16(rows: str) -> None:
         found.append(backend.forward(q_THE, *step.fill(backend, 0), plan, step.params))
     assert found[0].isfinite().all()
     assert torch.equal(found[0], found[1])
+
+
+class Faint(Step):
+    """The first key of a row outweighs each other one by e ** 18, and has no value."""
+
+    def queries(self, layer: int) -> torch.Tensor:
+        q_THE = torch.zeros_like(super().queries(layer))
+        q_THE[..., 0] = 90  # times a scale of 0.2
+        return q_THE
+
+    def keys_and_values(self, layer: int, row: int) -> list[torch.Tensor]:
+        k_LGE, v_LGE = map(torch.zeros_like, super().keys_and_values(layer, row))
+        k_LGE[0, :, 0], v_LGE[1:] = 1, 1
+        return [k_LGE, v_LGE]
+
+
+@pytest.mark.parametrize("rows", ["decodes", "mixed"])
+def test_small_weights_are_not_lost(rows: str) -> None:
+    """float16, in which they are multiplied, ends at 6e-8 of its 1."""
+    step = Faint(AttentionCase(dtype="bfloat16", narrow="float8_e4m3fn", rows=rows), CPU)
+    backend = TritonAttention()
+    plan = backend.plan(step.batch, 1, step.spec, 16)
+    found_THE = backend.forward(step.queries(0), *step.fill(backend, 0), plan, step.params)
+    torch.testing.assert_close(found_THE.double(), step.expected(0).double(), rtol=0.02, atol=1e-10)

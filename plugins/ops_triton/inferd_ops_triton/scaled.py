@@ -1,6 +1,6 @@
 """Linears of weights of 8 bits (W8A8): per number of tokens one of three ways.
 
-- one token: `scaled_gemv` on x as it is, bound by reading the weight;
+- one token, K a multiple of four: `scaled_gemv` on x as it is, bound by reading the weight;
 - many tokens, where torch has a product for the shape (FP8, a scale per row): the library;
 - all others: `kernels.scaled`.
 

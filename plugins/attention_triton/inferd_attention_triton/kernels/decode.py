@@ -15,6 +15,7 @@ import triton.language as tl
 from inferd_attention_triton.kernels.chain import fetch_into_l2, let_next_start, wait_for_previous
 from inferd_attention_triton.kernels.merge import read_part, write_part
 from inferd_attention_triton.kernels.tile import (
+    F16_ABOVE,
     HIDDEN,
     LOG2E,
     attend,
@@ -71,7 +72,9 @@ def attend_pairs(
     the instruction that transposes, of 8 one by one.
     """
     s_ML, factor = scores(q_ME, k_LE, lean_ML, SCALE, SOFT_CAP, ALIBI)
-    p_ML, top_M, sum_M, shrink_M = weights(s_ML, there_ML, top_M, sum_M, factor, ALL=False)
+    p_ML, top_M, sum_M, shrink_M = weights(
+        s_ML, there_ML, top_M, sum_M, factor, ALL=False, ABOVE=F16_ABOVE
+    )
     even_LE = v_LP.to(tl.int8).to(KIND, bitcast=True).to(q_ME.dtype)
     odd_LE = (v_LP >> 8).to(tl.int8).to(KIND, bitcast=True).to(q_ME.dtype)
     p_ML = p_ML.to(q_ME.dtype)
@@ -140,9 +143,10 @@ def decode_kernel(
         pages = look_up(table_ptr, begin // TILE * TILE, end, PAGE, TILE)
         for start in tl.range(begin // TILE * TILE, end, TILE):
             base, at_L = place(pages, start, PAGE, BLOCK_STRIDE, SLOT_STRIDE, TILE)
-            of_pairs, at_pairs_L = place(
-                pages, start, PAGE, BLOCK_STRIDE // 2, SLOT_STRIDE // 2, TILE
-            )
+            if PAIRED:
+                of_pairs, at_pairs_L = place(
+                    pages, start, PAGE, BLOCK_STRIDE // 2, SLOT_STRIDE // 2, TILE
+                )
             pages = look_up(table_ptr, start + TILE, end, PAGE, TILE)
             key_L = start + tl.arange(0, TILE)
             there_L = key_L < end

@@ -12,6 +12,8 @@ LOG2E = tl.constexpr(1.4426950408889634)
 # Finite, so that a row whose keys are all hidden gives 0 in exp2 and never inf - inf.
 HIDDEN = tl.constexpr(-1.0e30)
 MOST_F16 = tl.constexpr(65504.0)
+# weights of up to 2 ** 15 leave room for small ones: float16 ends at 2 ** -24
+F16_ABOVE = tl.constexpr(15)
 
 
 @triton.jit
@@ -84,7 +86,9 @@ def beside_cache(q_ME, k_ptr):
     the multiprocessor's width, which then bounds decoding.
     """
     if k_ptr.dtype.element_ty.primitive_bitwidth == 8 and q_ME.dtype == tl.bfloat16:
-        q_ME = tl.clamp(q_ME.to(tl.float32), -MOST_F16, MOST_F16).to(tl.float16)
+        q_ME = tl.clamp(
+            q_ME.to(tl.float32), -MOST_F16, MOST_F16, propagate_nan=tl.PropagateNan.ALL
+        ).to(tl.float16)
     return q_ME
 
 
@@ -117,7 +121,9 @@ def attend(
 ):
     """One more tile of keys; with ALIBI, `lean_ML` is added to its scores, in powers of two."""
     s_ML, factor = scores(q_ME, k_LE, lean_ML, SCALE, SOFT_CAP, ALIBI)
-    return weigh(s_ML, v_LE.to(q_ME.dtype), visible_ML, top_M, sum_M, acc_ME, factor, ALL)
+    above: tl.constexpr = F16_ABOVE if k_LE.dtype.primitive_bitwidth == 8 else 0
+    v_LE = v_LE.to(q_ME.dtype)
+    return weigh(s_ML, v_LE, visible_ML, top_M, sum_M, acc_ME, factor, ALL, above)
 
 
 @triton.jit
@@ -149,22 +155,34 @@ def weigh(
     acc_ME,
     FACTOR: tl.constexpr,
     ALL: tl.constexpr,
+    ABOVE: tl.constexpr = 0,
 ):
     """The running softmax after a tile whose scores are s * FACTOR, in powers of two."""
-    p_ML, top_M, sum_M, shrink_M = weights(s_ML, visible_ML, top_M, sum_M, FACTOR, ALL)
+    p_ML, top_M, sum_M, shrink_M = weights(s_ML, visible_ML, top_M, sum_M, FACTOR, ALL, ABOVE)
     acc_ME = tl.dot(p_ML.to(v_LE.dtype), v_LE, acc_ME * shrink_M[:, None], input_precision="ieee")
     return top_M, sum_M, acc_ME
 
 
 @triton.jit
-def weights(s_ML, visible_ML, top_M, sum_M, FACTOR: tl.constexpr, ALL: tl.constexpr):
-    """Of the tile's values [M, L]; the new tops and sums; by what sums of values shrink."""
+def weights(
+    s_ML,
+    visible_ML,
+    top_M,
+    sum_M,
+    FACTOR: tl.constexpr,
+    ALL: tl.constexpr,
+    ABOVE: tl.constexpr,
+):
+    """Of the tile's values [M, L]; the new tops and sums; by what sums of values shrink.
+
+    The largest weight is 2 ** ABOVE, and a top that much below the largest score.
+    """
     if ALL:
-        new_M = tl.maximum(top_M, tl.max(s_ML, 1) * FACTOR)
+        new_M = tl.maximum(top_M, tl.max(s_ML, 1) * FACTOR - ABOVE)
         p_ML = tl.exp2(s_ML * FACTOR - new_M[:, None])
     else:  # HIDDEN times the factor would not be rounded in a fused multiply-add: inf, not 1
         s_ML = tl.where(visible_ML, s_ML * FACTOR, HIDDEN)
-        new_M = tl.maximum(top_M, tl.max(s_ML, 1))
+        new_M = tl.maximum(top_M, tl.max(s_ML, 1) - ABOVE)
         p_ML = tl.exp2(s_ML - new_M[:, None])
     shrink_M = tl.exp2(top_M - new_M)
     return p_ML, new_M, sum_M * shrink_M + tl.sum(p_ML, 1), shrink_M
