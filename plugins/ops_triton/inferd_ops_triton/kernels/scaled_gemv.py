@@ -1,7 +1,7 @@
 """x W^T of one token where W is of 8 bits: x as it is, products in float32, no matrix units.
 
-W is read as words of four codes, x as words of four inputs; sums of four words, a quad, which a
-thread has, are formed first: they are of one group.
+W is read as words of four codes, x as words of two inputs. Sums of four words of codes, a quad,
+which a thread has, are formed first: they are of one group.
 
 Shape suffixes: N out features, K in features, R runs of rows, G groups of K, W words of a row,
 Q quads.
