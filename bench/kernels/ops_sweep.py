@@ -70,8 +70,7 @@ def one_token(inner: int) -> Iterator[Route]:
             for warps in (2, 4, 8):
                 share = block_n * block_k // (32 * warps)  # elements a thread holds of a tile
                 if 8 <= share <= 64 and block_k <= inner:
-                    for at_once in (1, 8):
-                        yield Route("gemv", 1, block_n, block_k, warps, 1, at_once)
+                    yield Route("gemv", 1, block_n, block_k, warps, 1, 1)
 
 
 def sweep(

@@ -29,7 +29,7 @@ class Route:
     block_k: int
     warps: int
     stages: int
-    parts: int  # of K; of a gemv, products beside each other that are added at once
+    parts: int  # of K
 
 
 @dataclass(frozen=True, slots=True)

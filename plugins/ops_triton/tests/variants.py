@@ -183,7 +183,7 @@ def _gemv(kind: str, route: Route, *, chained: bool) -> Variant:
     types = dict.fromkeys(("x_ptr", "weight_ptr", "out_ptr"), f"*{kind}")
     types |= {"N": "i32", "K": "i32"}
     constants = {"bias_ptr": None, "CHAINED": int(chained)}
-    constants |= {"BLOCK_N": route.block_n, "BLOCK_K": route.block_k, "RUN": route.parts}
+    constants |= {"BLOCK_N": route.block_n, "BLOCK_K": route.block_k}
     name = f"{kind} {route.block_n}x{route.block_k}"
     return _variant("gemv:gemv_kernel", types, constants, name, num_warps=route.warps)
 

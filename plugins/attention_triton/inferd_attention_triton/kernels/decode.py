@@ -51,36 +51,43 @@ def fetch_keys(
 
 
 @triton.jit
-def attend_pairs(
+def attend_values(
     q_ME,
     k_LE,
-    v_LP,
+    v_LE,
     lean_ML,
     there_ML,
     top_M,
     sum_M,
-    even_ME,
+    acc_ME,
     odd_ME,
     SCALE: tl.constexpr,
     SOFT_CAP: tl.constexpr,
     ALIBI: tl.constexpr,
-    KIND: tl.constexpr,
+    PAIRS: tl.constexpr,
 ):
-    """As `attend`, of values in FP8 of which two of a key lie in 16 bits: an even and an odd place.
+    """As `attend`; values of the type PAIRS, if it is one, are two of a key in 16 bits.
 
-    Values of several keys are what a thread needs for a product. Of 16 bits they come to it through
-    the instruction that transposes, of 8 one by one.
+    Sums are then of the even places, and of the odd ones. Values of several keys are what a thread
+    needs for a product. Of 16 bits they come to it through the instruction that transposes, of 8
+    one by one.
     """
-    s_ML, factor = scores(q_ME, k_LE, lean_ML, SCALE, SOFT_CAP, ALIBI)
-    p_ML, top_M, sum_M, shrink_M = weights(
-        s_ML, there_ML, top_M, sum_M, factor, ALL=False, ABOVE=F16_ABOVE
-    )
-    even_LE = v_LP.to(tl.int8).to(KIND, bitcast=True).to(q_ME.dtype)
-    odd_LE = (v_LP >> 8).to(tl.int8).to(KIND, bitcast=True).to(q_ME.dtype)
-    p_ML = p_ML.to(q_ME.dtype)
-    even_ME = tl.dot(p_ML, even_LE, even_ME * shrink_M[:, None], input_precision="ieee")
-    odd_ME = tl.dot(p_ML, odd_LE, odd_ME * shrink_M[:, None], input_precision="ieee")
-    return top_M, sum_M, even_ME, odd_ME
+    if PAIRS is None:
+        top_M, sum_M, acc_ME = attend(
+            q_ME, k_LE, v_LE, lean_ML, there_ML, top_M, sum_M, acc_ME,
+            SCALE, SOFT_CAP, ALIBI, ALL=False,
+        )  # fmt: skip
+    else:
+        s_ML, factor = scores(q_ME, k_LE, lean_ML, SCALE, SOFT_CAP, ALIBI)
+        p_ML, top_M, sum_M, shrink_M = weights(
+            s_ML, there_ML, top_M, sum_M, factor, ALL=False, ABOVE=F16_ABOVE
+        )
+        even_LE = v_LE.to(tl.int8).to(PAIRS, bitcast=True).to(q_ME.dtype)
+        odd_LE = (v_LE >> 8).to(tl.int8).to(PAIRS, bitcast=True).to(q_ME.dtype)
+        p_ML = p_ML.to(q_ME.dtype)
+        acc_ME = tl.dot(p_ML, even_LE, acc_ME * shrink_M[:, None], input_precision="ieee")
+        odd_ME = tl.dot(p_ML, odd_LE, odd_ME * shrink_M[:, None], input_precision="ieee")
+    return top_M, sum_M, acc_ME, odd_ME
 
 
 @triton.jit(do_not_specialize=["table_stride"])
@@ -131,10 +138,11 @@ def decode_kernel(
         q_ME = beside_cache(tl.load(q_ptr + q_at, mask=real_ME, other=0.0), k_ptr)
         top_M = tl.full((BLOCK_M,), HIDDEN, tl.float32)
         sum_M = tl.zeros((BLOCK_M,), tl.float32)
-        acc_ME = tl.zeros((BLOCK_M, BLOCK_E // 2 if PAIRED else BLOCK_E), tl.float32)
+        WIDTH: tl.constexpr = 2 if PAIRED else 1
+        PAIRS: tl.constexpr = v_ptr.dtype.element_ty if PAIRED else None
+        values_ptr = v_ptr.to(tl.pointer_type(tl.int16), bitcast=True) if PAIRED else v_ptr
+        acc_ME = tl.zeros((BLOCK_M, BLOCK_E // WIDTH), tl.float32)
         odd_ME = acc_ME
-        kind: tl.constexpr = v_ptr.dtype.element_ty
-        pairs_ptr = v_ptr.to(tl.pointer_type(tl.int16), bitcast=True) if PAIRED else v_ptr
         ALIBI: tl.constexpr = slopes_ptr is not None
         if ALIBI:
             slope_M = tl.load(slopes_ptr + head_M, mask=m < count, other=0.0) * LOG2E
@@ -143,10 +151,9 @@ def decode_kernel(
         pages = look_up(table_ptr, begin // TILE * TILE, end, PAGE, TILE)
         for start in tl.range(begin // TILE * TILE, end, TILE):
             base, at_L = place(pages, start, PAGE, BLOCK_STRIDE, SLOT_STRIDE, TILE)
-            if PAIRED:
-                of_pairs, at_pairs_L = place(
-                    pages, start, PAGE, BLOCK_STRIDE // 2, SLOT_STRIDE // 2, TILE
-                )
+            v_base, v_at_L = place(
+                pages, start, PAGE, BLOCK_STRIDE // WIDTH, SLOT_STRIDE // WIDTH, TILE
+            )
             pages = look_up(table_ptr, start + TILE, end, PAGE, TILE)
             key_L = start + tl.arange(0, TILE)
             there_L = key_L < end
@@ -156,20 +163,13 @@ def decode_kernel(
             if ALIBI:
                 lean_ML = slope_M[:, None] * (key_L - position)[None, :].to(tl.float32)
             k_LE = load_rows(k_ptr, base, at_L, there_L, E, BLOCK_E, ALL=False)
-            if PAIRED:
-                v_LP = load_rows(
-                    pairs_ptr, of_pairs, at_pairs_L, there_L, E // 2, BLOCK_E // 2, ALL=False
-                )
-                top_M, sum_M, acc_ME, odd_ME = attend_pairs(
-                    q_ME, k_LE, v_LP, lean_ML, there_L[None, :], top_M, sum_M, acc_ME, odd_ME,
-                    SCALE, SOFT_CAP, ALIBI, kind,
-                )  # fmt: skip
-            else:
-                v_LE = load_rows(v_ptr, base, at_L, there_L, E, BLOCK_E, ALL=False)
-                top_M, sum_M, acc_ME = attend(
-                    q_ME, k_LE, v_LE, lean_ML, there_L[None, :], top_M, sum_M, acc_ME,
-                    SCALE, SOFT_CAP, ALIBI, ALL=False,
-                )  # fmt: skip
+            v_LE = load_rows(
+                values_ptr, v_base, v_at_L, there_L, E // WIDTH, BLOCK_E // WIDTH, ALL=False
+            )
+            top_M, sum_M, acc_ME, odd_ME = attend_values(
+                q_ME, k_LE, v_LE, lean_ML, there_L[None, :], top_M, sum_M, acc_ME, odd_ME,
+                SCALE, SOFT_CAP, ALIBI, PAIRS,
+            )  # fmt: skip
         if PAIRED:
             acc_ME = tl.reshape(tl.join(acc_ME, odd_ME), (BLOCK_M, BLOCK_E))
 

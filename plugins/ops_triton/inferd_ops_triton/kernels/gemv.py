@@ -24,7 +24,6 @@ def gemv_kernel(
     K,
     BLOCK_N: tl.constexpr,
     BLOCK_K: tl.constexpr,
-    RUN: tl.constexpr,  # products beside each other that are added at once
     CHAINED: tl.constexpr,
 ):
     # grid: (blocks of N,)
@@ -41,7 +40,7 @@ def gemv_kernel(
         weight_ptrs, mask=inside_N1 & (k < K)[None, :], other=0.0, eviction_policy="evict_first"
     )
     wait_for_previous(CHAINED)
-    sums = tl.zeros((BLOCK_N, BLOCK_K // RUN), tl.float32)
+    sums = tl.zeros((BLOCK_N, BLOCK_K), tl.float32)
     for done in range(0, K, BLOCK_K):
         x_K = tl.load(x_ptr + done + k, mask=done + k < K, other=0.0).to(tl.float32)
         current = tile
@@ -52,8 +51,7 @@ def gemv_kernel(
             other=0.0,
             eviction_policy="evict_first",
         )
-        products = current.to(tl.float32) * x_K[None, :]
-        sums += tl.sum(tl.reshape(products, (BLOCK_N, BLOCK_K // RUN, RUN)), 2)
+        sums += current.to(tl.float32) * x_K[None, :]
 
     out_N = tl.sum(sums, 1)
     if bias_ptr is not None:
@@ -69,6 +67,6 @@ def gemv(
     out_TN = torch.empty(1, size, dtype=x_TK.dtype, device=x_TK.device)
     gemv_kernel[(triton.cdiv(size, route.block_n),)](
         x_TK, weight_NK, bias_N, out_TN, size, inner, route.block_n, route.block_k,
-        route.parts, num_warps=route.warps, **chain,
+        num_warps=route.warps, **chain,
     )  # fmt: skip
     return out_TN
