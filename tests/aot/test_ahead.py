@@ -13,6 +13,7 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.experimental.gluon.language import NVMMASharedLayout
 from triton.experimental.gluon.nvidia.hopper import TensorDescriptor
+from triton.runtime import build
 from triton.runtime.jit import JITFunction
 
 from inferd_ops_triton.kernels import activation, ahead, gated, launch_gated, norm
@@ -151,3 +152,24 @@ def test_a_kernel_that_does_not_compile_says_so(device: Device, monkeypatch: Any
     for _ in range(2):  # the second finds nothing left over
         with pytest.raises(RuntimeError, match="no such instruction"), ahead.compiling_only():
             layers(4)
+
+
+def test_launchers_keep_the_functions_that_they_were_loaded_with(
+    device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Python loads extension modules: one that it has seen fills the last one of that name."""
+    seen: list[str] = []
+    modules: list[SimpleNamespace] = []
+
+    def load(_: str, path: str) -> SimpleNamespace:
+        if path not in seen:
+            modules.append(SimpleNamespace())
+        seen.append(path)
+        modules[-1].launch = f"launch of {path}"
+        return modules[-1]
+
+    monkeypatch.setattr(build, "_load_module_from_path", load)
+    with ahead.compiling_only():
+        loaded = [build._load_module_from_path("__triton_launcher", path) for path in "aba"]
+    assert [module.launch for module in loaded] == [f"launch of {path}" for path in "aba"]
+    assert build._load_module_from_path is load

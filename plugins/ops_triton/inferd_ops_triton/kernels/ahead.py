@@ -7,10 +7,12 @@ from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from threading import Lock
+from types import SimpleNamespace
 from typing import Any
 
 from torch import Tensor
 from triton import AsyncCompileMode
+from triton.runtime import build
 from triton.runtime.jit import JITFunction
 
 MOST_THREADS = 16  # the compiler is half Python, which more threads only make wait
@@ -23,7 +25,7 @@ def compiling_only() -> Iterator[None]:
     A launch like one before it, as every layer's is, costs a look into a set. On leaving, the
     kernels are loaded: a recording that came first upon one could not.
     """
-    launch, parse = JITFunction.run, JITFunction.parse
+    launch, parse, load = JITFunction.run, JITFunction.parse, build._load_module_from_path
     seen: set[Hashable] = set()
     kernels: list[Any] = []
 
@@ -34,6 +36,7 @@ def compiling_only() -> Iterator[None]:
             kernels.append(launch(self, *args, grid=grid, warmup=True, **options))
 
     JITFunction.run, JITFunction.parse = compile_only, _one_at_a_time(parse)
+    build._load_module_from_path = _apart(load)
     try:
         with ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 1)) as pool:
             with AsyncCompileMode(pool, ignore_errors=True):  # _load meets them
@@ -41,6 +44,7 @@ def compiling_only() -> Iterator[None]:
             list(pool.map(_load, kernels))
     finally:
         JITFunction.run, JITFunction.parse = launch, parse
+        build._load_module_from_path = load
 
 
 def _one_at_a_time(parse: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -55,6 +59,22 @@ def _one_at_a_time(parse: Callable[[Any], Any]) -> Callable[[Any], Any]:
             return parse(self)
 
     return parse_alone
+
+
+def _apart(load: Callable[[str, str], Any]) -> Callable[[str, str], Any]:
+    """A module's names as they are when it is loaded, and one load at a time.
+
+    Launchers are extension modules of one name. Python loads one that it has seen before into
+    whichever of that name came last: a thread that has just loaded this one, and has yet to ask it
+    for its function, would get another kernel's.
+    """
+    lock = Lock()
+
+    def load_apart(name: str, path: str) -> Any:
+        with lock:
+            return SimpleNamespace(**vars(load(name, path)))
+
+    return load_apart
 
 
 def _kind(value: Any) -> Hashable:
