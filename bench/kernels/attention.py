@@ -108,25 +108,26 @@ class Decode:
         self._cases = {name: Case(pool, rows, page) for name, rows in steps.items()}
         architecture, self._processors = device_of(torch.device("cuda", 0))
         shipped = select(architecture, 128, kept.itemsize)
-        rows = min(len(case.rows) for case in self._cases.values())
-        self._tiles = select_decode(shipped, rows)
+        self._tiles = {
+            name: select_decode(shipped, len(case.rows)) for name, case in self._cases.items()
+        }
         self._chains = [ALONE, CHAINED] if chained(architecture) else [ALONE]
 
     def run(self) -> list[Measured]:
         found = []
         for chain in self._chains:
-            rows = [self._measure(name, self._tiles, chain) for name in self._cases]
+            rows = [self._measure(name, tiles, chain) for name, tiles in self._tiles.items()]
             report(f"decode {chain}", rows, "TB/s")
             found += rows
-        widest = max(self._cases.values(), key=lambda case: len(case.rows))
-        seconds = graph_time(lambda: self._call(widest, self._tiles, ALONE))
-        print(f"  dealing {len(widest.rows)} rows {seconds * 1e6:.1f} us")
+        widest = max(self._cases, key=lambda name: len(self._cases[name].rows))
+        seconds = graph_time(lambda: self._call(self._cases[widest], self._tiles[widest], ALONE))
+        print(f"  dealing {len(self._cases[widest].rows)} rows {seconds * 1e6:.1f} us")
         return found
 
     def sweep(self, waves: list[tuple[int, int, int]]) -> list[Measured]:
         """Tiles first, then how the best three are dealt."""
         start = [replace(t, waves=waves[0][0], least=waves[0][1]) for t in DECODE_TILES]
-        found = self._try([self._tiles, *start])
+        found = self._try([*dict.fromkeys(self._tiles.values()), *start])
         dealt = [
             replace(tiles, waves=w, least=least, ahead=ahead)
             for tiles in overall(found)[:3]

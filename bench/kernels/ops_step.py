@@ -1,4 +1,4 @@
-"""The layers of one decode step without attention, as tensors and calls: what ops.py times.
+"""The layers of one decode step without attention, as tensors and calls.
 
 Shape suffixes: M tokens (the batch), N out features, K in features, D hidden, I intermediate.
 """
@@ -58,7 +58,7 @@ def normal(*shape: int, scale: float = 1.0) -> Tensor:
 
 
 class Step:
-    """Calls the ops of `ops` in the order of a Llama's layers; attention's output is given."""
+    """Calls the ops of `ops` in the order of a Llama's layers; `attend` is for others to make."""
 
     def __init__(self, shape: Shape, ops: dict, linears: dict[str, list[Linear]], rows: int):
         self._shape, self._ops, self._linears = shape, ops, linears
@@ -84,12 +84,21 @@ class Step:
         for layer, caches in enumerate(self._caches):
             qkv = self._linears["qkv"][layer](normed).view(len(x), -1, shape.head)
             ops["rope_kv_write"](qkv, shape.heads, rope, *caches, self._slots, None, None, 1e-5)
-            o = self._linears["o"][layer](self._attention)
+            o = self._linears["o"][layer](self.attend(layer))
             normed, residual = ops["add_rms_norm"](o, residual, self._norm, 1e-5)
-            up = ops["act_and_mul"]["silu"](self._linears["gate_up"][layer](normed))
-            down = self._linears["down"][layer](up)
+            down = self._linears["down"][layer](self._activated(layer, normed))
             normed, residual = ops["add_rms_norm"](down, residual, self._norm, 1e-5)
         return self._linears["lm_head"][0](normed)
+
+    def attend(self, layer: int) -> Tensor:  # noqa: ARG002
+        return self._attention
+
+    def _activated(self, layer: int, x_MD: Tensor) -> Tensor:
+        linear = self._linears["gate_up"][layer]
+        gated = getattr(linear, "gated", {}).get("silu")
+        if gated is not None and gated.suits(len(x_MD)):
+            return gated.multiply(x_MD)
+        return self._ops["act_and_mul"]["silu"](linear(x_MD))
 
 
 def linears_alone(

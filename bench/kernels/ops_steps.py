@@ -12,7 +12,7 @@ from torch import Tensor
 from inferd.builtin.ops_torch import TorchOps
 from inferd.contracts.ops import Linear, OpRequest
 from inferd_ops_triton.kernels.chain import CHAINED, WAYS, Chain
-from inferd_ops_triton.linear import routed
+from inferd_ops_triton.linear import gated_few, routed
 from inferd_ops_triton.provider import TritonOps
 from inferd_ops_triton.small import small_ops
 from inferd_ops_triton.tables import Route, routes
@@ -46,9 +46,20 @@ def steps(
 
 def linears_of(shape: Shape, chain: Chain, rows: dict) -> dict[str, list[Linear]]:
     return {
-        name: [routed(weight, None, chosen(weight, rows), chain) for weight in matrices]
+        name: [Routed(weight, chosen(weight, rows), chain) for weight in matrices]
         for name, matrices in weights(shape).items()
     }
+
+
+class Routed:
+    """As DenseLinear, by these routes."""
+
+    def __init__(self, weight: Tensor, routes: dict[int, Route], chain: Chain) -> None:
+        self._linear = routed(weight, None, routes, chain)
+        self.gated = gated_few(weight, self._linear, routes, chain, {})
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self._linear(x)
 
 
 def chosen(weight: Tensor, rows: dict) -> dict[int, Route]:

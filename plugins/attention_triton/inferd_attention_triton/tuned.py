@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-FEW_ROWS = 32
-
 
 @dataclass(frozen=True, slots=True)
 class DecodeTiles:
@@ -44,7 +42,7 @@ class PrefillTiles:
 class Tiles:
     decode: DecodeTiles
     prefill: tuple[PrefillTiles, PrefillTiles]  # large and small blocks
-    few: DecodeTiles | None = None  # of up to FEW_ROWS rows, where they differ
+    few: tuple[tuple[int, DecodeTiles], ...] = ()  # (rows, at most, tiles), rising; more: `decode`
     heads: int = 32  # query heads of a KV head that a program takes at most
 
 
@@ -53,28 +51,38 @@ NVIDIA = {
         DecodeTiles(128, 4, 3, 4),
         (PrefillTiles(128, 64, 8, 3), PrefillTiles(64, 64, 4, 3)),
     ),
-    # heads of 128 in bf16: an H100, 2026-11-26, few rows 2026-11-28; blocks of 256 spill, and take
-    # 6 % less time
+    # heads of 128 in bf16: an H100, 2026-11-26; blocks of 256 spill, and take 6 % less time
     256: Tiles(
         DecodeTiles(64, 4, 3, 2),
         (PrefillTiles(128, 128, 8, 3), PrefillTiles(64, 64, 4, 3)),
-        few=DecodeTiles(64, 4, 4, 2, least=64, ahead=128),
     ),
     512: Tiles(
         DecodeTiles(32, 4, 3, 4),
         (PrefillTiles(64, 32, 8, 2), PrefillTiles(64, 32, 8, 2)),
     ),
 }
-HOPPER = NVIDIA | {
-    size: replace(tiles, prefill=(replace(tiles.prefill[0], ring=Ring(128, 4)), tiles.prefill[1]))
-    for size, tiles in NVIDIA.items()
-    if size <= 256
+# two bytes to a number; few rows by whole steps, in which fetching ahead competes with weights
+FEW = (
+    (1, DecodeTiles(64, 4, 4, 1, least=64)),
+    (16, DecodeTiles(128, 4, 3, 1, least=128, ahead=128)),
+    (32, DecodeTiles(64, 4, 4, 2, least=64, ahead=128)),
+)
+
+
+def _ringed(tiles: Tiles) -> Tiles:
+    large, small = tiles.prefill
+    return replace(tiles, prefill=(replace(large, ring=Ring(128, 4)), small))
+
+
+HOPPER = {
+    128: _ringed(NVIDIA[128]),
+    256: replace(_ringed(NVIDIA[256]), few=FEW),
+    512: NVIDIA[512],
 }
 
 
 def _paired(tiles: Tiles, **decode: int) -> Tiles:
-    few = None if tiles.few is None else replace(tiles.few, paired=True)
-    return replace(tiles, decode=replace(tiles.decode, paired=True, **decode), few=few)
+    return replace(tiles, decode=replace(tiles.decode, paired=True, **decode))
 
 
 # unpacking a cache in fp8 takes registers: the larger tile would spill
@@ -83,6 +91,7 @@ NVIDIA_FP8 = {
     256: replace(
         _paired(NVIDIA[256], waves=4, ahead=128),
         prefill=(PrefillTiles(128, 64, 8, 3), PrefillTiles(64, 64, 4, 3)),
+        few=((32, DecodeTiles(64, 4, 4, 2, least=64, ahead=128, paired=True)),),
     ),
     512: _paired(NVIDIA[512]),
 }
@@ -159,7 +168,7 @@ def share_of(group: int, most: int) -> int:
 
 
 def select_decode(tiles: Tiles, rows: int) -> DecodeTiles:
-    return tiles.few if tiles.few is not None and rows <= FEW_ROWS else tiles.decode
+    return next((few for most, few in tiles.few if rows <= most), tiles.decode)
 
 
 def chained(architecture: str) -> bool:

@@ -11,7 +11,6 @@ import torch
 from inferd.contracts.attention import AttentionRequest
 from inferd_attention_triton.backend import TritonAttention
 from inferd_attention_triton.tuned import (
-    FEW_ROWS,
     DecodeTiles,
     select,
     select_decode,
@@ -59,9 +58,9 @@ def test_blocks_of_queries_fill_the_device(tokens: int, longest: int, block_m: i
 
 
 def test_few_rows_may_have_tiles_of_their_own() -> None:
-    tiles = replace(select("gfx942", 128, 2), few=None)
-    assert select_decode(tiles, 1) is tiles.decode
-    few = DecodeTiles(16, 2, 2, 8)
-    tiles = replace(tiles, few=few)
-    assert select_decode(tiles, FEW_ROWS) is few
-    assert select_decode(tiles, FEW_ROWS + 1) is tiles.decode
+    plain = select("gfx942", 128, 2)
+    assert select_decode(plain, 1) is plain.decode
+    one, few = DecodeTiles(16, 2, 2, 8), DecodeTiles(32, 2, 2, 8)
+    tiles = replace(plain, few=((1, one), (16, few)))
+    found = [select_decode(tiles, rows) for rows in (1, 2, 16, 17)]
+    assert found == [one, few, few, plain.decode]

@@ -15,7 +15,6 @@ from inferd_attention_triton.tuned import (
     chained,
     padded,
     select,
-    select_decode,
     select_latent,
     share_of,
 )
@@ -60,7 +59,7 @@ def _heads(
     for feature in features:
         if feature in ADDED and (size, page) not in ADDED_AT:
             continue
-        for decode in {select_decode(tiles, rows) for rows in (1, 1000)}:
+        for decode in dict.fromkeys((tiles.decode, *(few for _, few in tiles.few))):
             yield _decode(arch, decode, kind, size, page, feature)
         for block in dict.fromkeys(tiles.prefill):
             yield _prefill(arch, block, kind, size, page, feature)

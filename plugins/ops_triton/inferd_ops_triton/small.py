@@ -14,8 +14,8 @@ Ways = Sequence[tuple[int, str]]  # (tokens, at most, way); rising
 
 def small_ops(ways: Mapping[str, Ways]) -> dict[str, object]:
     """Ops that `ways` does not name, and more tokens than it names, start alone."""
-    acts = ("silu", "gelu", "gelu_tanh")
     act_ways = ways.get("act_and_mul", ())
+    acts = activation.ACTIVATIONS
     return {
         "rms_norm": sized(norm.rms_norm, ways.get("rms_norm", ())),
         "add_rms_norm": sized(norm.add_rms_norm, ways.get("add_rms_norm", ())),

@@ -1,7 +1,7 @@
 """Which linears offer act(gate) * up in one kernel, and for which numbers of tokens.
 
-The kernel itself runs on GPUs alone: tests/gpu/test_gated.py. Shape suffixes: N = 2 I rows of W, K
-in features.
+The kernel of many tokens runs on GPUs alone: tests/gpu/test_gated.py. Shape suffixes: T tokens, N =
+2 I rows of W, K in features.
 """
 
 from __future__ import annotations
@@ -9,11 +9,15 @@ from __future__ import annotations
 import pytest
 import torch
 
+from inferd.contracts.ops import GatedLinear
+from inferd.testing import reference
+from inferd.testing.numbers import DTYPES, check_close
 from inferd_ops_triton import linear
 from inferd_ops_triton.kernels import launch_gated
+from inferd_ops_triton.kernels.activation import ACTIVATIONS
 from inferd_ops_triton.kernels.chain import ALONE
-from inferd_ops_triton.linear import DenseLinear
-from inferd_ops_triton.tables import GatedTiles
+from inferd_ops_triton.linear import DenseLinear, gated_few, routed
+from inferd_ops_triton.tables import GatedTiles, Route
 
 
 def weight(size: int = 48, inner: int = 24, dtype: torch.dtype = torch.bfloat16) -> torch.Tensor:
@@ -49,9 +53,9 @@ def test_what_tiles_cannot_be_fetched_of_offers_none(weight_NK: torch.Tensor) ->
 
 def test_a_bias_another_gpu_and_another_triton_have_none(monkeypatch: pytest.MonkeyPatch) -> None:
     assert offered(weight(), torch.zeros(48, dtype=torch.bfloat16)) == set()
-    for architecture in ("sm_80", "sm_100", "gfx942", "interpreted"):
+    for architecture in ("sm_80", "sm_100", "gfx942"):
         assert offered(weight(), architecture=architecture) == set()
-    monkeypatch.setattr(linear, "_gated", lambda: None)
+    monkeypatch.setattr(linear, "_launch_gated", lambda: None)
     assert offered(weight()) == set()
 
 
@@ -80,3 +84,42 @@ def test_rests_of_tiles_are_places_that_idle(monkeypatch: pytest.MonkeyPatch) ->
     tiles = GatedTiles(1, 8, 3)
     found = [launch_gated.suits(weight(2 * n), tiles, 128) for n in (200, 224, 232, 256, 264)]
     assert found == [False, False, True, True, False]
+
+
+GEMV, SKINNY = Route("gemv", 1, 2, 32, 4, 1, 1), Route("skinny", 16, 32, 32, 4, 1, 1)
+PARTS = Route("skinny", 32, 16, 32, 4, 1, 2)
+
+
+def few(
+    weight_NK: torch.Tensor, many: dict[str, GatedLinear] | None = None, **routes: Route
+) -> dict[str, GatedLinear]:
+    """`one`, `some` and `more` are the routes of 1, of 9 to 16 and of 17 to 32 tokens."""
+    tokens = {"one": 1, "some": 16, "more": 32}
+    chosen = {tokens[name]: route for name, route in routes.items()}
+    return gated_few(weight_NK, routed(weight_NK, None, chosen, ALONE), chosen, ALONE, many or {})
+
+
+def test_few_tokens_suit_kernels_that_have_all_of_k() -> None:
+    many = {"silu": GatedLinear(lambda tokens: tokens == 512, lambda x_TK: x_TK)}
+    made = few(weight(), many, one=GEMV, some=SKINNY, more=PARTS)
+    assert made.keys() == {*ACTIVATIONS}
+    suiting = {act: [n for n in range(600) if made[act].suits(n)] for act in made}
+    assert suiting["gelu"] == suiting["gelu_tanh"] == [1, *range(9, 17)]
+    assert suiting["silu"] == [1, *range(9, 17), 512]
+    assert few(weight(), many, more=PARTS) == many
+
+
+@pytest.mark.parametrize("act", ACTIVATIONS)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_few_tokens_agree_with_the_formula(act: str, dtype: str) -> None:
+    """Rows that blocks divide and that they do not, of one token, of some, and of too many."""
+    for size, inner in ((96, 64), (80, 40)):
+        generator = torch.Generator().manual_seed(size)
+        weight_NK = torch.randn(size, inner, generator=generator).mul(inner**-0.5)
+        weight_NK = weight_NK.to(DTYPES[dtype])
+        made = few(weight_NK, one=GEMV, some=SKINNY)
+        for tokens in (1, 2, 11, 16, 17):
+            x_TK = torch.randn(tokens, inner + 8, generator=generator).to(DTYPES[dtype])[:, :inner]
+            x_T2I = reference.linear(x_TK, weight_NK, None)
+            expected = reference.act_and_mul(act, x_T2I)
+            check_close(f"{act} of {tokens} tokens", made[act].multiply(x_TK), expected, dtype)

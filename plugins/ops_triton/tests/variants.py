@@ -176,25 +176,27 @@ def _linears(arch: str, kind: str) -> Iterator[Variant]:
     routes |= set(WIDEST) if arch == CAPABLE else set()
     for row in sorted(routes):
         make = {"gemv": _gemv, "skinny": _skinny}[row[0]]
-        yield make(kind, Route(*row), chained=rows["chained"] and arch == CAPABLE)
+        for act in (None, "silu") if row[-1] == 1 else (None,):
+            yield make(kind, Route(*row), act, chained=rows["chained"] and arch == CAPABLE)
 
 
-def _gemv(kind: str, route: Route, *, chained: bool) -> Variant:
+def _gemv(kind: str, route: Route, act: str | None, *, chained: bool) -> Variant:
     types = dict.fromkeys(("x_ptr", "weight_ptr", "out_ptr"), f"*{kind}")
     types |= {"N": "i32", "K": "i32"}
-    constants = {"bias_ptr": None, "CHAINED": int(chained)}
+    constants = {"bias_ptr": None, "ACT": act, "CHAINED": int(chained)}
     constants |= {"BLOCK_N": route.block_n, "BLOCK_K": route.block_k}
-    name = f"{kind} {route.block_n}x{route.block_k}"
+    name = f"{kind} {route.block_n}x{route.block_k} {act or ''}"
     return _variant("gemv:gemv_kernel", types, constants, name, num_warps=route.warps)
 
 
-def _skinny(kind: str, route: Route, *, chained: bool) -> Variant:
+def _skinny(kind: str, route: Route, act: str | None, *, chained: bool) -> Variant:
     out = "fp32" if route.parts > 1 else kind
     types = {"x_ptr": f"*{kind}", "weight_ptr": f"*{kind}", "out_ptr": f"*{out}"}
     types |= dict.fromkeys(("M", "N", "K", "x_stride"), "i32")
-    constants = {"bias_ptr": None, "EVEN": True, "CHAINED": int(chained)}
+    constants = {"bias_ptr": None, "ACT": act, "EVEN": True, "CHAINED": int(chained)}
     constants |= {"BLOCK_M": route.block_m, "BLOCK_N": route.block_n, "BLOCK_K": route.block_k}
     name = f"{kind} {route.block_m} tokens {route.block_n}x{route.block_k} parts={route.parts}"
+    name += f" {act or ''}"
     return _variant(
         "skinny:skinny_kernel", types, constants, name, num_warps=route.warps,
         num_stages=route.stages,

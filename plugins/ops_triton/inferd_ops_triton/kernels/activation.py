@@ -18,6 +18,7 @@ from inferd_ops_triton.kernels.chain import (
     wait_for_previous,
 )
 
+ACTIVATIONS = ("silu", "gelu", "gelu_tanh")
 BLOCK_I = 1024
 WARPS = 4  # 8 elements a thread: one 16-byte load of 16-bit numbers from each half
 
@@ -30,6 +31,22 @@ def activated(x, ACT: tl.constexpr):
         return 0.5 * x * (1.0 + tl.erf(x * 0.7071067811865476))
     # 0.5 (1 + tanh z) = sigmoid(2 z)
     return x * tl.sigmoid(1.5957691216057308 * (x + 0.044715 * x * x * x))
+
+
+@triton.jit
+def gate_or_up(n, I, TURN: tl.constexpr):  # noqa: E741
+    """Of W [2 I, K]: the row that comes n-th if TURN rows of gate, then TURN of up are taken."""
+    return n // (2 * TURN) * TURN + n % TURN + n // TURN % 2 * I
+
+
+@triton.jit
+def activated_by_turns(x, ACT: tl.constexpr, TURN: tl.constexpr):
+    """act(gate) * up, half as many rows, of rows in the order of `gate_or_up`."""
+    ROWS: tl.constexpr = x.shape[0]
+    WIDTH: tl.constexpr = x.numel // ROWS
+    turns = tl.reshape(x, (ROWS // (2 * TURN), 2, TURN, WIDTH))
+    gate, up = tl.split(tl.permute(turns, (0, 2, 3, 1)))
+    return tl.reshape(activated(gate, ACT) * up, (ROWS // 2, WIDTH))
 
 
 @triton.jit

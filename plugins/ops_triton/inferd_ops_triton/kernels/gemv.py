@@ -10,6 +10,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from inferd_ops_triton.kernels.activation import activated_by_turns, gate_or_up
 from inferd_ops_triton.kernels.chain import ALONE, Chain, let_next_start, wait_for_previous
 from inferd_ops_triton.tables import Route
 
@@ -19,19 +20,19 @@ def gemv_kernel(
     x_ptr,  # [K]
     weight_ptr,  # [N, K], contiguous
     bias_ptr,  # [N] or None
-    out_ptr,  # [N]
+    out_ptr,  # [N]; [N / 2] with an activation
     N,
     K,
+    ACT: tl.constexpr,  # as in skinny.py
     BLOCK_N: tl.constexpr,
     BLOCK_K: tl.constexpr,
     CHAINED: tl.constexpr,
 ):
     # grid: (blocks of N,)
     start = tl.program_id(0) * BLOCK_N
-    n = start + tl.arange(0, BLOCK_N)
-    k = tl.arange(0, BLOCK_K)
-    weight_ptrs = weight_ptr + start.to(tl.int64) * K
-    weight_ptrs = weight_ptrs + tl.arange(0, BLOCK_N)[:, None] * K + k[None, :]
+    n, k = start + tl.arange(0, BLOCK_N), tl.arange(0, BLOCK_K)
+    row = n if ACT is None else gate_or_up(n, N // 2, 1)
+    weight_ptrs = weight_ptr + row.to(tl.int64)[:, None] * K + k[None, :]
     inside_N1 = (n < N)[:, None]
 
     # each tile is fetched while the one before is multiplied, the first while others still run
@@ -55,18 +56,28 @@ def gemv_kernel(
 
     out_N = tl.sum(sums, 1)
     if bias_ptr is not None:
-        out_N += tl.load(bias_ptr + n, mask=n < N, other=0.0).to(tl.float32)
+        out_N += tl.load(bias_ptr + row, mask=n < N, other=0.0).to(tl.float32)
+    if ACT is not None:
+        out_N = tl.ravel(activated_by_turns(out_N, ACT, 1))
+        N //= 2
+        n = start // 2 + tl.arange(0, BLOCK_N // 2)
     tl.store(out_ptr + n, out_N.to(out_ptr.dtype.element_ty), mask=n < N)
 
 
 def gemv(
-    x_TK: Tensor, weight_NK: Tensor, bias_N: Tensor | None, route: Route, chain: Chain = ALONE
+    x_TK: Tensor,
+    weight_NK: Tensor,
+    bias_N: Tensor | None,
+    route: Route,
+    chain: Chain = ALONE,
+    act: str | None = None,
 ) -> Tensor:
-    """Of a single token."""
+    """Of a single token; with `act` N is even, and so is the route's block."""
     size, inner = weight_NK.shape
-    out_TN = torch.empty(1, size, dtype=x_TK.dtype, device=x_TK.device)
+    width = size if act is None else size // 2
+    out_TN = torch.empty(1, width, dtype=x_TK.dtype, device=x_TK.device)
     gemv_kernel[(triton.cdiv(size, route.block_n),)](
-        x_TK, weight_NK, bias_N, out_TN, size, inner, route.block_n, route.block_k,
+        x_TK, weight_NK, bias_N, out_TN, size, inner, act, route.block_n, route.block_k,
         num_warps=route.warps, **chain,
     )  # fmt: skip
     return out_TN

@@ -1,7 +1,8 @@
 """x W^T of a few tokens: W is the left operand of the matrix units, the tokens their narrow side.
 
 Where N gives too few programs to fill the device, K is cut into parts, whose sums are added by a
-second launch in a fixed order.
+second launch in a fixed order. Where W is gate and up, a program that has rows of both may write
+act(gate) * up instead: then no launch after it does.
 
 Shape suffixes: M tokens, N out features, K in features, P parts of K.
 """
@@ -13,6 +14,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from inferd_ops_triton.kernels.activation import activated_by_turns, gate_or_up
 from inferd_ops_triton.kernels.chain import (
     ALONE,
     Chain,
@@ -23,6 +25,7 @@ from inferd_ops_triton.kernels.chain import (
 from inferd_ops_triton.tables import Route
 
 REDUCED_AT_ONCE = 512
+TURN = tl.constexpr(8)  # rows of gate, then of up: those of one place are then one thread's
 AHEAD = tl.constexpr(1)  # tiles of W that are fetched while the kernel before still runs
 
 
@@ -31,11 +34,12 @@ def skinny_kernel(
     x_ptr,  # [M, K]
     weight_ptr,  # [N, K], contiguous
     bias_ptr,  # [N] or None
-    out_ptr,  # [P, M, N]
+    out_ptr,  # [P, M, N]; [M, N / 2] with an activation
     M,
     N,
     K,
     x_stride,
+    ACT: tl.constexpr,  # None, or of gate and up
     BLOCK_M: tl.constexpr,
     BLOCK_N: tl.constexpr,
     BLOCK_K: tl.constexpr,
@@ -46,17 +50,17 @@ def skinny_kernel(
     start = tl.program_id(0) * BLOCK_N
     part = tl.program_id(1)
     n, m, k = start + tl.arange(0, BLOCK_N), tl.arange(0, BLOCK_M), tl.arange(0, BLOCK_K)
+    row = n if ACT is None else gate_or_up(n, N // 2, TURN)
     inside_n, inside_m = (n < N)[:, None], (m < M)[None, :]
     size = tl.cdiv(K, tl.num_programs(1) * BLOCK_K) * BLOCK_K
     first = part * size
     last = tl.minimum(K, first + size)
 
-    weight_ptrs = weight_ptr + start.to(tl.int64) * K + first
-    weight_ptrs = weight_ptrs + tl.arange(0, BLOCK_N)[:, None] * K + k[None, :]
+    weight_ptrs = weight_ptr + first + row.to(tl.int64)[:, None] * K + k[None, :]
 
     let_next_start(CHAINED)
     if CHAINED and EVEN:
-        row_ptrs = weight_ptr + tl.minimum(n, N - 1).to(tl.int64) * K + first
+        row_ptrs = weight_ptr + tl.minimum(row, N - 1).to(tl.int64) * K + first
         fetch_into_l2(row_ptrs, tl.minimum(AHEAD * BLOCK_K, last - first))
     wait_for_previous(CHAINED)
 
@@ -74,9 +78,13 @@ def skinny_kernel(
         x_ptrs += BLOCK_K
 
     if bias_ptr is not None:
-        sums += tl.load(bias_ptr + n, mask=n < N, other=0.0).to(tl.float32)[:, None]
+        sums += tl.load(bias_ptr + row, mask=n < N, other=0.0).to(tl.float32)[:, None]
+    if ACT is not None:
+        sums = activated_by_turns(sums, ACT, TURN)
+        N //= 2
+        n = start // 2 + tl.arange(0, BLOCK_N // 2)
     out_ptrs = out_ptr + (part * M + m)[None, :] * N + n[:, None]
-    tl.store(out_ptrs, sums.to(out_ptr.dtype.element_ty), mask=inside_n & inside_m)
+    tl.store(out_ptrs, sums.to(out_ptr.dtype.element_ty), mask=(n < N)[:, None] & inside_m)
 
 
 @triton.jit(do_not_specialize=["size"])
@@ -106,14 +114,20 @@ def add_parts_kernel(
 
 
 def skinny(
-    x_MK: Tensor, weight_NK: Tensor, bias_N: Tensor | None, route: Route, chain: Chain = ALONE
+    x_MK: Tensor,
+    weight_NK: Tensor,
+    bias_N: Tensor | None,
+    route: Route,
+    chain: Chain = ALONE,
+    act: str | None = None,
 ) -> Tensor:
-    """Of at most `route.block_m` tokens."""
+    """Of at most `route.block_m` tokens; with `act` only in one part, and N a multiple of 16."""
     tokens, (size, inner), parts = x_MK.shape[0], weight_NK.shape, route.parts
-    out_MN, sums = outputs((tokens, size), parts, x_MK.dtype, x_MK.device)
+    width = size if act is None else size // 2
+    out_MN, sums = outputs((tokens, width), parts, x_MK.dtype, x_MK.device)
     skinny_kernel[(triton.cdiv(size, route.block_n), parts)](
         x_MK, weight_NK, None if parts > 1 else bias_N, sums, tokens, size, inner,
-        x_MK.stride(0), route.block_m, route.block_n, route.block_k,
+        x_MK.stride(0), act, route.block_m, route.block_n, route.block_k,
         inner % route.block_k == 0, num_warps=route.warps, num_stages=route.stages, **chain,
     )  # fmt: skip
     return out_MN if parts == 1 else add_parts(sums, bias_N, out_MN, chain)
