@@ -6,6 +6,7 @@ Shape suffixes as in inferd.contracts.ops; M tokens of a few-row linear.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -17,7 +18,7 @@ from inferd.testing.numbers import DTYPES, check_close
 from inferd_ops_triton.kernels import activation, embedding, norm, rope
 from inferd_ops_triton.kernels.chain import ALONE, CHAINED, LATE, Chain
 from inferd_ops_triton.kernels.experts import make_experts
-from inferd_ops_triton.linear import DenseLinear, routed
+from inferd_ops_triton.linear import DenseLinear, gated_few, routed
 from inferd_ops_triton.tables import Route
 
 pytestmark = pytest.mark.gpu
@@ -195,8 +196,30 @@ def test_sizes_that_tiles_do_not_divide(shape: tuple[int, int], route: Route) ->
         assert torch.equal(apply(x_MK), apply(x_MK)), "parts are added in a fixed order"
 
 
+@pytest.mark.parametrize("act", activation.ACTIVATIONS)
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("shape", [(28672, 4096), (1024, 1040), (272, 200)], ids=str)
+def test_gate_and_up_of_few_tokens(shape: tuple[int, int], dtype: str, act: str) -> None:
+    size, inner = shape
+    weight_NK = draw(size, inner, dtype=dtype, scale=inner**-0.5)
+    x_MK = draw(128, 2 * inner, dtype=dtype)[:, :inner]
+    expected = reference.act_and_mul(act, (x_MK.double() @ weight_NK.double().T).cpu())
+    for route in (route for route in ROUTES if route.parts == 1):
+        tokens = max(1, route.block_m - 3)
+        chosen = {1 if route.kernel == "gemv" else route.block_m: route}
+        for chain in chains():
+            linear = routed(weight_NK, None, chosen, chain)
+            gated = gated_few(weight_NK, linear, chosen, chain, {})[act]
+            assert gated.suits(tokens)
+            found = gated.multiply(x_MK[:tokens])
+            check_close(f"{act} by {route}", found, expected[:tokens], dtype)
+
+
 def small_layers(chain: Chain, x_TD: Tensor) -> Callable[[], Tensor]:
-    """Every op after the other, each reading what the one before wrote."""
+    """Every op after the other, each reading what the one before wrote.
+
+    Every second layer's linear activates what it makes of gate and up.
+    """
     hidden = x_TD.shape[1]
     weights = [
         [draw(n, k, scale=k**-0.5, seed=i) for n, k in ((1536, hidden), (hidden, 1024))]
@@ -205,7 +228,12 @@ def small_layers(chain: Chain, x_TD: Tensor) -> Callable[[], Tensor]:
     ]
     route = Route("gemv", 1, 4, 256, 4, 1, 1), Route("skinny", 16, 32, 128, 4, 4, 2)
     table = {1: route[0], 8: route[1], 16: route[1]}
+    whole = {tokens: replace(route, parts=1) for tokens, route in table.items()}
     layers = [[routed(w, None, table, chain) for w in ws] for ws in weights]
+    gated = [
+        gated_few(ws[2], linears[2], whole, chain, {})["silu"]
+        for ws, linears in zip(weights, layers, strict=True)
+    ]
     weight_D, ids_T = draw(hidden), torch.arange(len(x_TD), device="cuda")
     prepared = rope.prepare_rope(ids_T, draw(64, 128, dtype="float32"), x_TD.dtype)
     pool = torch.zeros(8, 2, 2, 16, 128, device="cuda", dtype=x_TD.dtype)
@@ -214,7 +242,7 @@ def small_layers(chain: Chain, x_TD: Tensor) -> Callable[[], Tensor]:
     def run() -> Tensor:
         residual_TD = embedding.embedding(ids_T, x_TD, chain=chain)
         normed_TD = norm.rms_norm(residual_TD, weight_D, EPS, chain=chain)
-        for qkv, o, gate_up, down in layers:
+        for layer, (qkv, o, gate_up, down) in enumerate(layers):
             qkv_TXE = qkv(normed_TD).view(len(x_TD), 12, 128)
             q_THE = rope.rope_kv_write(
                 qkv_TXE, 8, prepared, k_BSGE, v_BSGE, ids_T + 16, None, None, EPS, chain=chain
@@ -223,7 +251,10 @@ def small_layers(chain: Chain, x_TD: Tensor) -> Callable[[], Tensor]:
             normed_TD, residual_TD = norm.add_rms_norm(
                 out_TD, residual_TD, weight_D, EPS, chain=chain
             )
-            up_TI = activation.act_and_mul(gate_up(normed_TD), "silu", chain=chain)
+            if layer % 2:
+                up_TI = gated[layer].multiply(normed_TD)
+            else:
+                up_TI = activation.act_and_mul(gate_up(normed_TD), "silu", chain=chain)
             normed_TD, residual_TD = norm.add_rms_norm(
                 down(up_TI), residual_TD, weight_D, EPS, chain=chain
             )
