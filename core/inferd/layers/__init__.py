@@ -26,7 +26,7 @@ from inferd.layers.moe import MoE, StackedMoE
 from inferd.layers.moe_shape import MoEShape
 from inferd.layers.norm import LayerNorm, RMSNorm
 from inferd.layers.packed_method import unquantized
-from inferd.layers.rope_scaling import rope_of_kind, rotated_size
+from inferd.layers.rope_config import rope_of_kind, rotated_size
 from inferd.layers.rotary import AngleRotary, NoRotary, Rotary
 from inferd.layers.router import GroupMoE, GroupShape, grouped_or_dense
 from inferd.layers.self_attention import NormedAttention, QKNormAttention, SelfAttention

@@ -15,7 +15,8 @@ from torch import Tensor
 from inferd.contracts.model import BuildContext
 from inferd.errors import UnsupportedModel
 from inferd.layers.layer import Layer
-from inferd.layers.rope_scaling import Rope, frequencies
+from inferd.layers.rope_config import Rope
+from inferd.layers.rope_scaling import frequencies
 
 
 class Rotary(Layer):

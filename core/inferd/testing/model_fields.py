@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from inferd.errors import InferdError, UnsupportedModel
-from inferd.layers.rope_scaling import Rope, frequencies
+from inferd.layers.rope_config import Rope
+from inferd.layers.rope_scaling import frequencies
 from inferd.testing.fields import (
     ABSENT,
     Recorded,

@@ -11,7 +11,7 @@ import torch
 
 from inferd.contracts.attention import KVSpec
 from inferd.layers import Fields, GroupShape
-from inferd.layers.rope_scaling import Rope
+from inferd.layers.rope_config import Rope
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,7 +26,7 @@ from inferd.layers import (
     Parts,
     Rotary,
 )
-from inferd.layers.rope_scaling import Rope
+from inferd.layers.rope_config import Rope
 
 CHOSEN = 2  # experts of a token, whatever the configuration says
 

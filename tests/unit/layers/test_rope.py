@@ -8,7 +8,8 @@ import torch
 
 from inferd.errors import UnsupportedModel
 from inferd.layers import ActAndMul, Rotary
-from inferd.layers.rope_scaling import Rope, frequencies
+from inferd.layers.rope_config import Rope
+from inferd.layers.rope_scaling import frequencies
 
 
 def test_the_table_holds_cosines_then_sines_of_every_position(build):

@@ -16,7 +16,8 @@ from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 from inferd.config.model import ModelOptions
 from inferd.errors import CheckpointError
-from inferd.layers.rope_scaling import Rope, frequencies
+from inferd.layers.rope_config import Rope
+from inferd.layers.rope_scaling import frequencies
 from inferd.loading.checkpoint import resolve_model_config
 from inferd.loading.gguf import GgufLoader
 from inferd.loading.gguf_config import open_config
