@@ -31,7 +31,7 @@ from inferd.contracts.ops import Experts
 from inferd.contracts.scaled_formats import BLOCK, E4M3, InputFormat, ScaledWeight
 from inferd.contracts.weight_formats import DENSE, GroupedWeight, MinimumWeight
 from inferd_ops_triton.kernels.experts import TILES, ExpertTiles, make_experts
-from inferd_ops_triton.kernels.packed_experts import Stacks, make_packed_experts
+from inferd_ops_triton.kernels.launch_experts import Stacks, make_packed_experts
 from inferd_ops_triton.packing import Packable, PackedWeight
 from inferd_ops_triton.tables import PackedTiles, packed_tiles, table
 

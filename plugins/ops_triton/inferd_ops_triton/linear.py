@@ -13,10 +13,10 @@ from torch import Tensor
 from torch.nn.functional import linear as library
 
 from inferd.contracts.ops import GatedLinear, Linear
-from inferd_ops_triton.kernels.activation import ACTIVATIONS, act_and_mul
+from inferd_ops_triton.kernels.activation import ACTIVATIONS, TURN, act_and_mul
 from inferd_ops_triton.kernels.chain import Chain
 from inferd_ops_triton.kernels.gemv import gemv
-from inferd_ops_triton.kernels.skinny import TURN, skinny
+from inferd_ops_triton.kernels.skinny import skinny
 from inferd_ops_triton.tables import GatedTiles, Route, by_tokens, routes, table
 
 KERNELS: dict[str, Callable[..., Tensor]] = {"gemv": gemv, "skinny": skinny}
@@ -32,7 +32,7 @@ class DenseLinear:
         chosen = routes(architecture, size, inner, weight_NK.element_size())
         self._linear = routed(weight_NK, bias_N, chosen, chain)
         self.gated: dict[str, GatedLinear] = {}
-        if bias_N is None and size % (2 * TURN.value) == 0:
+        if bias_N is None:
             row = table(architecture).get("gated")
             many = {} if row is None else gated_many(weight_NK, row)
             self.gated = gated_few(weight_NK, self._linear, chosen, chain, many)
@@ -75,14 +75,16 @@ def gated_few(
 ) -> dict[str, GatedLinear]:
     """Of gate and up in one matrix: `many`, and those of few tokens.
 
-    They are of the kernels of `chosen` that have all of K, and activate before they write.
+    They are of the kernels of `chosen` that have all of K, and rows of both gate and up; these
+    activate before they write.
     """
-    few = {tokens: route for tokens, route in chosen.items() if route.parts == 1}
-    if not few:
+    few = {n: route for n, route in chosen.items() if route.parts == 1 and route.block_n > 1}
+    if not few or weight_NK.shape[0] % (2 * TURN.value):
         return many
     counts = {tokens for tokens, route in enumerate(by_tokens(few)) if route is not None}
 
     def made(act: str) -> GatedLinear:
+        # what no kernel does in one; no number of tokens suits it
         apart = GatedLinear(lambda _: False, lambda x_TK: act_and_mul(linear(x_TK), act))
         more = many.get(act, apart)
         return GatedLinear(

@@ -13,7 +13,7 @@ from torch import Tensor
 from inferd.contracts.ops import ActAndMul, Experts
 from inferd.contracts.scaled_formats import ScaledWeight
 from inferd.contracts.weight_formats import GroupedWeight
-from inferd_ops_triton.kernels.packed_experts import Stacks, make_packed_experts
+from inferd_ops_triton.kernels.launch_experts import Stacks, make_packed_experts
 from inferd_ops_triton.packed import MakePacked
 from inferd_ops_triton.packing import HALF, MAGIC, Packable, PackedWeight
 from inferd_ops_triton.tables import packed_tiles, table

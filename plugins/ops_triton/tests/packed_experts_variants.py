@@ -9,7 +9,7 @@ import torch
 from inferd.testing.kernels import Variant
 from inferd.testing.packed_weights import draw_grouped, draw_minimum, draw_scaled
 from inferd_ops_triton.kernels.experts_order import BLOCK_D
-from inferd_ops_triton.kernels.packed_experts import constants
+from inferd_ops_triton.kernels.launch_experts import constants
 from inferd_ops_triton.packing import Packable, PackedWeight
 from inferd_ops_triton.tables import PackedTiles, packed_tiles, table
 

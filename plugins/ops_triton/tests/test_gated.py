@@ -6,6 +6,8 @@ The kernel of many tokens runs on GPUs alone: tests/gpu/test_gated.py. Shape suf
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -106,7 +108,8 @@ def test_few_tokens_suit_kernels_that_have_all_of_k() -> None:
     suiting = {act: [n for n in range(600) if made[act].suits(n)] for act in made}
     assert suiting["gelu"] == suiting["gelu_tanh"] == [1, *range(9, 17)]
     assert suiting["silu"] == [1, *range(9, 17), 512]
-    assert few(weight(), many, more=PARTS) == many
+    assert few(weight(), many, more=PARTS, one=replace(GEMV, block_n=1)) == many
+    assert few(weight(40), many, some=SKINNY) == many, "turns of gate and up do not divide it"
 
 
 @pytest.mark.parametrize("act", ACTIVATIONS)
@@ -117,7 +120,7 @@ def test_few_tokens_agree_with_the_formula(act: str, dtype: str) -> None:
         generator = torch.Generator().manual_seed(size)
         weight_NK = torch.randn(size, inner, generator=generator).mul(inner**-0.5)
         weight_NK = weight_NK.to(DTYPES[dtype])
-        made = few(weight_NK, one=GEMV, some=SKINNY)
+        made = few(weight_NK, one=replace(GEMV, block_n=32), some=SKINNY)
         for tokens in (1, 2, 11, 16, 17):
             x_TK = torch.randn(tokens, inner + 8, generator=generator).to(DTYPES[dtype])[:, :inner]
             x_T2I = reference.linear(x_TK, weight_NK, None)

@@ -11,7 +11,7 @@ import torch
 from inferd.testing import reference
 from inferd.testing.numbers import DTYPES, check_close
 from inferd_ops_triton.kernels.chain import ALONE, CHAINED, LATE, WAYS
-from inferd_ops_triton.kernels.packed_warps import add_shares_kernel
+from inferd_ops_triton.kernels.packed_warps_shares import add_shares_kernel
 from inferd_ops_triton.linear import routed
 from inferd_ops_triton.small import sized, small_ops
 from inferd_ops_triton.tables import (

@@ -14,7 +14,7 @@ from inferd.contracts.scaled_formats import E4M3, InputFormat, ScaledWeight
 from inferd.testing import reference
 from inferd.testing.numbers import check_close
 from inferd.testing.packed_weights import draw_grouped, draw_minimum
-from inferd_ops_triton.kernels.packed_experts import Stacks, make_packed_experts
+from inferd_ops_triton.kernels.launch_experts import Stacks, make_packed_experts
 from inferd_ops_triton.kernels.packed_sums import _e4m3
 from inferd_ops_triton.packed_experts import MakePackedExperts
 from inferd_ops_triton.packing import PackedWeight

@@ -185,7 +185,7 @@ def _gemv(kind: str, route: Route, act: str | None, *, chained: bool) -> Variant
     types |= {"N": "i32", "K": "i32"}
     constants = {"bias_ptr": None, "ACT": act, "CHAINED": int(chained)}
     constants |= {"BLOCK_N": route.block_n, "BLOCK_K": route.block_k}
-    name = f"{kind} {route.block_n}x{route.block_k} {act or ''}"
+    name = f"{kind} {route.block_n}x{route.block_k}" + (f" {act}" if act else "")
     return _variant("gemv:gemv_kernel", types, constants, name, num_warps=route.warps)
 
 
@@ -196,7 +196,7 @@ def _skinny(kind: str, route: Route, act: str | None, *, chained: bool) -> Varia
     constants = {"bias_ptr": None, "ACT": act, "EVEN": True, "CHAINED": int(chained)}
     constants |= {"BLOCK_M": route.block_m, "BLOCK_N": route.block_n, "BLOCK_K": route.block_k}
     name = f"{kind} {route.block_m} tokens {route.block_n}x{route.block_k} parts={route.parts}"
-    name += f" {act or ''}"
+    name += f" {act}" if act else ""
     return _variant(
         "skinny:skinny_kernel", types, constants, name, num_warps=route.warps,
         num_stages=route.stages,

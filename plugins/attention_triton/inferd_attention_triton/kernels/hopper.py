@@ -22,167 +22,20 @@ from triton.experimental.gluon import language as gl
 from triton.experimental.gluon.language.nvidia.hopper import (
     fence_async_shared,
     mbarrier,
-    tma,
-    warpgroup_mma,
     warpgroup_mma_wait,
 )
 
-from inferd_attention_triton.kernels.deal import WORDS
+from inferd_attention_triton.kernels.hopper_fetch import block_of, fetch
+from inferd_attention_triton.kernels.hopper_tiles import add, score, span, weigh
 from inferd_attention_triton.kernels.tile import HIDDEN, LOG2E
 
 # Gluon is an experiment: Triton 3.6 to 3.8 have the names used here, 3.9 has others
 AVAILABLE = hasattr(gl.shared_memory_descriptor, "_reinterpret")
-COLUMNS = gl.constexpr(64)  # of a page at once: 128 bytes, what a swizzled row holds
 # of the second warpgroup and of the warp that fetches; the first has what is left of MAXNREG
 WORKER_WARPS = gl.constexpr([4, 1])
 WORKER_REGISTERS = gl.constexpr([240, 24])
 WARPS = 4  # of the first
 MAXNREG = 168  # for three times 128 threads, as registers are given out
-
-
-@gluon.jit
-def _block(blocks_ptr, number, TILE: gl.constexpr):
-    """(first token, row, queries, position of the first, context, tiles)"""
-    block_ptr = blocks_ptr + WORDS * number
-    queries, position = gl.load(block_ptr + 2), gl.load(block_ptr + 3)
-    tiles = gl.cdiv(position + queries, TILE)
-    token, row = gl.load(block_ptr).to(gl.int64), gl.load(block_ptr + 1).to(gl.int64)
-    return token, row, queries, position, gl.load(block_ptr + 4), tiles
-
-
-@gluon.jit
-def _fetch(
-    pages_desc,
-    tables_ptr,
-    blocks_ptr,
-    table_stride,
-    ring_SLE,
-    full_S,
-    empty_S,
-    PAGES_OF_BLOCK: gl.constexpr,
-    PAGES_TO_V: gl.constexpr,
-    PAGE: gl.constexpr,
-    TILE: gl.constexpr,
-    E: gl.constexpr,
-    DEPTH: gl.constexpr,
-):
-    """One warp's part: every tile's keys, then its values, as buffers become empty."""
-    parts: gl.constexpr = TILE // PAGE
-    halves: gl.constexpr = E // COLUMNS
-    pieces = ring_SLE._reinterpret(
-        ring_SLE.dtype, [DEPTH * halves * parts, 1, PAGE, COLUMNS], pages_desc.layout
-    )
-    blocks, before = gl.load(blocks_ptr), 0
-    for done in range(gl.program_id(1), blocks, gl.num_programs(1)):
-        _, row, _, _, context, tiles = _block(blocks_ptr, blocks - done, TILE)
-        last = (context - 1) // PAGE
-        for n in range(2 * tiles):
-            buffer = (before + n) % DEPTH
-            mbarrier.wait(empty_S.index(buffer), (((before + n) // DEPTH) & 1) ^ 1)
-            mbarrier.expect(full_S.index(buffer), TILE * E * 2)
-            for part in gl.static_range(parts):
-                page = gl.minimum((n // 2) * parts + part, last)
-                block = gl.load(tables_ptr + row * table_stride + page)
-                place = block * PAGES_OF_BLOCK + gl.program_id(0) + (n % 2) * PAGES_TO_V
-                slot = gl.where(page == last, context - PAGE * (last + 1), 0)
-                for half in gl.static_range(halves):
-                    piece = pieces.index((buffer * halves + half) * parts + part)
-                    at = [place, slot, half * COLUMNS]
-                    tma.async_copy_global_to_shared(pages_desc, at, full_S.index(buffer), piece)
-        before += 2 * tiles
-
-
-@gluon.jit
-def _weigh(
-    s_ML,
-    top_M,
-    sum_M,
-    position_M,
-    start,
-    context,
-    PAGE: gl.constexpr,
-    TILE: gl.constexpr,
-    FACTOR: gl.constexpr,
-    SCORES: gl.constexpr,
-    ALL: gl.constexpr,
-):
-    """The running softmax after the tile at `start`; ALL says that every query sees all of it."""
-    if ALL:
-        new_M = gl.maximum(top_M, gl.max(s_ML, 1) * FACTOR)
-        p_ML = gl.exp2(s_ML * FACTOR - gl.expand_dims(new_M, 1))
-    else:
-        place_L = start + gl.arange(0, TILE, gl.SliceLayout(0, SCORES))
-        first = (context - 1) // PAGE * PAGE  # of the row's last page, whose keys lie at its end
-        key_L = gl.where(place_L < first, place_L, place_L - (first + PAGE - context))
-        real_L = (place_L < first) | (key_L >= first)
-        seen_ML = gl.expand_dims(key_L, 0) <= gl.expand_dims(position_M, 1)
-        s_ML = gl.where(seen_ML & gl.expand_dims(real_L, 0), s_ML * FACTOR, HIDDEN)
-        new_M = gl.maximum(top_M, gl.max(s_ML, 1))
-        p_ML = gl.exp2(s_ML - gl.expand_dims(new_M, 1))
-    shrink_M = gl.exp2(top_M - new_M)
-    sum_M = sum_M * shrink_M + gl.sum(p_ML, 1)
-    return p_ML, new_M, sum_M, shrink_M
-
-
-@gluon.jit
-def _score(q_ME, ring_SLE, full_S, n, SCORES: gl.constexpr, DEPTH: gl.constexpr):
-    """The product of queries and copy `n`, under way."""
-    buffer = n % DEPTH
-    mbarrier.wait(full_S.index(buffer), (n // DEPTH) & 1)
-    k_EL = ring_SLE.index(buffer).permute((1, 0))
-    ROWS: gl.constexpr = q_ME.shape[0]
-    TILE: gl.constexpr = ring_SLE.shape[1]
-    zero_ML = gl.zeros([ROWS, TILE], gl.float32, SCORES)
-    return warpgroup_mma(q_ME, k_EL, zero_ML, use_acc=False, is_async=True)
-
-
-@gluon.jit
-def _add(p_ML, acc_ME, ring_SLE, full_S, n, DEPTH: gl.constexpr):
-    """Sums with the weighted values of copy `n`, under way."""
-    buffer = n % DEPTH
-    mbarrier.wait(full_S.index(buffer), (n // DEPTH) & 1)
-    return warpgroup_mma(p_ML, ring_SLE.index(buffer), acc_ME, is_async=True)
-
-
-@gluon.jit
-def _span(
-    q_ME,
-    ring_SLE,
-    full_S,
-    empty_S,
-    p_ML,
-    top_M,
-    sum_M,
-    acc_ME,
-    position_M,
-    context,
-    before,
-    begin,
-    end,
-    PAGE: gl.constexpr,
-    TILE: gl.constexpr,
-    FACTOR: gl.constexpr,
-    SCORES: gl.constexpr,
-    SUMS: gl.constexpr,
-    DEPTH: gl.constexpr,
-    ALL: gl.constexpr,
-):
-    """Tiles begin .. end; `p_ML` has the weights of the tile before them, and of the last after."""
-    for i in range(begin, end):
-        keys, values = before + 2 * i, before + 2 * i - 1
-        scores = _score(q_ME, ring_SLE, full_S, keys, SCORES, DEPTH)
-        sums = _add(p_ML, acc_ME, ring_SLE, full_S, values, DEPTH)
-        s_ML = warpgroup_mma_wait(1, deps=[scores])
-        mbarrier.arrive(empty_S.index(keys % DEPTH))
-        w_ML, top_M, sum_M, shrink_M = _weigh(
-            s_ML, top_M, sum_M, position_M, i * TILE, context, PAGE, TILE, FACTOR, SCORES, ALL
-        )
-        acc_ME = warpgroup_mma_wait(0, deps=[sums])
-        mbarrier.arrive(empty_S.index(values % DEPTH))
-        shrink_M = gl.convert_layout(shrink_M, gl.SliceLayout(1, SUMS))
-        acc_ME = acc_ME * gl.expand_dims(shrink_M, 1)
-        p_ML = gl.convert_layout(w_ML.to(p_ML.dtype), p_ML.type.layout)
-    return p_ML, top_M, sum_M, acc_ME
 
 
 @gluon.jit
@@ -224,7 +77,7 @@ def _attend(
     blocks, before = gl.load(blocks_ptr), 0
     # the last blocks of a prompt have the most keys: they begin first
     for done in range(gl.program_id(1), blocks, gl.num_programs(1)):
-        token, _, queries, position, context, tiles = _block(blocks_ptr, blocks - done, TILE)
+        token, _, queries, position, context, tiles = block_of(blocks_ptr, blocks - done, TILE)
         there_M1 = gl.expand_dims(m // SHARE < queries, 1)
         q_ME.store(gl.load(q_ptr + token * Q_STRIDE + q_at_ME, mask=there_M1, other=0.0))
         fence_async_shared()
@@ -233,24 +86,24 @@ def _attend(
         sum_M = gl.zeros([ROWS], gl.float32, gl.SliceLayout(1, SCORES))
         acc_ME = gl.zeros([ROWS, E], gl.float32, SUMS)
 
-        scores = _score(q_ME, ring_SLE, full_S, before, SCORES, DEPTH)
+        scores = score(q_ME, ring_SLE, full_S, before, SCORES, DEPTH)
         s_ML = warpgroup_mma_wait(0, deps=[scores])
         mbarrier.arrive(empty_S.index(before % DEPTH))
-        w_ML, top_M, sum_M, _ = _weigh(
+        w_ML, top_M, sum_M, _ = weigh(
             s_ML, top_M, sum_M, position_M, 0, context, PAGE, TILE, FACTOR, SCORES, ALL=False
         )
         p_ML = gl.convert_layout(w_ML.to(dtype), WEIGHTS)
         seen_by_all = gl.maximum((position + 1) // TILE, 1)
-        p_ML, top_M, sum_M, acc_ME = _span(
+        p_ML, top_M, sum_M, acc_ME = span(
             q_ME, ring_SLE, full_S, empty_S, p_ML, top_M, sum_M, acc_ME, position_M, context,
             before, 1, seen_by_all, PAGE, TILE, FACTOR, SCORES, SUMS, DEPTH, ALL=True,
         )  # fmt: skip
-        p_ML, top_M, sum_M, acc_ME = _span(
+        p_ML, top_M, sum_M, acc_ME = span(
             q_ME, ring_SLE, full_S, empty_S, p_ML, top_M, sum_M, acc_ME, position_M, context,
             before, seen_by_all, tiles, PAGE, TILE, FACTOR, SCORES, SUMS, DEPTH, ALL=False,
         )  # fmt: skip
         before += 2 * tiles
-        sums = _add(p_ML, acc_ME, ring_SLE, full_S, before - 1, DEPTH)
+        sums = add(p_ML, acc_ME, ring_SLE, full_S, before - 1, DEPTH)
         acc_ME = warpgroup_mma_wait(0, deps=[sums])
         mbarrier.arrive(empty_S.index((before - 1) % DEPTH))
 
@@ -303,7 +156,7 @@ def hopper_prefill_kernel(
                 q_ptr, out_ptr, blocks_ptr, q_CME.index(1), ring_SLE, full_S, empty_S, ROWS,
                 HEADS, SHARE, PAGE, Q_STRIDE, FACTOR, DEPTH,
             )),
-            (_fetch, (
+            (fetch, (
                 pages_desc, tables_ptr, blocks_ptr, table_stride, ring_SLE, full_S, empty_S,
                 PAGES_OF_BLOCK, PAGES_TO_V, PAGE, TILE, E, DEPTH,
             )),

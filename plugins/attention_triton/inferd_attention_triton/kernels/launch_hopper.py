@@ -13,11 +13,11 @@ from triton.experimental.gluon.nvidia.hopper import TensorDescriptor
 from inferd.contracts.attention import AttentionParams
 from inferd_attention_triton.kernels.hopper import (
     AVAILABLE,
-    COLUMNS,
     MAXNREG,
     WARPS,
     hopper_prefill_kernel,
 )
+from inferd_attention_triton.kernels.hopper_fetch import COLUMNS
 from inferd_attention_triton.tensors import Tensors
 from inferd_attention_triton.tuned import PrefillTiles
 

@@ -19,6 +19,7 @@ from inferd_ops_triton.kernels.chain import (
 )
 
 ACTIVATIONS = ("silu", "gelu", "gelu_tanh")
+TURN = tl.constexpr(8)  # NVIDIA's matrix units give a thread rows that are so far apart
 BLOCK_I = 1024
 WARPS = 4  # 8 elements a thread: one 16-byte load of 16-bit numbers from each half
 
@@ -34,19 +35,28 @@ def activated(x, ACT: tl.constexpr):
 
 
 @triton.jit
-def gate_or_up(n, I, TURN: tl.constexpr):  # noqa: E741
-    """Of W [2 I, K]: the row that comes n-th if TURN rows of gate, then TURN of up are taken."""
-    return n // (2 * TURN) * TURN + n % TURN + n // TURN % 2 * I
+def gated(gate, up, ACT: tl.constexpr):
+    if ACT == "clamped_swiglu":
+        gate = tl.minimum(gate, 7.0)
+        up = tl.minimum(tl.maximum(up, -7.0), 7.0)
+        return gate * tl.sigmoid(1.702 * gate) * (up + 1.0)
+    return activated(gate, ACT) * up
 
 
 @triton.jit
-def activated_by_turns(x, ACT: tl.constexpr, TURN: tl.constexpr):
-    """act(gate) * up, half as many rows, of rows in the order of `gate_or_up`."""
+def interleaved_row(place, I, TURN: tl.constexpr):  # noqa: E741
+    """The row of W [2 I, K] at a place, where TURN rows of gate, then TURN of up take turns."""
+    return place // (2 * TURN) * TURN + place % TURN + place // TURN % 2 * I
+
+
+@triton.jit
+def gated_interleaved(x, ACT: tl.constexpr, TURN: tl.constexpr):
+    """act(gate) * up [N / 2, M] of rows [N] or [N, M] in the order of `interleaved_row`."""
     ROWS: tl.constexpr = x.shape[0]
     WIDTH: tl.constexpr = x.numel // ROWS
     turns = tl.reshape(x, (ROWS // (2 * TURN), 2, TURN, WIDTH))
     gate, up = tl.split(tl.permute(turns, (0, 2, 3, 1)))
-    return tl.reshape(activated(gate, ACT) * up, (ROWS // 2, WIDTH))
+    return tl.reshape(gated(gate, up, ACT), (ROWS // 2, WIDTH))
 
 
 @triton.jit
@@ -73,7 +83,7 @@ def act_and_mul_kernel(
     gate = tl.load(gate_ptrs, mask=inside, other=0.0).to(tl.float32)
     up = tl.load(gate_ptrs + I, mask=inside, other=0.0).to(tl.float32)
     let_next_start_late(CHAINED)
-    out = (activated(gate, ACT) * up).to(out_ptr.dtype.element_ty)
+    out = gated(gate, up, ACT).to(out_ptr.dtype.element_ty)
     tl.store(out_ptr + row * I + i, out, mask=inside)
 
 

@@ -21,7 +21,7 @@ import triton.language as tl
 from torch import Tensor
 
 from inferd.contracts.ops import Experts
-from inferd_ops_triton.kernels.activation import activated
+from inferd_ops_triton.kernels.activation import gated
 from inferd_ops_triton.kernels.experts_deal import deal
 
 
@@ -50,15 +50,6 @@ TILES = (
     ExpertTiles(64, 64, 64, 4, 3),
     ExpertTiles(128, 64, 64, 8, 3),
 )
-
-
-@triton.jit
-def gated(gate, up, ACT: tl.constexpr):
-    if ACT == "clamped_swiglu":
-        gate = tl.minimum(gate, 7.0)
-        up = tl.minimum(tl.maximum(up, -7.0), 7.0)
-        return gate * tl.sigmoid(1.702 * gate) * (up + 1.0)
-    return activated(gate, ACT) * up
 
 
 @triton.jit

@@ -10,7 +10,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from inferd_ops_triton.kernels.activation import activated_by_turns, gate_or_up
+from inferd_ops_triton.kernels.activation import gated_interleaved, interleaved_row
 from inferd_ops_triton.kernels.chain import ALONE, Chain, let_next_start, wait_for_previous
 from inferd_ops_triton.tables import Route
 
@@ -23,7 +23,7 @@ def gemv_kernel(
     out_ptr,  # [N]; [N / 2] with an activation
     N,
     K,
-    ACT: tl.constexpr,  # as in skinny.py
+    ACT: tl.constexpr,  # None, or of gate, where W is gate and up
     BLOCK_N: tl.constexpr,
     BLOCK_K: tl.constexpr,
     CHAINED: tl.constexpr,
@@ -31,7 +31,7 @@ def gemv_kernel(
     # grid: (blocks of N,)
     start = tl.program_id(0) * BLOCK_N
     n, k = start + tl.arange(0, BLOCK_N), tl.arange(0, BLOCK_K)
-    row = n if ACT is None else gate_or_up(n, N // 2, 1)
+    row = n if ACT is None else interleaved_row(n, N // 2, 1)
     weight_ptrs = weight_ptr + row.to(tl.int64)[:, None] * K + k[None, :]
     inside_N1 = (n < N)[:, None]
 
@@ -58,7 +58,7 @@ def gemv_kernel(
     if bias_ptr is not None:
         out_N += tl.load(bias_ptr + row, mask=n < N, other=0.0).to(tl.float32)
     if ACT is not None:
-        out_N = tl.ravel(activated_by_turns(out_N, ACT, 1))
+        out_N = tl.ravel(gated_interleaved(out_N, ACT, 1))
         N //= 2
         n = start // 2 + tl.arange(0, BLOCK_N // 2)
     tl.store(out_ptr + n, out_N.to(out_ptr.dtype.element_ty), mask=n < N)

@@ -12,7 +12,8 @@ from triton.experimental.gluon.language import NVMMASharedLayout
 from triton.experimental.gluon.nvidia.hopper import TensorDescriptor
 
 from inferd_ops_triton.kernels.chain import ALONE, Chain
-from inferd_ops_triton.kernels.packed_warps import add_shares_kernel, packed_warps_kernel
+from inferd_ops_triton.kernels.packed_warps import packed_warps_kernel
+from inferd_ops_triton.kernels.packed_warps_shares import add_shares_kernel
 from inferd_ops_triton.packing import PLANE, TILE, PackedWeight
 from inferd_ops_triton.tables_gluon import WarpsRoute
 

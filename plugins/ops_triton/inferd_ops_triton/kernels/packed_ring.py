@@ -11,7 +11,6 @@ Shape suffixes as in packed.py; R rows of W of a warpgroup, J words of a tile, S
 
 from __future__ import annotations
 
-import triton
 from triton.experimental import gluon
 from triton.experimental.gluon import language as gl
 from triton.experimental.gluon.language.nvidia.hopper import (
@@ -23,79 +22,8 @@ from triton.experimental.gluon.language.nvidia.hopper import (
 )
 
 from inferd_ops_triton.kernels.chain import EARLY_NEXT
+from inferd_ops_triton.kernels.packed_words import PLANES, of_groups, weights_of
 from inferd_ops_triton.kernels.warpgroups import WORKER_REGISTERS, WORKER_WARPS
-
-PLANES = gl.constexpr(4)
-IN_BF16 = gl.constexpr(128)  # what a code of 4 bits is more as a number, by its bits
-
-
-@triton.constexpr_function
-def rounded_weights(plane, bits, kind):
-    """Two words make two weights: a plane's codes come to stand as float32, with 128 added or
-    nothing, are multiplied and added to, and rounded together."""
-    if bits == 4:
-        codes = f"""
-            shr.b32 code, $1, {4 * plane};
-            lop3.b32 code, code, 0x000F000F, 0x43004300, 0xEA;
-            shl.b32 first, code, 16;
-            and.b32 second, code, 0xFFFF0000;
-            fma.rn.f32 first, first, $2, $4;
-            fma.rn.f32 second, second, $3, $5;"""
-    else:
-        codes = f"""
-            shr.b32 code, $1, {8 * plane};
-            lop3.b32 first, code, 0x000000FF, 0x4B000000, 0xEA;
-            shr.b32 code, $2, {8 * plane};
-            lop3.b32 second, code, 0x000000FF, 0x4B000000, 0xEA;
-            add.f32 first, first, 0fCB000000;
-            add.f32 second, second, 0fCB000000;
-            fma.rn.f32 first, first, $3, $5;
-            fma.rn.f32 second, second, $4, $6;"""
-    rounded = f"cvt.rn.{'bf16' if kind.is_bf16() else 'f16'}x2.f32 $0, second, first;"
-    return f"{{ .reg .b32 code; .reg .f32 first, second; {codes} {rounded} }}"
-
-
-@triton.constexpr_function
-def _index(plane, group):
-    """Which of what `_of_groups` gives serves a plane."""
-    return 0 if group % 128 == 0 else plane
-
-
-@gluon.jit
-def _of_groups(ptr, tile, n, N, K, GROUP: gl.constexpr):
-    """Of a tile: [R] of its group, or of the group of each plane; past the last one that one."""
-    values = ()
-    for piece in gl.static_range(1 if GROUP % 128 == 0 else PLANES):
-        group = gl.minimum(tile * 128 + piece * 32, K - 1) // GROUP
-        value = gl.load(ptr + group * N + n, mask=n < N, other=0.0)
-        values = values + (value,)  # type: ignore[assignment] # noqa: RUF005 - Triton's tuples
-    return values
-
-
-@gluon.jit
-def _weights(
-    words_SRJ, full_S, i, half: gl.constexpr, scales, seconds, x_SMJ, LEFT: gl.constexpr,
-    BITS: gl.constexpr, ZEROS: gl.constexpr, NUMBER: gl.constexpr, GROUP: gl.constexpr,
-    DEPTH: gl.constexpr,
-):  # fmt: skip
-    """code * scale + rest of tile `i`, once it is there: a matrix for each plane."""
-    ADDED: gl.constexpr = IN_BF16 if BITS == 4 else 0
-    inputs: gl.constexpr = "=r,r,f,f,f,f" if BITS == 4 else "=r,r,r,f,f,f,f"
-    buffer = i % DEPTH
-    mbarrier.wait(full_S.index(buffer), (i // DEPTH) & 1)
-    words_RJ = words_SRJ.index(2 * buffer + half).load(LEFT)
-    planes = ()
-    for plane in gl.static_range(PLANES):
-        scale_R = scales[_index(plane, GROUP)].to(gl.float32)
-        second_R = seconds[_index(plane, GROUP)].to(gl.float32)
-        rest_R = -ADDED * scale_R
-        rest_R += (NUMBER - second_R) * scale_R if ZEROS else second_R
-        terms = [words_RJ, gl.expand_dims(scale_R, 1), gl.expand_dims(rest_R, 1)]
-        weights_RJ = gl.inline_asm_elementwise(
-            rounded_weights(plane, BITS, x_SMJ.dtype), inputs, terms, x_SMJ.dtype, True, 2
-        )
-        planes = planes + (weights_RJ,)  # type: ignore[assignment] # noqa: RUF005
-    return planes
 
 
 @gluon.jit
@@ -155,11 +83,11 @@ def _multiply(
         )
     start = gl.program_id(0) * 2 * ROWS + half * ROWS
     n = start + gl.arange(0, ROWS, gl.SliceLayout(1, LEFT))
-    scales = _of_groups(scales_ptr, first, n, N, K, GROUP)
-    seconds = _of_groups(seconds_ptr, first, n, N, K, GROUP)
-    next_scales = _of_groups(scales_ptr, first + 1, n, N, K, GROUP)
-    next_seconds = _of_groups(seconds_ptr, first + 1, n, N, K, GROUP)
-    weights = _weights(
+    scales = of_groups(scales_ptr, first, n, N, K, GROUP)
+    seconds = of_groups(seconds_ptr, first, n, N, K, GROUP)
+    next_scales = of_groups(scales_ptr, first + 1, n, N, K, GROUP)
+    next_seconds = of_groups(seconds_ptr, first + 1, n, N, K, GROUP)
+    weights = weights_of(
         words_SRJ, full_S, 0, half, scales, seconds, x_SMJ, LEFT, BITS, ZEROS, NUMBER, GROUP, DEPTH
     )
     sums_RM = gl.zeros([ROWS, BLOCK_M], gl.float32, SUMS)
@@ -169,9 +97,9 @@ def _multiply(
             x_JM = x_SMJ.index(PLANES * (i % DEPTH) + plane).permute((1, 0))
             sums = warpgroup_mma(weights[plane], x_JM, sums, is_async=True)
         scales, seconds = next_scales, next_seconds
-        next_scales = _of_groups(scales_ptr, first + i + 2, n, N, K, GROUP)
-        next_seconds = _of_groups(seconds_ptr, first + i + 2, n, N, K, GROUP)
-        next_weights = _weights(
+        next_scales = of_groups(scales_ptr, first + i + 2, n, N, K, GROUP)
+        next_seconds = of_groups(seconds_ptr, first + i + 2, n, N, K, GROUP)
+        next_weights = weights_of(
             words_SRJ, full_S, gl.minimum(i + 1, tiles - 1), half, scales, seconds, x_SMJ, LEFT,
             BITS, ZEROS, NUMBER, GROUP, DEPTH,
         )  # fmt: skip

@@ -17,35 +17,16 @@ buffers.
 
 from __future__ import annotations
 
-import triton
-import triton.language as tl
 from triton.experimental import gluon
 from triton.experimental.gluon import language as gl
-from triton.experimental.gluon.language.nvidia.ampere import mma_v2
 from triton.experimental.gluon.language.nvidia.hopper import fence_async_shared, mbarrier, tma
 
-from inferd_ops_triton.kernels.chain import EARLY_NEXT, let_next_start, wait_for_previous
-from inferd_ops_triton.kernels.packed_ring import IN_BF16, PLANES, rounded_weights
+from inferd_ops_triton.kernels.chain import EARLY_NEXT
+from inferd_ops_triton.kernels.packed_warps_step import with_step
+from inferd_ops_triton.kernels.packed_words import PLANES
 
 FETCHING_WARPS, FETCHING_REGISTERS = gl.constexpr([1]), gl.constexpr([24])
 AHEAD = gl.constexpr(2)  # steps of W that are asked for before any inputs
-
-
-@triton.constexpr_function
-def _exact(zeros, pieces, tokens):
-    """Whether products are of codes, and scales come in per group."""
-    return zeros and (pieces == 1 or tokens <= 32)
-
-
-@triton.constexpr_function
-def _exact_weights(plane, kind):
-    """Assembly: two words make two codes of a plane, as numbers by their bits, less zero points."""
-    magic, name = (0x43004300, "bf16") if kind.is_bf16() else (0x64006400, "f16")
-    shifted = f"shr.b32 $0, $1, {4 * plane};" if plane else "mov.b32 $0, $1;"
-    return f"""
-        {shifted}
-        lop3.b32 $0, $0, 0x000F000F, 0x{magic:08X}, 0xEA;
-        sub.{name}x2 $0, $0, $2;"""
 
 
 @gluon.jit
@@ -99,46 +80,6 @@ def _fetch(
 
 
 @gluon.jit
-def _with_step(
-    sums_BRM, words_SBRJ, scales_SBR, seconds_SBR, x_SBMJ, buffer, PIECES: gl.constexpr,
-    ZEROS: gl.constexpr, NUMBER: gl.constexpr,
-):  # fmt: skip
-    """`sums_BRM` and what the step adds that is in a buffer."""
-    SUMS: gl.constexpr = sums_BRM.type.layout
-    LEFT: gl.constexpr = gl.DotOperandLayout(0, SUMS, 8)
-    OF_LEFT: gl.constexpr = gl.SliceLayout(2, LEFT)
-    words_BRJ = words_SBRJ.index(buffer).load(LEFT)
-    of_group = gl.zeros_like(sums_BRM)
-    for plane in gl.static_range(PLANES):
-        x_BJM = x_SBMJ.index(PLANES * buffer + plane).permute((0, 2, 1))
-        x_BJM = x_BJM.load(gl.DotOperandLayout(1, SUMS, 8))
-        at = PIECES * buffer + plane * PIECES // PLANES  # of the plane's group
-        seconds_BR = seconds_SBR.index(at).load(OF_LEFT)
-        if _exact(ZEROS, PIECES, x_SBMJ.shape[2]):
-            terms = [words_BRJ, gl.expand_dims(seconds_BR, 2)]
-            weights_BRJ = gl.inline_asm_elementwise(
-                _exact_weights(plane, x_BJM.dtype), "=&r,r,r", terms, x_BJM.dtype, True, 2
-            )
-            of_group = mma_v2(weights_BRJ, x_BJM, of_group)
-            if (plane + 1) * PIECES % PLANES == 0:
-                scales_BR = scales_SBR.index(at).load(gl.SliceLayout(2, SUMS)).to(gl.float32)
-                sums_BRM += of_group * gl.expand_dims(scales_BR, 2)
-                of_group = gl.zeros_like(sums_BRM)
-        else:
-            scales_BR = scales_SBR.index(at).load(OF_LEFT).to(gl.float32)
-            rests_BR = seconds_BR.to(gl.float32)
-            if ZEROS:
-                rests_BR = (NUMBER - rests_BR) * scales_BR
-            rests_BR -= IN_BF16 * scales_BR
-            terms = [words_BRJ, gl.expand_dims(scales_BR, 2), gl.expand_dims(rests_BR, 2)]
-            weights_BRJ = gl.inline_asm_elementwise(
-                rounded_weights(plane, 4, x_BJM.dtype), "=r,r,f,f,f,f", terms, x_BJM.dtype, True, 2
-            )
-            sums_BRM = mma_v2(weights_BRJ, x_BJM, sums_BRM)
-    return sums_BRM
-
-
-@gluon.jit
 def _store(sums_BRM, bias_ptr, out_ptr, parts_ptr, block, slot, whole, M, N, BLOCK_M: gl.constexpr):
     """Sums of a block's tiles: what is asked for, or one of the parts of it."""
     ROWS: gl.constexpr = sums_BRM.shape[1]
@@ -182,16 +123,8 @@ def _multiply(
         for i in range(begun - start, stop - start):
             buffer = i % DEPTH
             mbarrier.wait(full_S.index(buffer), (i // DEPTH) & 1)
-            sums_BRM = _with_step(
-                sums_BRM,
-                words_SBRJ,
-                scales_SBR,
-                seconds_SBR,
-                x_SBMJ,
-                buffer,
-                PIECES,
-                ZEROS,
-                NUMBER,
+            sums_BRM = with_step(
+                sums_BRM, words_SBRJ, scales_SBR, seconds_SBR, x_SBMJ, buffer, PIECES, ZEROS, NUMBER
             )
             mbarrier.arrive(empty_S.index(buffer))
         slot = gl.program_id(0) - block * per_block // share
@@ -258,39 +191,3 @@ def packed_warps_kernel(
         FETCHING_WARPS,
         FETCHING_REGISTERS,
     )  # fmt: skip
-
-
-@triton.jit(do_not_specialize=["M", "share"])
-def add_shares_kernel(
-    parts_ptr,  # [PARTS, M, N]
-    bias_ptr,  # [N] or None
-    out_ptr,  # [M, N]
-    M,
-    N,
-    share,
-    per_block,
-    ROWS: tl.constexpr,
-    BLOCK_M: tl.constexpr,
-    PARTS: tl.constexpr,  # of a block, at most
-    CHAINED: tl.constexpr,
-):
-    # grid: (blocks of N, blocks of M): what several programs have of a block of rows
-    block = tl.program_id(0)
-    n = block * ROWS + tl.arange(0, ROWS)
-    m = tl.program_id(1) * BLOCK_M + tl.arange(0, BLOCK_M)
-    at = m.to(tl.int64)[:, None] * N + n[None, :]
-    inside = (m < M)[:, None] & (n < N)[None, :]
-    first = block * per_block // share
-    parts = ((block + 1) * per_block - 1) // share + 1 - first
-
-    let_next_start(CHAINED)
-    wait_for_previous(CHAINED)
-
-    if parts > 1:
-        total = tl.zeros((BLOCK_M, ROWS), tl.float32)
-        for part in tl.static_range(PARTS):
-            ptrs = parts_ptr + (part * M).to(tl.int64) * N + at
-            total += tl.load(ptrs, mask=inside & (part < parts), other=0.0)
-        if bias_ptr is not None:
-            total += tl.load(bias_ptr + n, mask=n < N, other=0.0).to(tl.float32)[None, :]
-        tl.store(out_ptr + at, total.to(out_ptr.dtype.element_ty), mask=inside)

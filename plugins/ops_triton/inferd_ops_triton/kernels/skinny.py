@@ -14,7 +14,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from inferd_ops_triton.kernels.activation import activated_by_turns, gate_or_up
+from inferd_ops_triton.kernels.activation import TURN, gated_interleaved, interleaved_row
 from inferd_ops_triton.kernels.chain import (
     ALONE,
     Chain,
@@ -25,7 +25,6 @@ from inferd_ops_triton.kernels.chain import (
 from inferd_ops_triton.tables import Route
 
 REDUCED_AT_ONCE = 512
-TURN = tl.constexpr(8)  # rows of gate, then of up: those of one place are then one thread's
 AHEAD = tl.constexpr(1)  # tiles of W that are fetched while the kernel before still runs
 
 
@@ -39,7 +38,7 @@ def skinny_kernel(
     N,
     K,
     x_stride,
-    ACT: tl.constexpr,  # None, or of gate and up
+    ACT: tl.constexpr,  # None, or of gate, where W is gate and up
     BLOCK_M: tl.constexpr,
     BLOCK_N: tl.constexpr,
     BLOCK_K: tl.constexpr,
@@ -50,7 +49,7 @@ def skinny_kernel(
     start = tl.program_id(0) * BLOCK_N
     part = tl.program_id(1)
     n, m, k = start + tl.arange(0, BLOCK_N), tl.arange(0, BLOCK_M), tl.arange(0, BLOCK_K)
-    row = n if ACT is None else gate_or_up(n, N // 2, TURN)
+    row = n if ACT is None else interleaved_row(n, N // 2, TURN)
     inside_n, inside_m = (n < N)[:, None], (m < M)[None, :]
     size = tl.cdiv(K, tl.num_programs(1) * BLOCK_K) * BLOCK_K
     first = part * size
@@ -80,7 +79,7 @@ def skinny_kernel(
     if bias_ptr is not None:
         sums += tl.load(bias_ptr + row, mask=n < N, other=0.0).to(tl.float32)[:, None]
     if ACT is not None:
-        sums = activated_by_turns(sums, ACT, TURN)
+        sums = gated_interleaved(sums, ACT, TURN)
         N //= 2
         n = start // 2 + tl.arange(0, BLOCK_N // 2)
     out_ptrs = out_ptr + (part * M + m)[None, :] * N + n[:, None]
