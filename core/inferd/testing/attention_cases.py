@@ -113,6 +113,8 @@ NARROW_CASES = [
     AttentionCase(narrow="float8_e4m3fn"),
     AttentionCase(narrow="float8_e4m3fn", dtype="bfloat16", window=24, soft_cap=20.0),
     AttentionCase(narrow="float8_e4m3fn", dtype="float16", head_dim=128, block_size=32),
+    AttentionCase(narrow="float8_e4m3fn", dtype="bfloat16", head_dim=80, alibi=True),
+    AttentionCase(narrow="float8_e4m3fn", dtype="bfloat16", head_dim=96, sinks=True),
 ]
 
 

@@ -19,7 +19,7 @@ from inferd.testing import reference
 from inferd.testing.numbers import DTYPES, check_rounded
 from inferd.testing.packed_weights import draw_grouped, draw_lookup, draw_minimum, draw_scaled
 
-TOKENS = (1, 7, 16, 40, 130)
+TOKENS = (1, 7, 16, 40, 70)
 WIDER = 16  # inputs of a tensor that x is a part of
 PACKED = (
     *(f"w{bits}_g" for bits in GROUPED_BITS),

@@ -105,8 +105,8 @@ def interpreted() -> dict[str, Any]:
     }
     rows = {"chained": False, "float32": True, "least": 0, "small": {}}
     rows["packed"] = [[16, 16, 64, 4, 1, 4], [64, 32, 128, 4, 1, 1]]
-    rows |= {"packed_gemv": ["gemv", 1, 4, 1024, 1, 1, 1], "packed_rows": 0}
-    rows["packed_experts"] = [[16, 32, 4, 1], [32, 64, 4, 1]]
+    rows |= {"packed_gemv": ["gemv", 1, 16, 1024, 1, 1, 1], "packed_rows": 0}
+    rows["packed_experts"] = [[16, 64, 4, 1], [32, 128, 4, 1]]
     rows["scaled"] = [[16, 16, 64, 128, 4, 1, 4], [100, 32, 128, 64, 4, 1, 1]]
     rows |= {"scaled_gemv": ["gemv", 1, 16, 64, 4, 1, 1], "scaled_library": None}
     return {**rows, "default": default, "linear": {}}
