@@ -4,8 +4,8 @@
 
 Llama-3.1-8B's layer (32 query and 8 KV heads of 128, bf16), with --kv fp8 over a cache in FP8.
 Times are of CUDA graphs in which every layer reads other pages of a cache much larger than the L2.
-Decode, of many rows and of few, is held to the rate of a device to device copy in the same run,
-prefill to torch's flash attention on gathered keys and values.
+Decode is held to the rate of a device to device copy in the same run (the tiles of few rows are
+chosen by attention_steps.py), prefill to torch's flash attention on gathered keys and values.
 
 Shape suffixes: T tokens, H query heads, G KV heads, E head size, B blocks, L keys.
 """
@@ -54,9 +54,6 @@ DECODE_TILES = [
     for stages in (2, 3, 4)
 ]
 WAVES = [(w, least, ahead) for w in (2, 4, 8) for least in (256, 512) for ahead in (0, 128)]
-FEW_WAVES = [
-    (w, least, ahead) for w in (2, 4, 8) for least in (128, 64, 256, 512) for ahead in (0, 128)
-]
 PREFILL_TILES = [
     PrefillTiles(block, tile, warps, stages)
     for block, tile, warps in (
@@ -85,11 +82,11 @@ def main() -> None:
     copy = copy_rate()
     print(f"{torch.cuda.get_device_name()}, copy {copy:.2f} TB/s, torch {torch.__version__}")
     found: list[Measured] = []
-    for name, steps, waves in (("decode", DECODES, WAVES), ("few", FEW, FEW_WAVES)):
+    for name, steps in (("decode", DECODES), ("few", FEW)):
         if args.only in (None, name):
             decode = Decode(args.page, copy, steps, KEPT[args.kv])
             found += decode.run()
-            found += decode.sweep(waves) if args.sweep else []
+            found += decode.sweep() if args.sweep and steps is DECODES else []
     if args.only in (None, "prefill"):
         found += Prefill(args.page, KEPT[args.kv]).run(args.sweep)
     if args.json:
@@ -124,14 +121,14 @@ class Decode:
         print(f"  dealing {len(self._cases[widest].rows)} rows {seconds * 1e6:.1f} us")
         return found
 
-    def sweep(self, waves: list[tuple[int, int, int]]) -> list[Measured]:
+    def sweep(self) -> list[Measured]:
         """Tiles first, then how the best three are dealt."""
-        start = [replace(t, waves=waves[0][0], least=waves[0][1]) for t in DECODE_TILES]
+        start = [replace(t, waves=WAVES[0][0], least=WAVES[0][1]) for t in DECODE_TILES]
         found = self._try([*dict.fromkeys(self._tiles.values()), *start])
         dealt = [
             replace(tiles, waves=w, least=least, ahead=ahead)
             for tiles in overall(found)[:3]
-            for w, least, ahead in waves
+            for w, least, ahead in WAVES
         ]
         found += self._try([tiles for tiles in dealt if tiles not in start])
         for tiles in overall(found)[:5]:

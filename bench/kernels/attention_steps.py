@@ -1,6 +1,6 @@
 """Whole decode steps of few rows on this GPU, by the tiles of attention: what `few` should say.
 
-    python bench/kernels/attention_steps.py [--rows 1 2 4 8 16 32] [--context 640] [--turns 2]
+    python bench/kernels/attention_steps.py [--rows 1 2 4 8 16 32] [--context 640] [--kv fp8]
 
 A kernel that stands between linears competes with them for memory: keys that are fetched early
 come at the cost of weights. So these tiles are chosen by the milliseconds of a step of
@@ -11,9 +11,10 @@ once, then the best in turn.
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 
 import torch
-from attention_cases import GROUP, Case, make_pool
+from attention_cases import GROUP, KEPT, Case, make_pool
 from compiling import compile_all
 from ops_step import SHAPES, Shape, Step
 from ops_steps import architecture, linears_of
@@ -22,13 +23,13 @@ from torch import Tensor
 
 from inferd.contracts.ops import OpRequest
 from inferd_attention_triton.kernels import deal, launch
-from inferd_attention_triton.kernels.chain import CHAINED
+from inferd_attention_triton.kernels.chain import ALONE, CHAINED, Chain
 from inferd_attention_triton.plan import device_of
-from inferd_attention_triton.tuned import DecodeTiles, select, select_decode
+from inferd_attention_triton.tuned import DecodeTiles, chained, select, select_decode
 from inferd_ops_triton.provider import TritonOps
 
 PAGE = 16
-BEST = 6
+BEST, TURNS = 6, 2
 TILES = [
     DecodeTiles(tile, warps, stages, waves, least, ahead)
     for tile, warps, stages in (
@@ -44,25 +45,29 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rows", type=int, nargs="+", default=[1, 2, 4, 8, 16, 32])
     parser.add_argument("--context", type=int, default=640)
-    parser.add_argument("--turns", type=int, default=2)
+    parser.add_argument("--kv", choices=KEPT, default="bf16", help="what the cache is in")
     args = parser.parse_args()
     print(f"{torch.cuda.get_device_name()}, contexts of {args.context}", flush=True)
-    shape, pool = SHAPES["8b"], make_pool(PAGE)
+    shape, pool = SHAPES["8b"], make_pool(PAGE, kept=KEPT[args.kv])
     ops = dict(TritonOps().ops(OpRequest("cuda", architecture(), torch.bfloat16)))
-    linears = linears_of(shape, CHAINED, {})
+    chain = CHAINED if chained(architecture()) else ALONE
+    linears = linears_of(shape, chain, {})
     for rows in args.rows:
         case = Case(pool, [(1, args.context)] * rows, PAGE)
-        report(Attending(shape, ops, linears, rows, case), args.turns)
+        report(Attending(shape, ops, linears, rows, case, chain))
 
 
 class Attending(Step):
-    """With attention over pages of its own for each layer, as far as the pool reaches."""
+    """With attention over other pages in each layer, until these exceed the L2."""
 
-    def __init__(self, shape: Shape, ops: dict, linears: dict, rows: int, case: Case) -> None:
+    def __init__(
+        self, shape: Shape, ops: dict, linears: dict, rows: int, case: Case, chain: Chain
+    ) -> None:
         super().__init__(shape, ops, linears, rows)
-        self._case = case
+        self._case, self._chain = case, chain
         name, self._processors = device_of(torch.device("cuda", 0))
-        self.use(select_decode(select(name, 128, 2), rows))
+        self.paired = case.params.spec.dtype.itemsize == 1
+        self.use(select_decode(select(name, 128, case.params.spec.dtype.itemsize), rows))
 
     def use(self, tiles: DecodeTiles) -> None:
         case, self.tiles = self._case, tiles
@@ -77,19 +82,20 @@ class Attending(Step):
         tensors = case.tensors(layer % case.layers)
         launch.decode(
             tensors, self._work, len(case.rows), self._extra, GROUP, self.tiles, case.params,
-            CHAINED,
+            self._chain,
         )  # fmt: skip
         return tensors.out_THE.flatten(1)
 
 
-def report(step: Attending, turns: int) -> None:
+def report(step: Attending) -> None:
     rows, shipped = len(step.attend(0)), step.tiles
-    tried = list(dict.fromkeys([shipped, *TILES]))
+    tiles = (replace(each, paired=step.paired) for each in TILES)
+    tried = list(dict.fromkeys([shipped, *tiles]))
     kernels = [(launch, "decode_kernel"), (launch, "merge_kernel")]
     compile_all(kernels, [lambda t=t: (step.use(t), step.attend(0)) for t in tried])
     found = {tiles: milliseconds(step, tiles) for tiles in tried}
     for tiles in dict.fromkeys([shipped, *sorted(found, key=found.get)[:BEST]]):
-        again = [f"{milliseconds(step, tiles):.3f}" for _ in range(turns)]
+        again = [f"{milliseconds(step, tiles):.3f}" for _ in range(TURNS)]
         word = "shipped" if tiles == shipped else ""
         print(f"{rows:3} rows {found[tiles]:.3f} {' '.join(again)} ms {tiles} {word}", flush=True)
 

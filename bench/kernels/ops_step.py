@@ -58,7 +58,7 @@ def normal(*shape: int, scale: float = 1.0) -> Tensor:
 
 
 class Step:
-    """Calls the ops of `ops` in the order of a Llama's layers; `attend` is for others to make."""
+    """Calls the ops of `ops` in the order of a Llama's layers; attention's output is given."""
 
     def __init__(self, shape: Shape, ops: dict, linears: dict[str, list[Linear]], rows: int):
         self._shape, self._ops, self._linears = shape, ops, linears
@@ -91,6 +91,7 @@ class Step:
         return self._linears["lm_head"][0](normed)
 
     def attend(self, layer: int) -> Tensor:  # noqa: ARG002
+        """For those that compute it."""
         return self._attention
 
     def _activated(self, layer: int, x_MD: Tensor) -> Tensor:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -160,16 +162,23 @@ def test_launchers_keep_the_functions_that_they_were_loaded_with(
     """As Python loads extension modules: one that it has seen fills the last one of that name."""
     seen: list[str] = []
     modules: list[SimpleNamespace] = []
+    at_once, most = [], []
 
     def load(_: str, path: str) -> SimpleNamespace:
+        at_once.append(path)
+        most.append(len(at_once))
         if path not in seen:
             modules.append(SimpleNamespace())
         seen.append(path)
         modules[-1].launch = f"launch of {path}"
+        time.sleep(0.01)  # lets another thread in, if one may come
+        at_once.remove(path)
         return modules[-1]
 
     monkeypatch.setattr(build, "_load_module_from_path", load)
-    with ahead.compiling_only():
-        loaded = [build._load_module_from_path("__triton_launcher", path) for path in "aba"]
-    assert [module.launch for module in loaded] == [f"launch of {path}" for path in "aba"]
+    with ahead.compiling_only(), ThreadPoolExecutor(4) as pool:
+        load_here = partial(build._load_module_from_path, "__triton_launcher")
+        loaded = list(pool.map(load_here, "abaabb"))
+    assert [module.launch for module in loaded] == [f"launch of {path}" for path in "abaabb"]
+    assert max(most) == 1
     assert build._load_module_from_path is load

@@ -61,7 +61,8 @@ NVIDIA = {
         (PrefillTiles(64, 32, 8, 2), PrefillTiles(64, 32, 8, 2)),
     ),
 }
-# two bytes to a number; few rows by whole steps, in which fetching ahead competes with weights
+# an H100, 2026-11-28, by whole steps, in which keys that are fetched ahead compete with weights;
+# GPUs with less shared memory have no room for so many tiles at once
 FEW = (
     (1, DecodeTiles(64, 4, 4, 1, least=64)),
     (16, DecodeTiles(128, 4, 3, 1, least=128, ahead=128)),
@@ -85,7 +86,7 @@ def _paired(tiles: Tiles, **decode: int) -> Tiles:
     return replace(tiles, decode=replace(tiles.decode, paired=True, **decode))
 
 
-# unpacking a cache in fp8 takes registers: the larger tile would spill
+# unpacking a cache in fp8 takes registers: the larger tile would spill; an H100, 2026-11-28
 NVIDIA_FP8 = {
     128: _paired(NVIDIA[128]),
     256: replace(

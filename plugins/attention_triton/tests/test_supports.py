@@ -64,3 +64,11 @@ def test_few_rows_may_have_tiles_of_their_own() -> None:
     tiles = replace(plain, few=((1, one), (16, few)))
     found = [select_decode(tiles, rows) for rows in (1, 2, 16, 17)]
     assert found == [one, few, few, plain.decode]
+
+
+def test_few_rows_have_tiles_where_shared_memory_takes_them() -> None:
+    hopper, older = select("sm_90", 128, 2), select("sm_89", 128, 2)
+    found = [select_decode(hopper, rows).tile for rows in (1, 2, 16, 17, 32, 33)]
+    assert found == [64, 128, 128, 64, 64, hopper.decode.tile]
+    assert select_decode(hopper, 1) != select_decode(hopper, 32) != hopper.decode
+    assert select_decode(older, 1) == older.decode

@@ -64,9 +64,9 @@ def _one_at_a_time(parse: Callable[[Any], Any]) -> Callable[[Any], Any]:
 def _apart(load: Callable[[str, str], Any]) -> Callable[[str, str], Any]:
     """A module's names as they are when it is loaded, and one load at a time.
 
-    Launchers are extension modules of one name. Python loads one that it has seen before into
-    whichever of that name came last: a thread that has just loaded this one, and has yet to ask it
-    for its function, would get another kernel's.
+    Triton 3.6's launchers are extension modules of one name. Python loads one that it has seen
+    before into whichever of that name came last: a thread that has just loaded this one, and has
+    yet to ask it for its function, would get another kernel's.
     """
     lock = Lock()
 
