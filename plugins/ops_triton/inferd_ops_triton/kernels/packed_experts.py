@@ -12,7 +12,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from inferd_ops_triton.kernels.activation import TURN, gated_interleaved, interleaved_row
+from inferd_ops_triton.kernels.activation import TURN, gated_interleaved
 from inferd_ops_triton.kernels.packed_sums import packed_sums
 
 
@@ -56,7 +56,8 @@ def packed_gate_up_kernel(
     inside_m = row < tl.load(ends_ptr + expert)
     token = tl.load(pairs_ptr + row, mask=inside_m, other=0) // C
     first = tl.program_id(1) * (BLOCK_N // 2)
-    n = first + interleaved_row(tl.arange(0, BLOCK_N), I, TURN)
+    place = tl.arange(0, BLOCK_N)
+    n = place // TURN % 2 * I + first + place // (2 * TURN) * TURN + place % TURN
     scales_ptr += expert * tl.cdiv(D, GROUP) * (2 * I)
     if zeros_ptr is not None:
         zeros_ptr += expert * tl.cdiv(D, GROUP) * (2 * I)
