@@ -149,13 +149,7 @@ class Decode:
         return found
 
     def _call(self, case: Case, tiles: DecodeTiles, chain: Chain) -> Callable[[int], None]:
-        extra = max(1, self._processors * tiles.waves // case.params.spec.num_kv_heads)
-        least = -(-tiles.least // tiles.tile)
-        rows = len(case.rows)
-        work = deal.deal_decodes(
-            case.starts_R1, case.contexts_R, rows,
-            extra=extra, tile=tiles.tile, least=least, window=None,
-        )  # fmt: skip
+        rows, (work, extra) = len(case.rows), case.dealt(tiles, self._processors)
         return lambda layer: launch.decode(
             case.tensors(layer), work, rows, extra, GROUP, tiles, case.params, chain
         )

@@ -19,7 +19,7 @@ from inferd.contracts.attention import AttentionParams, KVSpec
 from inferd_attention_triton.backend import TritonAttention
 from inferd_attention_triton.kernels import deal, launch
 from inferd_attention_triton.tensors import Tensors
-from inferd_attention_triton.tuned import PrefillTiles
+from inferd_attention_triton.tuned import DecodeTiles, PrefillTiles
 
 Row = tuple[int, int]  # (queries, context)
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -94,6 +94,16 @@ class Case:
 
     def tensors(self, layer: int) -> Tensors:
         return Tensors(self.q_THE, *self._pool, self._out_THE, self._tables[layer])
+
+    def dealt(self, tiles: DecodeTiles, processors: int) -> tuple[Tensor, int]:
+        """What a decode is launched with: work, and the parts that cut rows may make more."""
+        extra = max(1, processors * tiles.waves // self.params.spec.num_kv_heads)
+        least = -(-tiles.least // tiles.tile)
+        work = deal.deal_decodes(
+            self.starts_R1, self.contexts_R, len(self.rows),
+            extra=extra, tile=tiles.tile, least=least, window=None,
+        )  # fmt: skip
+        return work, extra
 
     def keys_values(self, row: int) -> tuple[Tensor, Tensor]:
         """[L, G, E] of the last layer's pages."""

@@ -22,7 +22,7 @@ from timing import graph_time
 from torch import Tensor
 
 from inferd.contracts.ops import OpRequest
-from inferd_attention_triton.kernels import deal, launch
+from inferd_attention_triton.kernels import launch
 from inferd_attention_triton.kernels.chain import ALONE, CHAINED, Chain
 from inferd_attention_triton.plan import device_of
 from inferd_attention_triton.tuned import DecodeTiles, chained, select, select_decode
@@ -70,12 +70,8 @@ class Attending(Step):
         self.use(select_decode(select(name, 128, case.params.spec.dtype.itemsize), rows))
 
     def use(self, tiles: DecodeTiles) -> None:
-        case, self.tiles = self._case, tiles
-        self._extra = max(1, self._processors * tiles.waves // case.params.spec.num_kv_heads)
-        self._work = deal.deal_decodes(
-            case.starts_R1, case.contexts_R, len(case.rows), extra=self._extra, tile=tiles.tile,
-            least=-(-tiles.least // tiles.tile), window=None,
-        )  # fmt: skip
+        self.tiles = tiles
+        self._work, self._extra = self._case.dealt(tiles, self._processors)
 
     def attend(self, layer: int) -> Tensor:
         case = self._case

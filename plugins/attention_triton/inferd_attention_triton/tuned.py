@@ -62,7 +62,7 @@ NVIDIA = {
     ),
 }
 # an H100, 2026-11-28, by whole steps, in which keys that are fetched ahead compete with weights;
-# GPUs with less shared memory have no room for so many tiles at once
+# others may have 99 KiB of shared memory, as sm_89, and these tiles take 102 and more
 FEW = (
     (1, DecodeTiles(64, 4, 4, 1, least=64)),
     (16, DecodeTiles(128, 4, 3, 1, least=128, ahead=128)),

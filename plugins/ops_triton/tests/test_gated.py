@@ -120,9 +120,10 @@ def test_few_tokens_agree_with_the_formula(act: str, dtype: str) -> None:
         generator = torch.Generator().manual_seed(size)
         weight_NK = torch.randn(size, inner, generator=generator).mul(inner**-0.5)
         weight_NK = weight_NK.to(DTYPES[dtype])
-        made = few(weight_NK, one=replace(GEMV, block_n=32), some=SKINNY)
-        for tokens in (1, 2, 11, 16, 17):
+        made = few(weight_NK, one=GEMV, some=SKINNY)
+        wider = few(weight_NK, one=replace(GEMV, block_n=32))
+        for tokens, gated in [(1, wider), *((tokens, made) for tokens in (1, 2, 11, 16, 17))]:
             x_TK = torch.randn(tokens, inner + 8, generator=generator).to(DTYPES[dtype])[:, :inner]
             x_T2I = reference.linear(x_TK, weight_NK, None)
             expected = reference.act_and_mul(act, x_T2I)
-            check_close(f"{act} of {tokens} tokens", made[act].multiply(x_TK), expected, dtype)
+            check_close(f"{act} of {tokens} tokens", gated[act].multiply(x_TK), expected, dtype)
