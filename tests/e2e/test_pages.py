@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -72,9 +72,11 @@ def bodies(page: Page) -> list[dict[str, Any]]:
     return seen
 
 
-def replying(page: Page, *deltas: dict[str, Any]) -> None:
-    """The model's next answers are these deltas."""
-    choices = [{"index": 0, "delta": delta, "finish_reason": None} for delta in deltas]
+def replying(page: Page, *deltas: dict[str, Any], tokens: Sequence[str] = ()) -> None:
+    """The model's next answers are these deltas, each said to be of these tokens."""
+    content = [{"token": token, "logprob": -0.1, "top_logprobs": []} for token in tokens]
+    rest = {"logprobs": {"content": content}, "finish_reason": None}
+    choices = [{"index": 0, "delta": delta} | rest for delta in deltas]
     events = [f"data: {json.dumps({'choices': [choice]})}\n\n" for choice in choices]
 
     def reply(route: Route) -> None:
@@ -113,6 +115,16 @@ def test_it_talks_with_smollm2(open_page: Callable[..., Page]) -> None:
     expect(page.get_by_text("Say something to the model.")).to_be_visible()
     page.reload()
     expect(page.get_by_label("Most tokens")).to_have_value("24")
+
+
+def test_tokens_that_come_together_are_shown_one_by_one(open_page: Callable[..., Page]) -> None:
+    page = open_page()
+    replying(page, {"content": "It is\u00e9 ."}, tokens=["It", " is", "\ufffd", "\ufffd", " ."])
+    say(page, "Where?")
+    expect(page.locator(".token")).to_have_text(["It", " is", "\u00e9 ."])
+    replying(page, {"content": "It is."}, tokens=["It", " is", ".", "<|im_end|>"])
+    say(page, "Where?")
+    expect(answers(page).nth(1).locator(".token")).to_have_text(["It", " is", "."])
 
 
 def test_escape_stops_an_answer(open_page: Callable[..., Page]) -> None:

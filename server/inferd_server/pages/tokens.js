@@ -7,12 +7,19 @@ const shown = (token) => JSON.stringify(token).slice(1, -1); // spaces and line 
 const percent = (logprob) => `${(100 * Math.exp(logprob)).toFixed(1)} %`;
 
 /**
- * Spans for a piece of text and the tokens that it came from: one each where they spell it, else
- * one for all (a character may take several tokens).
+ * Spans for a piece of text and the tokens that it came from: one for each token that spells what
+ * comes next, and one for the rest of both, as a character may take several tokens. A token that
+ * ends an answer spells nothing.
  */
 export function spans(text, tokens) {
-  if (tokens.map((each) => each.token).join("") !== text) return [span(text, tokens)];
-  return tokens.map((each) => span(each.token, [each]));
+  const made = [];
+  let rest = text;
+  while (rest && tokens.length > made.length && rest.startsWith(tokens[made.length].token)) {
+    const token = tokens[made.length];
+    made.push(span(token.token, [token]));
+    rest = rest.slice(token.token.length);
+  }
+  return rest ? [...made, span(rest, tokens.slice(made.length))] : made;
 }
 
 function span(text, tokens) {
