@@ -1,7 +1,4 @@
-"""Which schemas xgrammar enforces in full. What it reads over is refused here, by JSON pointer.
-
-The lists hold what has been seen to be enforced; a keyword that is not in them is not.
-"""
+"""Which schemas xgrammar enforces in full. What it reads over is refused here, by JSON pointer."""
 
 from __future__ import annotations
 
@@ -10,63 +7,20 @@ from collections.abc import Iterable
 from typing import Any
 
 from inferd.errors import RequestError
-from inferd_grammar_xgrammar.patterns import fault_of_pattern
+from inferd_grammar_xgrammar.keywords import (
+    ALONE,
+    DEFINITIONS,
+    FREE,
+    OF_TYPE,
+    RIVALS,
+    is_kept,
+    is_of,
+    types_of,
+)
 
 MAX_DEPTH = 32
 MAX_NODES = 500
 MOST_PLACES = 8
-MAX_MULTIPLE = 1024  # beyond, 0.2.8 prints a warning and leaves it out
-FREE = frozenset(
-    [
-        "title",
-        "description",
-        "default",
-        "examples",
-        "deprecated",
-        "readOnly",
-        "writeOnly",
-        "$comment",
-        "$schema",
-    ]
-)
-DEFINITIONS = ("$defs", "definitions")
-ALONE = ("$ref", "anyOf", "allOf", "enum", "const")  # keywords beside them are not read
-BOUNDS = frozenset(["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"])
-OF_TYPE: dict[str, frozenset[str]] = {
-    "null": frozenset(),
-    "boolean": frozenset(),
-    "number": BOUNDS,
-    "integer": BOUNDS | {"multipleOf"},
-    "string": frozenset({"minLength", "maxLength", "pattern", "format"}),
-    "array": frozenset({"items", "prefixItems", "minItems", "maxItems"}),
-    "object": frozenset(
-        [
-            "properties",
-            "required",
-            "additionalProperties",
-            "patternProperties",
-            "propertyNames",
-            "minProperties",
-            "maxProperties",
-        ]
-    ),
-}
-RIVALS = (  # the first is enforced, the second not beside it
-    ("pattern", ("format", "minLength", "maxLength")),
-    ("format", ("minLength", "maxLength")),
-    ("properties", ("patternProperties", "propertyNames")),
-    ("patternProperties", ("propertyNames",)),
-)
-FORMATS = frozenset(["time", "duration", "ipv6", "uuid", "uri", "uri-reference", "uri-template"])
-PYTHON_TYPES: dict[str, tuple[type, ...]] = {
-    "null": (type(None),),
-    "boolean": (bool,),
-    "integer": (int,),
-    "number": (int, float),
-    "string": (str,),
-    "array": (list,),
-    "object": (dict,),
-}
 
 
 def refuse_unenforced(schema: str) -> None:
@@ -137,12 +91,12 @@ class _Reader:
         else:
             fits = key == "const" or isinstance(value, list)
             values = value if key == "enum" and fits else [value]
-            fits = fits and all(_is_of(one, types) for one in values for types in [_types(node)])
+            fits = fits and all(is_of(one, types) for one in values for types in [types_of(node)])
         if not fits:
             self._refuse(path, [key])
 
     def _typed(self, node: dict[str, Any], keys: list[str], path: str, depth: int) -> None:
-        types = _types(node)
+        types = types_of(node)
         if not types or not types <= OF_TYPE.keys():
             self._refuse(path, ["type"] if "type" in node else keys)
             return
@@ -152,7 +106,7 @@ class _Reader:
         for stronger, weaker in RIVALS:
             if stronger in node:
                 self._refuse(path, (key for key in weaker if key in node))
-        self._refuse(path, (key for key in keys if key in known and not _is_kept(key, node)))
+        self._refuse(path, (key for key in keys if key in known and not is_kept(key, node)))
         self._inner(node, path, depth)
 
     def _inner(self, node: dict[str, Any], path: str, depth: int) -> None:
@@ -166,41 +120,6 @@ class _Reader:
         names = node.get("propertyNames")
         if isinstance(names, dict):
             self.node({"type": "string", **names}, f"{path}/propertyNames", depth + 1)
-
-
-def _is_kept(key: str, node: dict[str, Any]) -> bool:
-    """Whether a keyword of a known type, with this value, is enforced."""
-    value = node[key]
-    closed = node.get("additionalProperties") is False
-    match key:
-        case "pattern":
-            kept = isinstance(value, str) and fault_of_pattern(value) is None
-        case "format":
-            kept = value in FORMATS
-        case "multipleOf":
-            kept = isinstance(value, int) and 0 < value <= MAX_MULTIPLE
-        case "required":
-            kept = isinstance(value, list) and set(value) <= set(node.get("properties", {}))
-        case "patternProperties":
-            kept = closed and not any(map(fault_of_pattern, value))
-        case "minProperties":  # keys that are not the schema's may come twice
-            kept = value == 1 or (closed and "properties" in node)
-        case _:
-            kept = True
-    return kept
-
-
-def _types(node: dict[str, Any]) -> frozenset[str]:
-    """Empty for a schema without types."""
-    types = node.get("type", [])
-    return frozenset([types] if isinstance(types, str) else map(str, types))
-
-
-def _is_of(value: Any, types: frozenset[str]) -> bool:
-    kinds = tuple(kind for one in types for kind in PYTHON_TYPES.get(one, ()))
-    if isinstance(value, bool):
-        return not types or "boolean" in types
-    return not types or isinstance(value, kinds)
 
 
 def _resolves(root: Any, reference: str) -> bool:

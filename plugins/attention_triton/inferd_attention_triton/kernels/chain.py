@@ -46,3 +46,25 @@ def fetch_into_l2(ptrs, count: tl.constexpr):
         is_pure=False,
         pack=1,
     )
+
+
+@triton.jit
+def fetch_keys(
+    k_ptr,
+    v_ptr,
+    table_ptr,
+    begin,
+    end,
+    PAGE: tl.constexpr,
+    BLOCK_STRIDE: tl.constexpr,
+    SLOT_STRIDE: tl.constexpr,
+    E: tl.constexpr,
+    AHEAD: tl.constexpr,
+):
+    """Up to AHEAD keys from `begin` on, of the KV head at those pointers, and their values."""
+    if AHEAD > 0:
+        key_L = tl.minimum(begin + tl.arange(0, AHEAD), end - 1)
+        page_L = tl.load(table_ptr + key_L // PAGE).to(tl.int64)
+        at_L = page_L * BLOCK_STRIDE + (key_L % PAGE) * SLOT_STRIDE
+        fetch_into_l2(k_ptr + at_L, E)
+        fetch_into_l2(v_ptr + at_L, E)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from inferd_attention_triton.kernels.chain import fetch_into_l2, let_next_start, wait_for_previous
+from inferd_attention_triton.kernels.chain import fetch_keys, let_next_start, wait_for_previous
 from inferd_attention_triton.kernels.merge import read_part, write_part
 from inferd_attention_triton.kernels.tile import (
     F16_ABOVE,
@@ -27,27 +27,6 @@ from inferd_attention_triton.kernels.tile import (
     scores,
     weights,
 )
-
-
-@triton.jit
-def fetch_keys(
-    k_ptr,
-    v_ptr,
-    table_ptr,
-    begin,
-    end,
-    PAGE: tl.constexpr,
-    BLOCK_STRIDE: tl.constexpr,
-    SLOT_STRIDE: tl.constexpr,
-    E: tl.constexpr,
-    AHEAD: tl.constexpr,
-):
-    if AHEAD > 0:
-        key_L = tl.minimum(begin + tl.arange(0, AHEAD), end - 1)
-        page_L = tl.load(table_ptr + key_L // PAGE).to(tl.int64)
-        at_L = page_L * BLOCK_STRIDE + (key_L % PAGE) * SLOT_STRIDE
-        fetch_into_l2(k_ptr + at_L, E)
-        fetch_into_l2(v_ptr + at_L, E)
 
 
 @triton.jit
@@ -88,6 +67,65 @@ def attend_values(
         acc_ME = tl.dot(p_ML, even_LE, acc_ME * shrink_M[:, None], input_precision="ieee")
         odd_ME = tl.dot(p_ML, odd_LE, odd_ME * shrink_M[:, None], input_precision="ieee")
     return top_M, sum_M, acc_ME, odd_ME
+
+
+@triton.jit
+def _span(
+    q_ME,
+    k_ptr,
+    v_ptr,
+    table_ptr,
+    slope_M,
+    begin,
+    end,
+    position,
+    E: tl.constexpr,
+    PAGE: tl.constexpr,
+    BLOCK_STRIDE: tl.constexpr,
+    SLOT_STRIDE: tl.constexpr,
+    SCALE: tl.constexpr,
+    SOFT_CAP: tl.constexpr,
+    WINDOWED: tl.constexpr,
+    TILE: tl.constexpr,
+    ALIBI: tl.constexpr,
+    PAIRED: tl.constexpr,
+):
+    """Tops, sums [M] and sums of values [M, E] of keys begin .. end."""
+    BLOCK_M: tl.constexpr = q_ME.shape[0]
+    BLOCK_E: tl.constexpr = q_ME.shape[1]
+    WIDTH: tl.constexpr = 2 if PAIRED else 1
+    PAIRS: tl.constexpr = v_ptr.dtype.element_ty if PAIRED else None
+    values_ptr = v_ptr.to(tl.pointer_type(tl.int16), bitcast=True) if PAIRED else v_ptr
+    top_M = tl.full((BLOCK_M,), HIDDEN, tl.float32)
+    sum_M = tl.zeros((BLOCK_M,), tl.float32)
+    acc_ME = tl.zeros((BLOCK_M, BLOCK_E // WIDTH), tl.float32)
+    odd_ME = acc_ME
+    # pages are looked up a tile ahead: then keys of several tiles can be on their way
+    pages = look_up(table_ptr, begin // TILE * TILE, end, PAGE, TILE)
+    for start in tl.range(begin // TILE * TILE, end, TILE):
+        base, at_L = place(pages, start, PAGE, BLOCK_STRIDE, SLOT_STRIDE, TILE)
+        v_base, v_at_L = place(
+            pages, start, PAGE, BLOCK_STRIDE // WIDTH, SLOT_STRIDE // WIDTH, TILE
+        )
+        pages = look_up(table_ptr, start + TILE, end, PAGE, TILE)
+        key_L = start + tl.arange(0, TILE)
+        there_L = key_L < end
+        if WINDOWED:
+            there_L &= key_L >= begin
+        lean_ML = 0.0
+        if ALIBI:
+            lean_ML = slope_M[:, None] * (key_L - position)[None, :].to(tl.float32)
+        k_LE = load_rows(k_ptr, base, at_L, there_L, E, BLOCK_E, ALL=False)
+        v_LE = load_rows(
+            values_ptr, v_base, v_at_L, there_L, E // WIDTH, BLOCK_E // WIDTH, ALL=False
+        )
+        top_M, sum_M, acc_ME, odd_ME = attend_values(
+            q_ME, k_LE, v_LE, lean_ML, there_L[None, :], top_M, sum_M, acc_ME, odd_ME,
+            SCALE, SOFT_CAP, ALIBI, PAIRS,
+        )  # fmt: skip
+    if PAIRED:
+        acc_ME = tl.reshape(tl.join(acc_ME, odd_ME), (BLOCK_M, BLOCK_E))
+    return top_M, sum_M, acc_ME
 
 
 @triton.jit(do_not_specialize=["table_stride"])
@@ -136,43 +174,14 @@ def decode_kernel(
         head_M, real_ME = head + m, (m < count)[:, None] & (e < E)[None, :]
         q_at = token * Q_STRIDE + head_M[:, None] * E + e[None, :]
         q_ME = beside_cache(tl.load(q_ptr + q_at, mask=real_ME, other=0.0), k_ptr)
-        top_M = tl.full((BLOCK_M,), HIDDEN, tl.float32)
-        sum_M = tl.zeros((BLOCK_M,), tl.float32)
-        WIDTH: tl.constexpr = 2 if PAIRED else 1
-        PAIRS: tl.constexpr = v_ptr.dtype.element_ty if PAIRED else None
-        values_ptr = v_ptr.to(tl.pointer_type(tl.int16), bitcast=True) if PAIRED else v_ptr
-        acc_ME = tl.zeros((BLOCK_M, BLOCK_E // WIDTH), tl.float32)
-        odd_ME = acc_ME
         ALIBI: tl.constexpr = slopes_ptr is not None
+        slope_M = 0.0
         if ALIBI:
             slope_M = tl.load(slopes_ptr + head_M, mask=m < count, other=0.0) * LOG2E
-
-        # pages are looked up a tile ahead: then keys of several tiles can be on their way
-        pages = look_up(table_ptr, begin // TILE * TILE, end, PAGE, TILE)
-        for start in tl.range(begin // TILE * TILE, end, TILE):
-            base, at_L = place(pages, start, PAGE, BLOCK_STRIDE, SLOT_STRIDE, TILE)
-            v_base, v_at_L = place(
-                pages, start, PAGE, BLOCK_STRIDE // WIDTH, SLOT_STRIDE // WIDTH, TILE
-            )
-            pages = look_up(table_ptr, start + TILE, end, PAGE, TILE)
-            key_L = start + tl.arange(0, TILE)
-            there_L = key_L < end
-            if WINDOWED:
-                there_L &= key_L >= begin
-            lean_ML = 0.0
-            if ALIBI:
-                lean_ML = slope_M[:, None] * (key_L - position)[None, :].to(tl.float32)
-            k_LE = load_rows(k_ptr, base, at_L, there_L, E, BLOCK_E, ALL=False)
-            v_LE = load_rows(
-                values_ptr, v_base, v_at_L, there_L, E // WIDTH, BLOCK_E // WIDTH, ALL=False
-            )
-            top_M, sum_M, acc_ME, odd_ME = attend_values(
-                q_ME, k_LE, v_LE, lean_ML, there_L[None, :], top_M, sum_M, acc_ME, odd_ME,
-                SCALE, SOFT_CAP, ALIBI, PAIRS,
-            )  # fmt: skip
-        if PAIRED:
-            acc_ME = tl.reshape(tl.join(acc_ME, odd_ME), (BLOCK_M, BLOCK_E))
-
+        top_M, sum_M, acc_ME = _span(
+            q_ME, k_ptr, v_ptr, table_ptr, slope_M, begin, end, position, E, PAGE,
+            BLOCK_STRIDE, SLOT_STRIDE, SCALE, SOFT_CAP, WINDOWED, TILE, ALIBI, PAIRED,
+        )  # fmt: skip
         write_part(
             out_ptr, partial_ptr, sinks_ptr, token, slot, head_M, m < count,
             top_M, sum_M, acc_ME, HEADS, E, EXTRA, BLOCK_E,

@@ -70,6 +70,57 @@ def _span(
     return top_M, sum_M, acc_ME
 
 
+@triton.jit
+def _spans(
+    q_ME,
+    k_ptr,
+    v_ptr,
+    table_ptr,
+    position,
+    position_M,
+    slope_M,
+    queries,
+    E: tl.constexpr,
+    PAGE: tl.constexpr,
+    BLOCK_STRIDE: tl.constexpr,
+    SLOT_STRIDE: tl.constexpr,
+    SCALE: tl.constexpr,
+    SOFT_CAP: tl.constexpr,
+    WINDOW: tl.constexpr,
+    TILE: tl.constexpr,
+    ALIBI: tl.constexpr,
+):
+    """Keys: [begin, full) some queries see, [full, diagonal) all do, [diagonal, end) some."""
+    BLOCK_M: tl.constexpr = q_ME.shape[0]
+    BLOCK_E: tl.constexpr = q_ME.shape[1]
+    top_M = tl.full((BLOCK_M,), HIDDEN, tl.float32)
+    sum_M = tl.zeros((BLOCK_M,), tl.float32)
+    acc_ME = tl.zeros((BLOCK_M, BLOCK_E), tl.float32)
+    end = position + queries
+    diagonal = tl.maximum(position + 1, 0) // TILE * TILE
+    if WINDOW > 0:
+        lowest = tl.maximum(position + 1 - WINDOW, 0)
+        begin = lowest // TILE * TILE
+        full = tl.minimum(tl.cdiv(tl.maximum(end - WINDOW, 0), TILE) * TILE, diagonal)
+        top_M, sum_M, acc_ME = _span(
+            q_ME, top_M, sum_M, acc_ME, k_ptr, v_ptr, table_ptr, position_M, slope_M,
+            begin, full, lowest, E, PAGE, BLOCK_STRIDE, SLOT_STRIDE,
+            SCALE, SOFT_CAP, WINDOW, TILE, BLOCK_E, ALIBI, ALL=False,
+        )  # fmt: skip
+    else:
+        lowest, full = 0, 0
+    top_M, sum_M, acc_ME = _span(
+        q_ME, top_M, sum_M, acc_ME, k_ptr, v_ptr, table_ptr, position_M, slope_M,
+        full, diagonal, lowest, E, PAGE, BLOCK_STRIDE, SLOT_STRIDE,
+        SCALE, SOFT_CAP, WINDOW, TILE, BLOCK_E, ALIBI, ALL=True,
+    )  # fmt: skip
+    return _span(
+        q_ME, top_M, sum_M, acc_ME, k_ptr, v_ptr, table_ptr, position_M, slope_M,
+        diagonal, end, lowest, E, PAGE, BLOCK_STRIDE, SLOT_STRIDE,
+        SCALE, SOFT_CAP, WINDOW, TILE, BLOCK_E, ALIBI, ALL=False,
+    )  # fmt: skip
+
+
 @triton.jit(do_not_specialize=["table_stride"])
 def prefill_kernel(
     q_ptr,
@@ -116,37 +167,11 @@ def prefill_kernel(
         token_M = token + m // SHARE
         q_at_ME = (token_M * Q_STRIDE + head_M * E)[:, None] + e[None, :]
         q_ME = beside_cache(tl.load(q_ptr + q_at_ME, mask=real_ME, other=0.0), k_ptr)
-        top_M = tl.full((BLOCK_M,), HIDDEN, tl.float32)
-        sum_M = tl.zeros((BLOCK_M,), tl.float32)
-        acc_ME = tl.zeros((BLOCK_M, BLOCK_E), tl.float32)
-
-        # keys: [begin, full) some queries see, [full, diagonal) all do, [diagonal, end) some
-        table_ptr = tables_ptr + row * table_stride
-        position_M = position + m // SHARE
-        end = position + queries
-        diagonal = tl.maximum(position + 1, 0) // TILE * TILE
-        if WINDOW > 0:
-            lowest = tl.maximum(position + 1 - WINDOW, 0)
-            begin = lowest // TILE * TILE
-            full = tl.minimum(tl.cdiv(tl.maximum(end - WINDOW, 0), TILE) * TILE, diagonal)
-            top_M, sum_M, acc_ME = _span(
-                q_ME, top_M, sum_M, acc_ME, k_ptr, v_ptr, table_ptr, position_M, slope_M,
-                begin, full, lowest, E, PAGE, BLOCK_STRIDE, SLOT_STRIDE,
-                SCALE, SOFT_CAP, WINDOW, TILE, BLOCK_E, ALIBI, ALL=False,
-            )  # fmt: skip
-        else:
-            lowest, full = 0, 0
-        top_M, sum_M, acc_ME = _span(
-            q_ME, top_M, sum_M, acc_ME, k_ptr, v_ptr, table_ptr, position_M, slope_M,
-            full, diagonal, lowest, E, PAGE, BLOCK_STRIDE, SLOT_STRIDE,
-            SCALE, SOFT_CAP, WINDOW, TILE, BLOCK_E, ALIBI, ALL=True,
+        top_M, sum_M, acc_ME = _spans(
+            q_ME, k_ptr, v_ptr, tables_ptr + row * table_stride, position, position + m // SHARE,
+            slope_M, queries, E, PAGE, BLOCK_STRIDE, SLOT_STRIDE, SCALE, SOFT_CAP, WINDOW, TILE,
+            ALIBI,
         )  # fmt: skip
-        top_M, sum_M, acc_ME = _span(
-            q_ME, top_M, sum_M, acc_ME, k_ptr, v_ptr, table_ptr, position_M, slope_M,
-            diagonal, end, lowest, E, PAGE, BLOCK_STRIDE, SLOT_STRIDE,
-            SCALE, SOFT_CAP, WINDOW, TILE, BLOCK_E, ALIBI, ALL=False,
-        )  # fmt: skip
-
         out_ME = acc_ME / beside_sinks(sinks_ptr, head_M, here_M, top_M, sum_M)[:, None]
         out_at_ME = (token_M * (HEADS * E) + head_M * E)[:, None] + e[None, :]
         tl.store(out_ptr + out_at_ME, out_ME.to(out_ptr.dtype.element_ty), mask=real_ME)

@@ -115,12 +115,14 @@ def group_index(plane, half, group):
 
 
 @triton.jit
-def _with_group(sums, of_group, x_sums, scale, minimum, NUMBER: tl.constexpr):
-    """`sums` [BLOCK_N, BLOCK_M] and what a group adds to it."""
-    scale = scale.to(tl.float32)[:, None]
+def _with_group(
+    sums, of_group, x_sums, scales, minima, index: tl.constexpr, NUMBER: tl.constexpr
+):  # fmt: skip
+    """`sums` [BLOCK_N, BLOCK_M] and what a group adds to it, by `index` of `of_groups`."""
+    scale = scales[index].to(tl.float32)[:, None]
     sums += of_group * scale
-    if minimum is not None:
-        sums += x_sums * (minimum.to(tl.float32)[:, None] - NUMBER * scale)
+    if len(minima) > 0:
+        sums += x_sums * (minima[index].to(tl.float32)[:, None] - NUMBER * scale)
     return sums
 
 
@@ -181,11 +183,10 @@ def packed_sums(
                 if minima_ptr is not None:
                     x_sums = tl.dot(ones, x, x_sums)
                 if not WHOLE or plane == 3:
-                    scale = scales[group_index(plane, half, GROUP)]
-                    minimum = None
-                    if minima_ptr is not None:
-                        minimum = minima[group_index(plane, half, GROUP)]
-                    sums = _with_group(sums, of_group, x_sums, scale, minimum, NUMBER)
+                    sums = _with_group(
+                        sums, of_group, x_sums, scales, minima,
+                        group_index(plane, half, GROUP), NUMBER,
+                    )  # fmt: skip
                     of_group = tl.zeros((BLOCK_N, BLOCK_M), tl.float32)
                     x_sums = tl.zeros((BLOCK_N, BLOCK_M), tl.float32)
         row_ptrs += 32

@@ -49,13 +49,16 @@ def heads_normed(
 
 
 @triton.jit
-def head_scales(k_scale_ptr, v_scale_ptr, x, H: tl.constexpr, G: tl.constexpr):
-    """[X, 1] of keys, a query's being that of its KV head, and of values; 1 for what has none."""
+def scaled_halves(turned, raw, k_scale_ptr, v_scale_ptr, x, H: tl.constexpr, G: tl.constexpr):
+    """Halves of keys and values by their heads' scales; of a query, times that of its KV head."""
     of_k = tl.where(x < H, x // (H // G), x - H)
-    k_scale_X = tl.load(k_scale_ptr + of_k, mask=x < H + G, other=1.0)
+    k_scale_X1 = tl.load(k_scale_ptr + of_k, mask=x < H + G, other=1.0)[:, None]
     is_v = (x >= H + G) & (x < H + 2 * G)
-    v_scale_X = tl.load(v_scale_ptr + x - H - G, mask=is_v, other=1.0)
-    return k_scale_X[:, None], v_scale_X[:, None]
+    v_scale_X1 = tl.load(v_scale_ptr + x - H - G, mask=is_v, other=1.0)[:, None]
+    is_q_X1 = (x < H)[:, None]
+    first = tl.where(is_q_X1, turned[0] * k_scale_X1, turned[0] / k_scale_X1)
+    second = tl.where(is_q_X1, turned[1] * k_scale_X1, turned[1] / k_scale_X1)
+    return (first, second), (raw[0] / v_scale_X1, raw[1] / v_scale_X1)
 
 
 @triton.jit
@@ -111,43 +114,37 @@ def rope_kv_write_kernel(
     slot = tl.load(slots_ptr + token).to(tl.int64)
     position = tl.load(positions_ptr + token).to(tl.int64)
     qkv_ptrs = qkv_ptr + token * token_stride + x[:, None] * E + f[None, :]
-    raw_first = tl.load(qkv_ptrs, mask=inside, other=0.0).to(tl.float32)
-    raw_second = tl.load(qkv_ptrs + F, mask=inside, other=0.0).to(tl.float32)
+    first = tl.load(qkv_ptrs, mask=inside, other=0.0).to(tl.float32)
+    second = tl.load(qkv_ptrs + F, mask=inside, other=0.0).to(tl.float32)
+    raw = first, second
     # once per head, as its elements lie in threads: no exchange between them is needed
     angle_ptrs = cos_sin_ptr + position * E + (x * 0)[:, None] + f[None, :]
     cos = tl.load(angle_ptrs, mask=inside, other=0.0)
     sin = tl.load(angle_ptrs + F, mask=inside, other=0.0)
     let_next_start_late(CHAINED)
-    first, second = raw_first, raw_second
+    dtype: tl.constexpr = qkv_ptr.dtype.element_ty
     if q_norm_ptr is not None:
         first, second = heads_normed(
-            first, second, q_norm_ptr, k_norm_ptr, is_q[:, None], f, EPS, E,
-            qkv_ptr.dtype.element_ty,
-        )  # fmt: skip
-    turned_first = first * cos - second * sin
-    turned_second = second * cos + first * sin
+            first, second, q_norm_ptr, k_norm_ptr, is_q[:, None], f, EPS, E, dtype
+        )
+    turned = first * cos - second * sin, second * cos + first * sin
     if k_scale_ptr is not None:
-        k_scale_X1, v_scale_X1 = head_scales(k_scale_ptr, v_scale_ptr, x, H, G)
-        is_q_X1 = is_q[:, None]
-        turned_first = tl.where(is_q_X1, turned_first * k_scale_X1, turned_first / k_scale_X1)
-        turned_second = tl.where(is_q_X1, turned_second * k_scale_X1, turned_second / k_scale_X1)
-        raw_first, raw_second = raw_first / v_scale_X1, raw_second / v_scale_X1
+        turned, raw = scaled_halves(turned, raw, k_scale_ptr, v_scale_ptr, x, H, G)
 
     q_mask = inside & is_q[:, None]
-    tl.store(qkv_ptrs, turned_first.to(qkv_ptr.dtype.element_ty), mask=q_mask)
-    tl.store(qkv_ptrs + F, turned_second.to(qkv_ptr.dtype.element_ty), mask=q_mask)
-
+    tl.store(qkv_ptrs, turned[0].to(dtype), mask=q_mask)
+    tl.store(qkv_ptrs + F, turned[1].to(dtype), mask=q_mask)
     block, offset = slot // S, slot % S
     k_mask = inside & (~is_q & ~is_v)[:, None]
     k_ptrs = k_ptr + block * K_BLOCK + offset * K_SLOT
     k_ptrs = k_ptrs + (x - H)[:, None] * K_HEAD + f[None, :] * K_E
-    stored(turned_first, k_ptrs, k_mask, LIMIT)
-    stored(turned_second, k_ptrs + F * K_E, k_mask, LIMIT)
+    stored(turned[0], k_ptrs, k_mask, LIMIT)
+    stored(turned[1], k_ptrs + F * K_E, k_mask, LIMIT)
     v_mask = inside & is_v[:, None]
     v_ptrs = v_ptr + block * V_BLOCK + offset * V_SLOT
     v_ptrs = v_ptrs + (x - H - G)[:, None] * V_HEAD + f[None, :] * V_E
-    stored(raw_first, v_ptrs, v_mask, LIMIT)
-    stored(raw_second, v_ptrs + F * V_E, v_mask, LIMIT)
+    stored(raw[0], v_ptrs, v_mask, LIMIT)
+    stored(raw[1], v_ptrs + F * V_E, v_mask, LIMIT)
 
 
 def prepare_rope(positions_T: Tensor, cos_sin_PE: Tensor, dtype: torch.dtype) -> Rope:  # noqa: ARG001

@@ -33,6 +33,25 @@ GROUP = 16  # blocks read at a time
 WARPS = 4
 
 
+@triton.jit
+def _candidates(row_ptr, list_ptr, found, k, peak, temperature, floor, C: tl.constexpr):
+    """[C]: ids, logits as `order` has them, less the peak over the temperature, and their masses.
+
+    Of the `found` ids of a list; those that top_k or min_p leaves out have none.
+    """
+    c = tl.arange(0, C)
+    ids = tl.load(list_ptr + c, mask=c < found, other=0)
+    x = tl.load(row_ptr + ids).to(tl.float32)
+    keys = tl.where(c < found, order(x), OUTSIDE)
+    ids = tl.where(c < found, ids, NO_ID)
+    last = OUTSIDE
+    if k > 0:
+        last = kth_largest(keys, k)
+    scaled = (x - finite_peak(peak)) / temperature
+    kept = (c < found) & (keys >= last) & (scaled >= floor)
+    return ids, keys, scaled, tl.where(kept, tl.exp(scaled), 0.0)
+
+
 @triton.jit(
     do_not_specialize=["floats_stride", "ints_stride"],
     do_not_specialize_on_alignment=[
@@ -82,18 +101,9 @@ def draw_few_kernel(
     cut, bounded = lowest(tops, peak, k, floor, temperature, B, SEEK)
     list_ptr = scratch_ptr + row * (B + C)
     found = gather(row_ptr, list_ptr, list_ptr + B, tops, b, cut, V, BLOCK, GROUP, C)
-
-    c = tl.arange(0, C)
-    ids = tl.load(list_ptr + B + c, mask=c < found, other=0)
-    x = tl.load(row_ptr + ids).to(tl.float32)
-    keys = tl.where(c < found, order(x), OUTSIDE)
-    ids = tl.where(c < found, ids, NO_ID)
-    last = OUTSIDE
-    if k > 0:
-        last = kth_largest(keys, k)
-    scaled = (x - finite_peak(peak)) / temperature
-    kept = (c < found) & (keys >= last) & (scaled >= floor)
-    masses = tl.where(kept, tl.exp(scaled), 0.0)
+    ids, keys, scaled, masses = _candidates(
+        row_ptr, list_ptr + B, found, k, peak, temperature, floor, C
+    )
     inside = tl.sum(masses, 0)
     total = inside
     if UNBOUNDED:  # noqa: SIM102 - one is known to the compiler, the other to the program

@@ -43,6 +43,25 @@ def _place(M, N, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr):
     return rest // beside, first + rest % beside
 
 
+@triton.jit
+def _with_tile(
+    sums, weight, x, scale_ptrs, x_scale_ptrs, done, GROUPED: tl.constexpr, SUMMED: tl.constexpr
+):  # fmt: skip
+    """Sums [N, M] and the products of a tile of inputs, which begins at `done`."""
+    BLOCK_K: tl.constexpr = x.shape[0]
+    if sums.dtype == tl.int32:
+        sums = tl.dot(weight, x, sums, out_dtype=tl.int32)
+    elif GROUPED:
+        scales_N = tl.load(scale_ptrs + done // 128)
+        x_scales_M = tl.load(x_scale_ptrs + done // 128)
+        most: tl.constexpr = SUMMED if SUMMED < BLOCK_K else None  # None: no second sum
+        products = tl.dot(weight, x, max_num_imprecise_acc=most)
+        sums += products * (scales_N[:, None] * x_scales_M[None, :])
+    else:
+        sums = tl.dot(weight, x, sums, max_num_imprecise_acc=min(BLOCK_K, SUMMED))
+    return sums
+
+
 @triton.jit(do_not_specialize=["M"])
 def scaled_kernel(
     x_ptr,  # [M, K], contiguous
@@ -94,16 +113,7 @@ def scaled_kernel(
         else:
             weight = tl.load(weight_ptrs, mask=(done + k < last)[None, :], other=0.0)
             x = tl.load(x_ptrs, mask=(done + k < last)[:, None], other=0.0)
-        if INTEGER:
-            sums = tl.dot(weight, x, sums, out_dtype=tl.int32)
-        elif GROUPED:
-            scales_N = tl.load(scale_ptrs + done // 128)
-            x_scales_M = tl.load(x_scale_ptrs + done // 128)
-            most: tl.constexpr = SUMMED if SUMMED < BLOCK_K else None  # None: no second sum
-            products = tl.dot(weight, x, max_num_imprecise_acc=most)
-            sums += products * (scales_N[:, None] * x_scales_M[None, :])
-        else:
-            sums = tl.dot(weight, x, sums, max_num_imprecise_acc=min(BLOCK_K, SUMMED))
+        sums = _with_tile(sums, weight, x, scale_ptrs, x_scale_ptrs, done, GROUPED, SUMMED)
         weight_ptrs += BLOCK_K
         x_ptrs += BLOCK_K
 
