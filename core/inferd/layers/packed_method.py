@@ -16,9 +16,9 @@ from inferd.contracts.quantization import (
     LinearSpec,
     QuantizationMethod,
 )
-from inferd.layers.experts import PackedExperts
 from inferd.layers.matrix_format import DenseFormat, MatrixFormat
 from inferd.layers.packed import PackedLinear
+from inferd.layers.packed_experts import PackedExperts
 
 
 class PackedMethod(QuantizationMethod):

@@ -13,9 +13,9 @@ from inferd.contracts.loader import RawTensor
 from inferd.contracts.ops import Linear, MakePackedExperts, Ops
 from inferd.contracts.quantization import ExpertsSpec
 from inferd.contracts.weight_formats import GroupedWeight
-from inferd.layers.experts import PARTS, PackedExperts
 from inferd.layers.gathered import packed_experts
 from inferd.layers.matrix_format import MatrixFormat, Stored
+from inferd.layers.packed_experts import PARTS, PackedExperts
 from inferd.testing.drive import installed_ops, reference_ops
 from inferd.testing.experts_layer import check_batches
 from inferd.testing.packed_weights import draw_grouped
