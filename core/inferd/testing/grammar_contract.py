@@ -7,73 +7,23 @@ from __future__ import annotations
 
 import json
 import re
-import tempfile
 from collections.abc import Collection, Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
-from inferd.contracts.grammar import Grammar, GrammarBackend, Matcher, Vocabulary
+from inferd.contracts.grammar import Grammar, GrammarBackend, Matcher
 from inferd.errors import RequestError
 from inferd.structured_outputs import StructuredOutputs
+from inferd.testing.grammar_cases import BROKEN, CASES, EOS, SIZE, Case, ids, vocabulary
 from inferd.testing.grammar_features import FEATURES, as_text
 from inferd.testing.plugin_contract import PluginContract, implementation, registry
-from inferd.testing.special_tags import FIELD_CASES, MORE_CASES, SPECIALS, TAG_CASES
-from inferd.testing.tiny_tokenizer import write_tokenizer
+from inferd.testing.special_tags import FIELD_CASES, MORE_CASES, TAG_CASES
 
 TAGS = TAG_CASES | FIELD_CASES | MORE_CASES
-SIZE, EOS = 259 + len(SPECIALS), 257  # one token per byte, and special ones
-SCHEMA = """{"type": "object", "properties": {"a": {"enum": [1, 22]}}, "required": ["a"],
-"additionalProperties": false}"""
-TAG = """{"triggers": ["<call>"], "structures": [
-{"begin": "<call>{", "schema": {"enum": [1, 22]}, "end": "}/"}]}"""
-Case = tuple[StructuredOutputs, Sequence[str], Sequence[str]]
-CASES: dict[str, Case] = {  # what is asked for, what fits, what does not
-    "choice": (
-        StructuredOutputs(choice=("yes", "yellow", "é|.")),
-        ["yes", "yellow", "é|."],
-        ["ye"],
-    ),
-    "regex": (StructuredOutputs(regex="[a-c]{2,3}|x"), ["ab", "abc", "x"], ["a", "abcd", "xx"]),
-    "json": (StructuredOutputs(json=SCHEMA), ['{"a":1}', '{"a":22}'], ['{"a":2}', "{}", '{"b":1}']),
-    "structural_tag": (
-        StructuredOutputs(structural_tag=TAG),
-        ["a\n", "", "x<c", "<call>{1}/", "é<call>{22}/ b <call>{1}/"],
-        ["<call>", "<call>{2}/", "a <call>b", "<call>{1}", "<call>{1}/<call>{3}/"],
-    ),
-    "json_object": (StructuredOutputs(json_object=True), ['{"q":[null]}', "{}"], ["[]", "1", "{"]),
-}
-BROKEN = {
-    "regex": StructuredOutputs(regex="a("),
-    "json": StructuredOutputs(json='{"type": "wizard"}'),
-    "grammar": StructuredOutputs(grammar="%%% ((("),
-    "structural_tag": StructuredOutputs(structural_tag='{"triggers": ["<"], "structures": []}'),
-}
-
-
-@cache
-def vocabulary() -> Vocabulary:
-    """A token per byte, and special ones."""
-    from tokenizers import AddedToken, Tokenizer
-
-    with tempfile.TemporaryDirectory() as folder:
-        write_tokenizer(Path(folder))
-        tokenizer = Tokenizer.from_file(str(Path(folder) / "tokenizer.json"))
-    tokenizer.add_special_tokens([AddedToken(text, special=True) for text in SPECIALS])
-    return Vocabulary(tokenizer.to_str(), SIZE, (EOS,))
-
-
-@cache
-def ids(text: str) -> list[int]:
-    """The tokens of a text."""
-    from tokenizers import Tokenizer
-
-    found: list[int] = Tokenizer.from_str(vocabulary().tokenizer_json).encode(text).ids
-    return found
 
 
 class GrammarContract(PluginContract):

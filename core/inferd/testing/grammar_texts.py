@@ -10,7 +10,8 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from inferd.contracts.grammar import Grammar, GrammarBackend
-from inferd.testing.grammar_contract import EOS, allowed, vocabulary
+from inferd.testing.grammar_cases import EOS, vocabulary
+from inferd.testing.grammar_contract import allowed
 
 MOST_TOKENS = 400
 

@@ -10,7 +10,8 @@ import pytest
 from inferd.errors import RequestError
 from inferd.structured_outputs import StructuredOutputs
 from inferd.testing import GrammarContract
-from inferd.testing.grammar_contract import allowed, ids, vocabulary
+from inferd.testing.grammar_cases import ids, vocabulary
+from inferd.testing.grammar_contract import allowed
 from inferd_grammar_llguidance.backend import LlguidanceBackend
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from inferd.errors import RequestError
 from inferd.structured_outputs import StructuredOutputs
-from inferd.testing.grammar_contract import vocabulary
+from inferd.testing.grammar_cases import vocabulary
 from inferd.testing.grammar_features import FEATURES
 from inferd.testing.grammar_texts import texts
 from inferd_grammar_llguidance.backend import LlguidanceBackend

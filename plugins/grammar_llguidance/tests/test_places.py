@@ -12,7 +12,7 @@ import pytest
 from inferd.contracts.grammar import Grammar
 from inferd.errors import RequestError
 from inferd.structured_outputs import StructuredOutputs
-from inferd.testing.grammar_contract import EOS, SIZE, ids, vocabulary
+from inferd.testing.grammar_cases import EOS, SIZE, ids, vocabulary
 from inferd.testing.grammar_features import FEATURES
 from inferd_grammar_llguidance.backend import LlguidanceBackend
 from inferd_grammar_llguidance.kept_masks import KeptMasks

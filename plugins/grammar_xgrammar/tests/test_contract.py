@@ -12,7 +12,8 @@ import pytest
 from inferd.errors import RequestError
 from inferd.structured_outputs import StructuredOutputs
 from inferd.testing import GrammarContract
-from inferd.testing.grammar_contract import allowed, ids, vocabulary
+from inferd.testing.grammar_cases import ids, vocabulary
+from inferd.testing.grammar_contract import allowed
 from inferd.testing.grammar_features import FEATURES
 from inferd.testing.grammar_texts import texts
 from inferd_grammar_xgrammar.backend import XgrammarBackend
