@@ -63,8 +63,11 @@ class ModelRunner:
         self._last_step: int | None = None
         self._forwarded: Forwarded | None = None
         self._pending: deque[Pending] = deque()
-        num_graphs = self._warm_up(built, config)
-        self.info = WorkerInfo(
+        self.info = self._described(block_size, self._warm_up(built, config))
+
+    def _described(self, block_size: int, num_graphs: int) -> WorkerInfo:
+        built = self.built
+        return WorkerInfo(
             max_model_len=built.cache.max_model_len,
             vocab_size=built.config.vocab_size,
             num_blocks=built.cache.num_blocks,

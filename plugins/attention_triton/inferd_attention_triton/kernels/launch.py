@@ -78,19 +78,12 @@ def decode(
     chain: Chain = ALONE,
 ) -> None:
     """The parts in `work`, of at most `rows` rows."""
-    heads, spec = params.num_heads, params.spec
-    latent, size = spec.value_dim is not None, tensors.out_THE.shape[2]
+    heads, size = params.num_heads, tensors.out_THE.shape[2]
     partial = torch.empty(
         2 * extra * heads * (size + 1), dtype=torch.float32, device=work.device
     )  # results of cut rows, then the logarithms of their sums
     arguments, constants = _shared(tensors, params, share)
-    kernel, more = latent_decode_kernel, {}
-    if not latent:
-        itemsize = tensors.k_BSGE.element_size()
-        aligned = spec.head_dim * itemsize % 16 == 0
-        more = {"WINDOWED": spec.window is not None, "AHEAD": tiles.ahead if aligned else 0}
-        more["PAIRED"] = tiles.paired and itemsize == 1 and spec.head_dim % 2 == 0
-        kernel = decode_kernel
+    kernel, more = _decoder(tensors, tiles, params)
     kernel[(programs(params, share), rows + extra)](
         *arguments,
         partial,
@@ -105,7 +98,37 @@ def decode(
         num_stages=tiles.stages,
         **chain,
     )
-    merge_kernel[(heads, min(rows, extra, MERGERS))](
+    _merge(tensors, partial, work, min(rows, extra, MERGERS), extra, params, chain)
+
+
+def _decoder(
+    tensors: Tensors, tiles: DecodeTiles, params: AttentionParams
+) -> tuple[Any, dict[str, Any]]:
+    """The kernel, of heads or of latents, and the constants that only it takes."""
+    spec = params.spec
+    if spec.value_dim is not None:
+        return latent_decode_kernel, {}
+    itemsize = tensors.k_BSGE.element_size()
+    aligned = spec.head_dim * itemsize % 16 == 0
+    return decode_kernel, {
+        "WINDOWED": spec.window is not None,
+        "AHEAD": tiles.ahead if aligned else 0,
+        "PAIRED": tiles.paired and itemsize == 1 and spec.head_dim % 2 == 0,
+    }
+
+
+def _merge(
+    tensors: Tensors,
+    partial: Tensor,
+    work: Tensor,
+    mergers: int,
+    extra: int,
+    params: AttentionParams,
+    chain: Chain,
+) -> None:
+    """The parts of rows that were cut."""
+    heads, size = params.num_heads, tensors.out_THE.shape[2]
+    merge_kernel[(heads, mergers)](
         tensors.out_THE,
         params.sinks_H,
         partial,
