@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Kind = gguf.GGMLQuantizationType
+FLOATS: dict[Kind, type[np.floating[Any]]] = {Kind.F32: np.float32, Kind.F16: np.float16}
 HALVES = {  # where a block has its float16 numbers, and what they are before they are scaled
     Kind.Q4_0: {0: 1.0},
     Kind.Q4_1: {0: 1.0, 2: -7.5},
@@ -38,8 +39,8 @@ class Stored(NamedTuple):
     @property
     def values(self) -> NDArray[np.float32]:
         """By gguf's own formulas."""
-        if self.kind == Kind.F32:
-            return self.data
+        if self.kind in FLOATS:
+            return self.data.astype(np.float32)
         found: NDArray[np.float32] = gguf.dequantize(self.data, self.kind)
         return found
 
@@ -49,8 +50,8 @@ def draw(rng: np.random.Generator, shape: tuple[int, ...], kind: Kind, gain: flo
     if len(shape) == 1:
         return Stored(rng.uniform(0.5, 2, shape).astype(np.float32), Kind.F32)
     std = gain / math.sqrt(shape[-1])
-    if kind == Kind.F32:
-        return Stored((rng.standard_normal(shape) * std).astype(np.float32), kind)
+    if kind in FLOATS:
+        return Stored((rng.standard_normal(shape) * std).astype(FLOATS[kind]), kind)
     size, num_bytes = gguf.GGML_QUANT_SIZES[kind]
     blocks = rng.integers(256, size=(math.prod(shape) // size, num_bytes), dtype=np.uint8)
     _set_halves(blocks, kind, 1.0)
@@ -69,8 +70,13 @@ def _set_halves(blocks: NDArray[np.uint8], kind: Kind, scale: float) -> None:
 def write(path: Path, arch: str, fields: Mapping[str, Any], tensors: Mapping[str, Stored]) -> Path:
     """Metadata without the architecture's name, and tensors by GGUF's names."""
     writer = gguf.GGUFWriter(path, arch)
+    kinds: dict[type, Any] = {
+        int: writer.add_uint32,
+        bool: writer.add_bool,
+        float: writer.add_float32,
+        str: writer.add_string,
+    }
     for key, value in fields.items():
-        kinds = {int: writer.add_uint32, float: writer.add_float32, str: writer.add_string}
         kinds[type(value)](f"{arch}.{key}", value)
     for name, stored in tensors.items():
         writer.add_tensor(name, stored.data, raw_dtype=stored.kind)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from inferd import LLM
+from inferd.builtin.ops_cpu import CpuOps
+from inferd.layers.gathered import packed_experts
 from inferd.testing.tiny import FAMILIES, write_checkpoint
 
 HERE = Path(__file__).parent
@@ -65,3 +68,26 @@ def shared_llm(checkpoints: dict[str, Path]) -> Iterator[LLM]:
     """The Llama with everything at its default: for tests that leave no trace in it."""
     with LLM(str(checkpoints["LlamaForCausalLM"]), **OPTIONS) as llm:
         yield llm
+
+
+@pytest.fixture
+def exact_ops(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
+    """Linears and experts of all four formats; the set has those of experts that came packed."""
+    from packed_answers import FORMATS
+
+    given, original = set[str](), CpuOps.ops
+
+    def linear(weight: Any, bias: torch.Tensor | None) -> Any:
+        return lambda x_TK: F.linear(x_TK, weight.dequantize(x_TK.dtype), bias)
+
+    def experts(gate_up: Sequence[Any], down: Sequence[Any], *args: Any) -> Any:
+        given.update(weight.format for weight in (*gate_up, *down))
+        return packed_experts(linear)(gate_up, down, *args)
+
+    def ops(self: CpuOps, request: Any) -> dict[str, Any]:
+        offered: dict[str, Any] = dict(original(self, request))
+        offered["linear"] = {**offered["linear"], **dict.fromkeys(FORMATS, linear)}
+        return offered | {"packed_experts": dict.fromkeys(FORMATS, experts)}
+
+    monkeypatch.setattr(CpuOps, "ops", ops)
+    yield given

@@ -7,30 +7,23 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-import hf
 import pytest
 import torch
-import torch.nn.functional as F
 from bench.mixture_gguf import Kind
 from mixtures import EXPERTS, FAMILIES, HIDDEN, INNER, LAYERS, joined, write_both
+from packed_answers import FORMATS, answers, check_answers
 from safetensors.torch import load_file
 
-from inferd import LLM, SamplingParams
-from inferd.builtin.ops_cpu import CpuOps
 from inferd.cli import main
-from inferd.layers.gathered import packed_experts
 from inferd.loading.gguf import GgufLoader
 
 pytest.importorskip("inferd_models_gpt")
 pytest.importorskip("inferd_models_mixtral")
 pytest.importorskip("inferd_quant_gguf")
-FORMATS = ("w4_g", "w4_m", "w8_g", "w8_m")
-NUM_TOKENS = 12
-PROMPTS = [[5, 9, 3, 77, 12, 40, 41, 42, 60, 8], [1]]  # several tokens of an expert, and one
+UNPACKED = "none,models_gpt,models_mixtral"
+PACKED = f"{UNPACKED},gguf"
 Q4_K_M = {"blk.1.ffn_down": Kind.Q6_K, "blk.1.attn_v": Kind.Q6_K, "output.": Kind.Q6_K}
 CASES = {  # what tensors with such a name are, and all others
     "llama": ({"ffn_down": Kind.Q8_0}, Kind.Q4_1),
@@ -61,36 +54,6 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {arch: write_both(folder / arch, arch, *case) for arch, case in CASES.items()}
 
 
-@pytest.fixture
-def exact_ops(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
-    """Linears and experts of all four formats; the set has those of experts that came packed."""
-    given, original = set[str](), CpuOps.ops
-
-    def linear(weight: Any, bias: torch.Tensor | None) -> Any:
-        return lambda x_TK: F.linear(x_TK, weight.dequantize(x_TK.dtype), bias)
-
-    def experts(gate_up: Sequence[Any], down: Sequence[Any], *args: Any) -> Any:
-        given.update(weight.format for weight in (*gate_up, *down))
-        return packed_experts(linear)(gate_up, down, *args)
-
-    def ops(self: CpuOps, request: Any) -> dict[str, Any]:
-        offered: dict[str, Any] = dict(original(self, request))
-        offered["linear"] = {**offered["linear"], **dict.fromkeys(FORMATS, linear)}
-        return offered | {"packed_experts": dict.fromkeys(FORMATS, experts)}
-
-    monkeypatch.setattr(CpuOps, "ops", ops)
-    yield given
-
-
-def answers(path: Path, plugins: str = "gguf") -> tuple[list[Any], dict[str, Any]]:
-    params = SamplingParams(
-        temperature=0, max_tokens=NUM_TOKENS, ignore_eos=True, detokenize=False, logprobs=0
-    )
-    options: dict[str, Any] = {"dtype": "float32", "skip_tokenizer_init": True, "max_model_len": 64}
-    with LLM(str(path), plugins=f"none,models_gpt,models_mixtral,{plugins}", **options) as llm:
-        return llm.generate(PROMPTS, params), dict(llm.info.summary)
-
-
 @pytest.mark.parametrize("arch", FAMILIES)
 def test_the_loader_yields_what_the_directory_has(files: dict[str, Path], arch: str) -> None:
     found = {raw.name: raw.unpack(torch.float32) for raw in GgufLoader(files[arch]).tensors()}
@@ -101,30 +64,17 @@ def test_the_loader_yields_what_the_directory_has(files: dict[str, Path], arch: 
         assert torch.equal(found[name], value), name
 
 
-def check_answers(path: Path, plugins: str = "gguf") -> dict[str, str]:
-    """Tokens and log-probabilities are those of transformers. Returns what the start says."""
-    outputs, summary = answers(path, plugins)
-    folder = path.with_suffix("")
-    for prompt, output in zip(PROMPTS, outputs, strict=True):
-        tokens = output.outputs[0].token_ids
-        assert tokens == hf.greedy(folder, prompt, NUM_TOKENS)
-        theirs = hf.logprobs(folder, [*prompt, *tokens])[len(prompt) - 1 : -1]
-        for mine, row, token in zip(output.outputs[0].logprobs, theirs, tokens, strict=True):
-            assert mine[token].logprob == pytest.approx(float(row[token]), abs=1e-3)
-    return dict(summary["weight_formats"])
-
-
 @pytest.mark.parametrize("arch", FAMILIES)
 def test_packed_ones_say_what_transformers_says(
     files: dict[str, Path], arch: str, exact_ops: set[str]
 ) -> None:
-    assert check_answers(files[arch]) == dict.fromkeys(FORMATS, "packed")
+    assert check_answers(files[arch], PACKED) == dict.fromkeys(FORMATS, "packed")
     assert exact_ops == BECOME[arch]
 
 
 @pytest.mark.parametrize("arch", FAMILIES)
 def test_unpacked_ones_do_so_too(files: dict[str, Path], arch: str) -> None:
-    assert check_answers(files[arch], "no:gguf") == {}
+    assert check_answers(files[arch], UNPACKED) == {}
 
 
 @pytest.mark.usefixtures("exact_ops")
@@ -132,7 +82,7 @@ def test_a_layer_whose_gate_and_up_differ_is_dequantized(tmp_path: Path) -> None
     kinds = {"blk.1.ffn_up_exps": Kind.Q6_K, **Q4_K_M}
     path = write_both(tmp_path / "m", "qwen3moe", kinds, Kind.Q4_K)
     expected = dict.fromkeys(FORMATS, "packed") | {"experts of 1 layer": "dequantized when loaded"}
-    assert check_answers(path) == expected
+    assert check_answers(path, PACKED) == expected
 
 
 @pytest.mark.parametrize("arch", FAMILIES)
@@ -141,8 +91,8 @@ def test_they_take_what_their_formats_take(
     files: dict[str, Path], arch: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Beside the same model of which nothing is packed; and `inferd plan` knows it."""
-    _, packed = answers(files[arch])
-    words = ["--json", "--dtype", "float32", "--plugins", "none,models_gpt,models_mixtral,gguf"]
+    _, packed = answers(files[arch], PACKED)
+    words = ["--json", "--dtype", "float32", "--plugins", PACKED]
     assert main(["plan", str(files[arch]), *words]) == 0
     assert json.loads(capsys.readouterr().out)["weight_bytes"] == packed["weight_bytes"]
     saved = 0.0
@@ -150,6 +100,6 @@ def test_they_take_what_their_formats_take(
         if raw.storage.startswith("gguf") and "embed" not in raw.name:
             bits = SIZES[Kind[raw.storage.removeprefix("gguf_").upper()]]
             saved += math.prod(raw.shape) * (4 - bits / 8)
-    _, dense = answers(files[arch], "no:gguf")
+    _, dense = answers(files[arch], UNPACKED)
     assert dense["weight_bytes"] - packed["weight_bytes"] == saved
     assert saved > LAYERS * EXPERTS * 3 * HIDDEN * INNER * (4 - SIZES[Kind.Q6_K] / 8)

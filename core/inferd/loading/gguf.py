@@ -16,6 +16,7 @@ from inferd.errors import CheckpointError, UnsupportedModel
 from inferd.layers.gguf_blocks import FORMATS
 from inferd.loading.gguf_config import read_config
 from inferd.loading.gguf_experts import each_expert
+from inferd.loading.gguf_halves import with_whole
 from inferd.loading.gguf_header import TensorInfo, read_header
 from inferd.loading.gguf_names import INTERLEAVED, OFFSET_NORMS, PERMUTED, hf_name
 from inferd.loading.mapped import open_mapped
@@ -73,8 +74,8 @@ class GgufLoader(WeightLoader):
         # the configuration's rope_scaling says what rope_freqs has
         infos = [i for i in self._header.tensors.values() if i.name != "rope_freqs.weight"]
         spans = (Span(self._data, info.offset, self._sizes[info.name]) for info in infos)
-        for info, _ in zip(infos, read_ahead(spans), strict=True):
-            yield from each_expert(self._raw(info))
+        read = (info for info, _ in zip(infos, read_ahead(spans), strict=True))
+        yield from with_whole(tensor for info in read for tensor in each_expert(self._raw(info)))
 
     def _raw(self, info: TensorInfo) -> RawTensor:
         size = self._sizes[info.name]

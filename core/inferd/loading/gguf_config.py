@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from inferd.errors import CheckpointError
+from inferd.loading.gguf_deepseek import LATENT
+from inferd.loading.gguf_deepseek_shapes import check_layers
 from inferd.loading.gguf_header import GgufHeader, TensorInfo, read_header
 from inferd.loading.gguf_names import hf_config, hf_name
 from inferd.loading.mapped import open_mapped
@@ -49,6 +51,8 @@ def read_config(header: GgufHeader, data: mmap.mmap, path: Path) -> dict[str, An
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from None
     _check_sizes(config, tensors, path)
+    if config["model_type"] in LATENT:
+        check_layers(header, config, path)
     config["torch_dtype"] = {FLOAT32: "float32", FLOAT16: "float16"}.get(embedding.kind, "bfloat16")
     if config["model_type"] == "llama":  # the others' biases belong to the architecture
         config["attention_bias"] = "blk.0.attn_q.bias" in tensors
@@ -59,7 +63,7 @@ def read_config(header: GgufHeader, data: mmap.mmap, path: Path) -> dict[str, An
         config["quantization_config"] = {
             "quant_method": "gguf",
             "storage": storage,
-            "tensors": _storages(tensors, config["model_type"]),
+            "tensors": _storages(tensors, config),
         }
     factors = tensors.get("rope_freqs.weight")
     if factors is not None:
@@ -67,13 +71,16 @@ def read_config(header: GgufHeader, data: mmap.mmap, path: Path) -> dict[str, An
     return config
 
 
-def _storages(tensors: dict[str, TensorInfo], model_type: str) -> dict[str, str | None]:
+def _storages(tensors: dict[str, TensorInfo], config: dict[str, Any]) -> dict[str, str | None]:
     """Of matrices, by the names of their modules; a tied head is what the embedding is."""
     found = {
-        hf_name(name, model_type).removesuffix(".weight"): STORAGE.get(info.kind)
+        hf_name(name, config["model_type"]).removesuffix(".weight"): STORAGE.get(info.kind)
         for name, info in tensors.items()
         if len(info.shape) > 1
     }
+    if config["model_type"] in LATENT:  # unpacked when they are loaded
+        layers = range(config["num_hidden_layers"])
+        found |= {f"model.layers.{layer}.self_attn.kv_b_proj": None for layer in layers}
     return {"lm_head": found["model.embed_tokens"], **found}
 
 
@@ -85,22 +92,31 @@ def _check_sizes(config: dict[str, Any], tensors: dict[str, TensorInfo], path: P
             f"{path}: {config['num_hidden_layers']} layers are announced (block_count) and there "
             f"are tensors of {len(blocks)}"
         )
-    hidden, head_dim = config["hidden_size"], config["head_dim"]
-    experts = _num_experts(config, tensors, path)
-    inner = config.get("moe_intermediate_size") or config["intermediate_size"]
-    for name, shape in (
-        ("token_embd", (config["vocab_size"], hidden)),
-        ("blk.0.attn_q", (config["num_attention_heads"] * head_dim, hidden)),
-        ("blk.0.attn_k", (config["num_key_value_heads"] * head_dim, hidden)),
-        ("blk.0.ffn_gate", (config["intermediate_size"], hidden)),
-        ("blk.0.ffn_gate_exps", (experts, inner, hidden)),
-    ):
+    expected: dict[str, tuple[int, ...]] = {
+        "token_embd": (config["vocab_size"], config["hidden_size"])
+    }
+    if config["model_type"] not in LATENT:  # whose layers are checked one by one
+        expected |= _first_layer(config, tensors, path)
+    for name, shape in expected.items():
         info = tensors.get(f"{name}.weight")
         if info is not None and info.shape != shape:
             raise CheckpointError(
                 f"{path}: tensor '{name}.weight' has shape {list(info.shape)}, expected "
                 f"{list(shape)} by the file's metadata"
             )
+
+
+def _first_layer(
+    config: dict[str, Any], tensors: dict[str, TensorInfo], path: Path
+) -> dict[str, tuple[int, ...]]:
+    hidden, head_dim = config["hidden_size"], config["head_dim"]
+    inner = config.get("moe_intermediate_size") or config["intermediate_size"]
+    return {
+        "blk.0.attn_q": (config["num_attention_heads"] * head_dim, hidden),
+        "blk.0.attn_k": (config["num_key_value_heads"] * head_dim, hidden),
+        "blk.0.ffn_gate": (config["intermediate_size"], hidden),
+        "blk.0.ffn_gate_exps": (_num_experts(config, tensors, path), inner, hidden),
+    }
 
 
 def _num_experts(config: dict[str, Any], tensors: dict[str, TensorInfo], path: Path) -> int:

@@ -18,17 +18,19 @@ class Reader:
     def get(self, key: str) -> Any:
         return self._metadata.get(f"{self.arch}.{key}")
 
-    def count(self, key: str, default: int | None = None, most: int = 1 << 32) -> int:
+    def count(
+        self, key: str, default: int | None = None, *, least: int = 1, most: int = 1 << 32
+    ) -> int:
         value = self.get(key)
         if value is None and default is not None:
             return default
-        if type(value) is not int or not 1 <= value <= most:
-            raise self.wrong(key, value, f"a number from 1 to {most}")
+        if type(value) is not int or not least <= value <= most:
+            raise self.wrong(key, value, f"a number from {least} to {most}")
         return value
 
-    def number(self, key: str, default: float) -> float:
+    def number(self, key: str, default: float | None = None) -> float:
         value = self.get(key)
-        if value is None:
+        if value is None and default is not None:
             return default
         if not isinstance(value, int | float) or not 0 < value < math.inf:
             raise self.wrong(key, value, "a number above 0")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from inferd.errors import CheckpointError, UnsupportedModel
+from inferd.loading import gguf_deepseek
 from inferd.loading.gguf_experts import EXPERTS, expert_fields
 from inferd.loading.gguf_keys import Reader
 
@@ -16,6 +17,7 @@ ARCHITECTURES = {
     "qwen3moe": "Qwen3MoeForCausalLM",
     "gemma3": "Gemma3ForCausalLM",
     "gpt-oss": "GptOssForCausalLM",
+    gguf_deepseek.ARCH: "DeepseekV2ForCausalLM",  # or V3
 }
 MODEL_TYPES = {
     "gemma3": "gemma3_text",
@@ -44,9 +46,13 @@ GEMMA3 = {  # its norms before and after attention and MLP
     "ffn_norm": "pre_feedforward_layernorm",
     "post_ffw_norm": "post_feedforward_layernorm",
 }
-LAYERS = {"gemma3_text": LAYER | GEMMA3} | {kind: LAYER | own for kind, own in EXPERTS.items()}
-ENDINGS = {"gpt-oss": ("<|call|>",)}  # by architecture, tokens that end an answer
-BARE = ".sinks"  # a tensor of a module, not a module
+MIXTURES = EXPERTS | gguf_deepseek.LAYERS
+LAYERS = {"gemma3_text": LAYER | GEMMA3} | {kind: LAYER | own for kind, own in MIXTURES.items()}
+ENDINGS = {  # by architecture, tokens that end an answer
+    "gpt-oss": ("<|call|>",),
+    gguf_deepseek.ARCH: ("<|im_end|>",),  # of Moonlight and Kimi K2
+}
+BARE = (".sinks", ".e_score_correction_bias")  # tensors of a module, not modules
 OFFSET_NORMS = ("gemma3_text",)  # files have norms' weights with the 1 that the model adds
 GEMMA3_27B_LAYERS = 62
 INTERLEAVED = ("llama", "mixtral")
@@ -104,6 +110,7 @@ def hf_config(metadata: dict[str, Any], vocab_size: int, tied: bool) -> dict[str
     if arch == "gemma3":
         config |= _gemma3(read, config)
     config |= expert_fields(read, read.count("feed_forward_length"))
+    config |= gguf_deepseek.latent_fields(read, config)
     for name in ("bos", "eos"):
         config[f"{name}_token_id"] = token_id(metadata, name)
     return config
@@ -156,6 +163,9 @@ def _rope_scaling(read: Reader) -> dict[str, Any] | None:
     if read.get("rope.scaling.original_context_length") is not None:
         original = read.count("rope.scaling.original_context_length")
         scaling["original_max_position_embeddings"] = original
+    for end in ("fast", "slow"):
+        if read.get(f"rope.scaling.yarn_beta_{end}") is not None:
+            scaling[f"beta_{end}"] = read.number(f"rope.scaling.yarn_beta_{end}")
     if read.arch == "gpt-oss":  # trained so; llama.cpp rounds where frequencies begin to change
         scaling["truncate"] = False
     return scaling

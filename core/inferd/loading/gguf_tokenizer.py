@@ -1,7 +1,4 @@
-"""A tokenizers.Tokenizer from the vocabulary in a GGUF file's metadata.
-
-The pre-tokenizer names are llama.cpp's; each stands for a split that the model was trained with.
-"""
+"""A tokenizers.Tokenizer from the vocabulary in a GGUF file's metadata."""
 
 from __future__ import annotations
 
@@ -9,29 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from inferd.errors import CheckpointError, InferdError, UnsupportedModel
 from inferd.loading.gguf_names import token_id
+from inferd.loading.gguf_splits import KIMI, LLAMA3, QWEN2, splitter
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 UNKNOWN, CONTROL, USER_DEFINED = 2, 3, 4  # token types
-GPT2_LIKE = ("gpt-2", "default", "")
-LLAMA3_SPLIT = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
-    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
-QWEN2_SPLIT = LLAMA3_SPLIT.replace(r"\p{N}{1,3}", r"\p{N}")
-UPPER, LOWER, ENDINGS = r"\p{Lu}\p{Lt}", r"\p{Ll}", r"(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
-O200K_SPLIT = (  # a word is letters of the upper case, then of the lower, of which one may be none
-    rf"[^\r\n\p{{L}}\p{{N}}]?[{UPPER}\p{{Lm}}\p{{Lo}}\p{{M}}]*[{LOWER}\p{{Lm}}\p{{Lo}}\p{{M}}]+{ENDINGS}"
-    rf"|[^\r\n\p{{L}}\p{{N}}]?[{UPPER}\p{{Lm}}\p{{Lo}}\p{{M}}]+[{LOWER}\p{{Lm}}\p{{Lo}}\p{{M}}]*{ENDINGS}"
-    r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
-LLAMA3 = ("llama-bpe", "llama3")
-SPLITS = {
-    **dict.fromkeys(LLAMA3, LLAMA3_SPLIT),
-    "qwen2": QWEN2_SPLIT,
-    "gpt-4o": O200K_SPLIT,
-}
+WHOLE_WORDS = (*LLAMA3, KIMI)  # a word that is a token is taken, whatever its merges say
 
 
 def build_tokenizer(metadata: dict[str, Any]) -> Tokenizer:
@@ -70,36 +51,17 @@ def _byte_level_bpe(metadata: dict[str, Any], tokens: list[str]) -> Tokenizer:
     split = str(metadata.get("tokenizer.ggml.pre", ""))
     merges = [tuple(merge.split(" ", 1)) for merge in _array(metadata, "merges", str)]
     vocab = {token: i for i, token in enumerate(tokens)}
-    llama3 = split in LLAMA3  # takes a word that is a token as it is, whatever its merges say
-    bpe = models.BPE(vocab=vocab, merges=merges, fuse_unk=False, ignore_merges=llama3)
+    whole = split in WHOLE_WORDS
+    bpe = models.BPE(vocab=vocab, merges=merges, fuse_unk=False, ignore_merges=whole)
     tokenizer = Tokenizer(bpe)
-    if split == "qwen2":
+    if split in QWEN2:
         tokenizer.normalizer = normalizers.NFC()
-    tokenizer.pre_tokenizer = _splitter(split)
+    tokenizer.pre_tokenizer = splitter(split)
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.post_processor = processors.ByteLevel(trim_offsets=False)
-    if metadata.get("tokenizer.ggml.add_bos_token", llama3):
+    if metadata.get("tokenizer.ggml.add_bos_token", split in LLAMA3):
         tokenizer.post_processor = _with_bos(metadata, tokens)
     return tokenizer
-
-
-def _splitter(name: str) -> Any:
-    from tokenizers import Regex
-    from tokenizers import pre_tokenizers as pre
-
-    if name in GPT2_LIKE:
-        return pre.ByteLevel(add_prefix_space=False, use_regex=True)
-    if name == "smollm":
-        digits = pre.Digits(individual_digits=True)
-        return pre.Sequence([digits, pre.ByteLevel(add_prefix_space=False, use_regex=True)])
-    if name in SPLITS:
-        split = pre.Split(Regex(SPLITS[name]), "isolated", invert=False)
-        return pre.Sequence([split, pre.ByteLevel(add_prefix_space=False, use_regex=False)])
-    known = ", ".join(sorted({*GPT2_LIKE, *SPLITS, "smollm"} - {""}))
-    raise UnsupportedModel(
-        f"GGUF pre-tokenizer {name!r:.80} is not supported; known: {known}. "
-        "Give a directory with tokenizer.json: --tokenizer DIR"
-    )
 
 
 def _sentencepiece(metadata: dict[str, Any], tokens: list[str]) -> Tokenizer:

@@ -13,11 +13,15 @@ import gguf
 import numpy as np
 import torch
 from safetensors.torch import load_file
+from tokenizers import Tokenizer
+
+from inferd.loading.gguf_tokenizer import build_tokenizer
 
 ARCHITECTURES = {"llama": "LLAMA", "qwen2": "QWEN2", "qwen3": "QWEN3"}
 GEMMA3 = gguf.MODEL_ARCH.GEMMA3
 Tensors = Mapping[str, np.ndarray]
 SUFFIXES = (".weight", ".bias")
+UNREACHABLE = "Ġqwxzv"  # a token that no merge gives
 
 
 def permute(weights: np.ndarray, heads: int) -> np.ndarray:
@@ -126,6 +130,20 @@ def add_vocabulary(
     writer.add_token_types(types or [gguf.TokenType.NORMAL] * len(tokens))
     writer.add_bos_token_id(bos)
     writer.add_eos_token_id(eos)
+
+
+def as_split(metadata: dict[str, Any], name: str) -> tuple[Tokenizer, dict[str, int], list[Any]]:
+    """SmolLM2's vocabulary and one more token, split as another family does."""
+    tokens = [*metadata["tokenizer.ggml.tokens"], UNREACHABLE]
+    kinds = [*metadata["tokenizer.ggml.token_type"], 1]
+    changed = {
+        "tokenizer.ggml.tokens": tokens,
+        "tokenizer.ggml.token_type": kinds,
+        "tokenizer.ggml.pre": name,
+    }
+    merges = [tuple(merge.split(" ")) for merge in metadata["tokenizer.ggml.merges"]]
+    inherited = {k: v for k, v in metadata.items() if k != "tokenizer.ggml.add_bos_token"}
+    return build_tokenizer({**inherited, **changed}), {t: i for i, t in enumerate(tokens)}, merges
 
 
 def all_tensors(loader: Any) -> dict[str, torch.Tensor]:

@@ -22,23 +22,27 @@ def byte_characters() -> dict[int, str]:
     return found
 
 
-class ReferenceBPE:
-    """`splits` are applied one after the other; each match, and each rest, is a piece."""
+def pieces(text: str, splits: list[str]) -> list[str]:
+    """By `splits`, one after the other; each match, and each rest, is a piece."""
+    found = [text]
+    for split in splits:
+        found = [part for piece in found for part in regex.split(f"({split})", piece) if part]
+    return found
 
+
+class ReferenceBPE:
     def __init__(self, tokens: list[str], merges: list[str], splits: list[str]) -> None:
         self._ids = {token: i for i, token in enumerate(tokens)}
         self._ranks = {tuple(merge.split(" ")): i for i, merge in enumerate(merges)}
-        self._splits = [regex.compile(f"({split})") for split in splits]
+        self._splits = splits
         self._characters = byte_characters()
 
     def knows(self, character: str) -> bool:
         return all(self._characters[byte] in self._ids for byte in character.encode())
 
     def encode(self, text: str) -> list[int]:
-        pieces = [text]
-        for split in self._splits:
-            pieces = [part for piece in pieces for part in split.split(piece) if part]
-        return [self._ids[token] for piece in pieces for token in self._merge(piece)]
+        found = pieces(text, self._splits)
+        return [self._ids[token] for piece in found for token in self._merge(piece)]
 
     def _merge(self, piece: str) -> list[str]:
         word = [self._characters[byte] for byte in piece.encode()]

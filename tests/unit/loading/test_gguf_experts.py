@@ -141,7 +141,7 @@ def test_experts_are_views_of_the_file(tmp_path: Path) -> None:
     assert (gate.shape, tuple(gate.data.shape)) == ((1, HIDDEN), (1, HIDDEN))
 
 
-@pytest.mark.parametrize("arch", ["deepseek2", "glm4moe", "phimoe"])
+@pytest.mark.parametrize("arch", ["deepseek", "glm4moe", "phimoe"])
 def test_other_mixtures_are_refused_by_name(tmp_path: Path, arch: str) -> None:
     with pytest.raises(UnsupportedModel, match=f"'{arch}' is not supported; known: .*qwen3moe"):
         open_config(mixture(tmp_path, arch, COUNTS, STACKED))

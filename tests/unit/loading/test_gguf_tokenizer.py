@@ -7,7 +7,7 @@ from typing import Any
 
 import gguf
 import pytest
-from gguf_files import write
+from gguf_files import as_split, write
 from hypothesis import given
 from hypothesis import strategies as st
 from reference_bpe import SMOLLM, ReferenceBPE
@@ -30,7 +30,6 @@ O200K = (  # as OpenAI publishes it for its vocabulary of that name
     r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}"
     r"| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
-UNREACHABLE = "Ġqwxzv"  # a token that no merge gives
 
 
 @pytest.fixture(scope="module")
@@ -48,19 +47,9 @@ def transformers_tokenizer(smollm2_file: Path) -> Any:
     return AutoTokenizer.from_pretrained(smollm2_file.parent, gguf_file=smollm2_file.name)
 
 
-def as_split(metadata: dict[str, Any], name: str) -> tuple[Backend, dict[str, int], list[Any]]:
-    """SmolLM2's vocabulary and one more token, split as another family does."""
-    tokens = [*metadata[f"{GGML}tokens"], UNREACHABLE]
-    kinds = [*metadata[f"{GGML}token_type"], 1]
-    changed = {f"{GGML}tokens": tokens, f"{GGML}token_type": kinds, f"{GGML}pre": name}
-    merges = [tuple(merge.split(" ")) for merge in metadata[f"{GGML}merges"]]
-    inherited = {k: v for k, v in metadata.items() if k != f"{GGML}add_bos_token"}
-    return build_tokenizer({**inherited, **changed}), {t: i for i, t in enumerate(tokens)}, merges
-
-
-@pytest.fixture(scope="module")
-def qwen2(metadata: dict[str, Any]) -> tuple[Backend, Any]:
-    backend, vocab, merges = as_split(metadata, "qwen2")
+@pytest.fixture(scope="module", params=["qwen2", "deepseek-r1-qwen"])
+def qwen2(request: pytest.FixtureRequest, metadata: dict[str, Any]) -> tuple[Backend, Any]:
+    backend, vocab, merges = as_split(metadata, request.param)
     return backend, Qwen2Tokenizer(vocab=vocab, merges=merges)
 
 
