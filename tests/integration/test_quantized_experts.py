@@ -6,14 +6,12 @@ Checkpoints are written by the writers of the plugins' own tests.
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
+from plugin_writers import contract
 from safetensors.torch import load_file, save_file
 
 from inferd import LLM, SamplingParams
@@ -21,7 +19,6 @@ from inferd.testing.tiny import BASE, tensor_shapes, write_weights
 from inferd.testing.tiny_tokenizer import write_tokenizer
 
 pytest.importorskip("inferd_models_mixtral")
-PLUGINS = Path(__file__).parents[2] / "plugins"
 SIZES = {
     "hidden_size": 128,
     "intermediate_size": 64,
@@ -50,23 +47,6 @@ CASES = (
     ("fp8", "Qwen3MoeForCausalLM", "blocks", {"modules_to_not_convert": ["mlp.gate"]}),
     ("compressed_tensors", "MixtralForCausalLM", "w4a16, asymmetric", {"ignore": ["gate"]}),
 )
-
-
-def contract(plugin: str) -> Any:
-    """The contract of the plugin's own tests, which has a writer."""
-    pytest.importorskip(f"inferd_quant_{plugin}")
-    folder = PLUGINS / f"quant_{plugin}" / "tests"
-    sys.path.insert(0, str(folder))
-    try:
-        spec = importlib.util.spec_from_file_location(
-            f"{plugin}_contract", folder / "test_contract.py"
-        )
-        assert spec is not None and spec.loader is not None
-        module = ModuleType(spec.name)
-        spec.loader.exec_module(module)
-    finally:
-        sys.path.remove(str(folder))
-    return module.TestContract()
 
 
 def write_dense(folder: Path, architecture: str) -> dict[str, Any]:

@@ -33,11 +33,11 @@ class Reading:
         return self
 
     def __call__(self, done: int) -> None:
-        self._done = done
+        self._done = min(done, self._total)  # tensors may be larger than they were stored
         seconds = self._clock() - self._started
         if self._rewrites and seconds >= max(PATIENCE, self._shown + INTERVAL):
             self._shown = seconds
-            left = (self._total - done) / max(done, 1) * seconds
+            left = (self._total - self._done) / max(self._done, 1) * seconds
             self._stream.write(f"{CLEAR}{self._text(seconds)}, {left:.0f} s left")
             self._stream.flush()
 

@@ -37,6 +37,14 @@ def test_elsewhere_there_is_one_line():
     assert read(io.StringIO(), 1.0, 4.0, 8.0) == "inferd: weights: 1.0 of 1.0 GB, 0.12 GB/s, 8 s\n"
 
 
+def test_no_more_is_read_than_there_is():
+    """Where a loader unpacks a tensor, what it gives is larger than what is stored."""
+    stream, times = Screen(), iter([0.0, 4.0, 4.0])
+    with Reading(10**9, stream, lambda: next(times)) as progress:
+        progress(2 * 10**9)
+    assert "weights: 1.0 of 1.0 GB, 0.25 GB/s, 0 s left" in stream.getvalue()
+
+
 @pytest.mark.parametrize("stream", [Screen(), io.StringIO()])
 def test_what_takes_no_time_is_not_mentioned(stream):
     assert read(stream, 0.5, 1.0) == ""
