@@ -4,6 +4,7 @@ transformers, so that front ends start at once.
 
 from __future__ import annotations
 
+import re
 from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 Message = dict[str, Any]
 CONTEXT_TOKENS = 8  # of the prompt, for what depends on the token before: a word's first space
+CONTINUES = re.compile("<0x[89AB][0-9A-F]>")  # a token of a byte that no character begins with
+MOST_CONTINUING = 3  # of such bytes in a character
 
 
 class StreamDecoder:
@@ -37,9 +40,19 @@ class StreamDecoder:
         self._stream = DecodeStream(skip_special_tokens=skip)
         self._pending: list[int] = []  # tokens whose characters are not complete
         self._shown = ""  # of their text, by the prompt
-        for token_id in prompt[-CONTEXT_TOKENS:]:
+        for token_id in self._context(prompt):
             self.step(token_id)
         self._shown = backend.decode(self._pending, skip_special_tokens=skip)
+
+    def _context(self, prompt: list[int]) -> list[int]:
+        """The prompt's end, not from the middle of a character on.
+
+        Tokens of single bytes beside each other are all decoded or none: after half a character
+        none ever would be.
+        """
+        last = prompt[-CONTEXT_TOKENS:]
+        begun = takewhile(lambda i: CONTINUES.fullmatch(self._backend.id_to_token(i) or ""), last)
+        return last[min(len(list(begun)), MOST_CONTINUING) :]
 
     def step(self, token_id: int) -> str:
         """New text, or "" while a character is incomplete."""

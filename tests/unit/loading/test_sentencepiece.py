@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from texts import MANY, VARIED
 from transformers import LlamaTokenizer
@@ -103,6 +103,7 @@ def test_the_file_decides_on_bos_and_the_first_space() -> None:
 
 
 @given(text=st.text("thequick 日本é\n🙂", max_size=20), cut=st.integers(0, 40))
+@example(text="🙂🙂🙂", cut=11)  # of the prompt's last tokens the first is in a character
 @MANY
 def test_streams_are_exact(tokenizer: Tokenizer, text: str, cut: int) -> None:
     """Also where bytes make a character, and where the first word's space is not shown."""
