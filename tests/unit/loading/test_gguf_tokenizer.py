@@ -87,7 +87,8 @@ def test_ids_are_those_of_the_reference_on_any_text(
     smollm2_tokenizer: Tokenizer, reference: ReferenceBPE, text: str
 ) -> None:
     known = "".join(filter(reference.knows, text))  # the vocabulary lacks some bytes
-    assert smollm2_tokenizer.encode(known) == reference.encode(known)
+    plain = known.replace("<", "")  # with which special tokens begin: no text to the reference
+    assert smollm2_tokenizer.encode(plain) == reference.encode(plain)
 
 
 def test_special_tokens_are_single_and_cut_the_text(
