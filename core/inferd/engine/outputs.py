@@ -7,7 +7,7 @@ import msgspec
 from inferd.types import FinishReason, Request
 
 
-class Logprob(msgspec.Struct, gc=False):
+class Logprob(msgspec.Struct, array_like=True, gc=False):
     """One candidate at one position: so many that a collector of cycles would be kept busy."""
 
     logprob: float

@@ -2,69 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 from typing import TYPE_CHECKING
 
 from inferd.engine.output_processor import RequestState
-from inferd.engine.outputs import CompletionOutput, RequestOutput
+from inferd.engine.unread import Unread
 from inferd.errors import InferdError, RequestError
 from inferd.types import Request, SequenceOutput
 
 if TYPE_CHECKING:
     from inferd.loading.tokenizer import Tokenizer
-
-MAX_UNREAD = 65_536  # tokens and candidates, about 10 MB where all are candidates
-
-
-class Unread:
-    """What came for a caller that has not read it yet: one output, however many steps made it.
-
-    A caller that is slower than the engine gets fewer and larger outputs.
-    """
-
-    __slots__ = ("_arrived", "_error", "_output", "_size")
-
-    def __init__(self) -> None:
-        self._output: RequestOutput | None = None
-        self._error: InferdError | None = None  # raised once the output has been read
-        self._size = 0
-        self._arrived = asyncio.Event()
-
-    def put(self, news: RequestOutput) -> bool:
-        """Returns whether there was room; what finds none is dropped, and the caller told."""
-        if self._output is None:
-            self._output = news
-        else:
-            self._size += sum(map(_size, news.outputs))
-            if self._size > MAX_UNREAD:
-                text = f"more than {MAX_UNREAD} tokens and log-probabilities were left unread"
-                self.fail(RequestError(text, code="slow_reader"))
-                return False
-            self._output.add(news)
-        self._arrived.set()
-        return True
-
-    def fail(self, error: InferdError) -> None:
-        """The first error is the one that is told."""
-        self._error = self._error or error
-        self._arrived.set()
-
-    async def get(self) -> RequestOutput:
-        """What is new, once something is. Raises the error that ended the stream."""
-        await self._arrived.wait()
-        self._arrived.clear()
-        output, self._output, self._size = self._output, None, 0
-        if self._error is not None:
-            self._arrived.set()
-            if output is None:
-                raise self._error
-        assert output is not None
-        return output
-
-
-def _size(news: CompletionOutput) -> int:
-    return len(news.token_ids) + sum(map(len, news.logprobs or ()))
 
 
 class Stream:

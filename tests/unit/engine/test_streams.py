@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import tracemalloc
 
 import pytest
 
 from inferd.engine.outputs import RequestOutput
-from inferd.engine.streams import MAX_UNREAD, Stream, Streams
+from inferd.engine.streams import Stream, Streams
+from inferd.engine.unread import MAX_UNREAD
 from inferd.errors import EngineDead, RequestError
 from inferd.params import SamplingParams
-from inferd.types import Request, SequenceOutput
+from inferd.types import Logprobs, Request, SequenceOutput
 
 
 class Broken:
@@ -26,6 +28,9 @@ class Broken:
 
     def flush(self) -> str:
         return ""
+
+    def token_text(self, token_id: int) -> str:
+        return f"of {token_id}"
 
 
 def opened(streams: Streams, name: str, **params: object) -> Stream:
@@ -105,6 +110,30 @@ def test_what_is_not_read_becomes_one_output_in_order() -> None:
     assert [o.text for o in found.outputs] == ["x" * 5] * 2
     with pytest.raises(EngineDead):
         read(stream)
+
+
+def candidates(token: int) -> Logprobs:
+    """The chosen one is the third most likely of five."""
+    return Logprobs([token, *range(1000, 1005)], [-token / 7, *(-i / 3 for i in range(5))], 3)
+
+
+def test_candidates_that_are_not_read_stay_what_they_are_and_small() -> None:
+    streams, tokens = Streams("f"), range(2000, 5000)
+    stream, expected = (opened(streams, name, n=2, logprobs=5) for name in "ab")
+    for index in range(2):
+        tracemalloc.start()
+        for token in tokens:
+            streams.deliver(
+                SequenceOutput(stream.engine_id, index, [token], logprobs=[candidates(token)])
+            )
+        assert tracemalloc.get_traced_memory()[0] < 300 * len(tokens)
+        tracemalloc.stop()
+        streams.deliver(
+            SequenceOutput(
+                expected.engine_id, index, [*tokens], logprobs=[*map(candidates, tokens)]
+            )
+        )
+    assert read(stream).outputs == read(expected).outputs
 
 
 def test_a_caller_that_never_reads_ends_its_stream() -> None:
