@@ -18,7 +18,7 @@ async def beat(shared: Shared, every: float = BEAT_S) -> None:
 
 
 async def wait_hung(shared: Shared, number: int, every: float = BEAT_S) -> None:
-    """Returns when that front end has begun to beat and no longer does.
+    """Returns when that front end, which has said that it is ready, does not beat, or no longer.
 
     Turns of this loop are counted, no clock is read: a machine that slept has no hung front ends.
     """
@@ -26,5 +26,5 @@ async def wait_hung(shared: Shared, number: int, every: float = BEAT_S) -> None:
     while silent < MOST_SILENT:
         await asyncio.sleep(every)
         now = shared.of(Row.BEATS, number)
-        silent = silent + 1 if now == last and now else 0
+        silent = silent + 1 if now == last else 0
         last = now

@@ -20,15 +20,21 @@ async def turns(count: int) -> None:
 
 async def test_the_pulse_of_a_front_end() -> None:
     shared = Shared()
-    hung = asyncio.create_task(wait_hung(shared, 0, every=0))
-    await turns(MOST_SILENT * 3)
-    assert not hung.done()  # it is not ready yet
     beating = asyncio.create_task(beat(shared, every=0))
+    hung = asyncio.create_task(wait_hung(shared, 0, every=0))
     await turns(MOST_SILENT * 3)
     assert not hung.done()
     beating.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await beating
+    await turns(MOST_SILENT - 2)
+    assert not hung.done()
+    await turns(5)
+    assert hung.done()
+
+
+async def test_one_that_stands_still_before_its_first_beat() -> None:
+    hung = asyncio.create_task(wait_hung(Shared(), 0, every=0))
     await turns(MOST_SILENT - 2)
     assert not hung.done()
     await turns(5)
