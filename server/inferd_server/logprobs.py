@@ -33,7 +33,8 @@ def chat_logprobs(entries: list[LogprobDict], top: int) -> dict[str, Any]:
 
 def _chat_token(candidate: Logprob) -> dict[str, Any]:
     text = _text(candidate)
-    return {"token": text, "logprob": _value(candidate), "bytes": list(text.encode())}
+    spelt = candidate.token_bytes or text.encode()
+    return {"token": text, "logprob": _value(candidate), "bytes": list(spelt)}
 
 
 class CompletionLogprobs:

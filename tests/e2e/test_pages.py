@@ -74,7 +74,9 @@ def bodies(page: Page) -> list[dict[str, Any]]:
 
 def replying(page: Page, *deltas: dict[str, Any], tokens: Sequence[str] = ()) -> None:
     """The model's next answers are these deltas, each said to be of these tokens."""
-    content = [{"token": token, "logprob": -0.1, "top_logprobs": []} for token in tokens]
+    content = [
+        {"token": each, "bytes": [0xC3], "logprob": -0.1, "top_logprobs": []} for each in tokens
+    ]
     rest = {"logprobs": {"content": content}, "finish_reason": None}
     choices = [{"index": 0, "delta": delta} | rest for delta in deltas]
     events = [f"data: {json.dumps({'choices': [choice]})}\n\n" for choice in choices]
@@ -122,6 +124,8 @@ def test_tokens_that_come_together_are_shown_one_by_one(open_page: Callable[...,
     replying(page, {"content": "It is\u00e9 ."}, tokens=["It", " is", "\ufffd", "\ufffd", " ."])
     say(page, "Where?")
     expect(page.locator(".token")).to_have_text(["It", " is", "\u00e9 ."])
+    page.locator(".token").last.hover()
+    expect(page.get_by_role("tooltip")).to_contain_text("<c3>")
     replying(page, {"content": "It is."}, tokens=["It", " is", ".", "<|im_end|>"])
     say(page, "Where?")
     expect(answers(page).nth(1).locator(".token")).to_have_text(["It", " is", "."])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from inferd.loading.tokenizer import StreamDecoder
+    from inferd.loading.stream_decoder import StreamDecoder
 
 
 class StopStrings:

@@ -110,9 +110,15 @@ class RequestState:
         found: LogprobDict = {}
         for place, (token_id, value) in enumerate(zip(entry.token_ids, entry.values, strict=True)):
             rank = entry.rank if place == 0 else place
-            text = self._tokenizer.token_text(token_id) if self._tokenizer else None
-            found.setdefault(token_id, Logprob(value, rank, text))
+            found.setdefault(token_id, self._candidate(token_id, value, rank))
         return found
+
+    def _candidate(self, token_id: int, value: float, rank: int) -> Logprob:
+        if self._tokenizer is None:
+            return Logprob(value, rank)
+        text = self._tokenizer.token_text(token_id)
+        raw = self._tokenizer.token_bytes(token_id) if "\ufffd" in text else None
+        return Logprob(value, rank, text, raw)
 
     def _prompt_logprobs(self, output: SequenceOutput) -> list[LogprobDict | None] | None:
         if output.prompt_logprobs is None:

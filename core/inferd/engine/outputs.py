@@ -13,6 +13,7 @@ class Logprob(msgspec.Struct, array_like=True, gc=False):
     logprob: float
     rank: int  # 1 = most likely
     decoded_token: str | None = None
+    token_bytes: bytes | None = None  # where they are no whole text, and that has U+FFFD
 
 
 LogprobDict = dict[int, Logprob]  # token id -> candidate; the chosen token comes first

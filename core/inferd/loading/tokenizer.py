@@ -4,8 +4,6 @@ transformers, so that front ends start at once.
 
 from __future__ import annotations
 
-import re
-from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -13,71 +11,14 @@ from inferd.contracts.output_parser import ChatFormat
 from inferd.errors import RequestError, UnsupportedModel
 from inferd.loading import chat_template as templates
 from inferd.loading.segments import Segments
+from inferd.loading.stream_decoder import StreamDecoder
+from inferd.loading.token_texts import TokenTexts
 from inferd.loading.tokenizer_files import TokenizerFiles, read_directory, read_gguf
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import tokenizers
-
 Message = dict[str, Any]
-CONTEXT_TOKENS = 8  # of the prompt, for what depends on the token before: a word's first space
-CONTINUES = re.compile("<0x[89AB][0-9A-F]>")  # a token of a byte that no character begins with
-MOST_CONTINUING = 3  # of such bytes in a character
-
-
-class StreamDecoder:
-    """Text of a growing sequence; exact where a character spans several tokens.
-
-    A character that the prompt begins and the output completes belongs to the output.
-    """
-
-    def __init__(self, backend: tokenizers.Tokenizer, prompt: list[int], skip: bool) -> None:
-        from tokenizers.decoders import DecodeStream
-
-        self._backend = backend
-        self._skip = skip
-        self._stream = DecodeStream(skip_special_tokens=skip)
-        self._pending: list[int] = []  # tokens whose characters are not complete
-        self._shown = ""  # of their text, by the prompt
-        for token_id in self._context(prompt):
-            self.step(token_id)
-        self._shown = backend.decode(self._pending, skip_special_tokens=skip)
-
-    def _context(self, prompt: list[int]) -> list[int]:
-        """The prompt's end, not from the middle of a character on.
-
-        Tokens of single bytes beside each other are all decoded or none: after half a character
-        none ever would be.
-        """
-        last = prompt[-CONTEXT_TOKENS:]
-        begun = takewhile(lambda i: CONTINUES.fullmatch(self._backend.id_to_token(i) or ""), last)
-        return last[min(len(list(begun)), MOST_CONTINUING) :]
-
-    def step(self, token_id: int) -> str:
-        """New text, or "" while a character is incomplete."""
-        text = self._stream.step(self._backend, token_id)
-        if text is None:
-            self._pending.append(token_id)
-            return ""
-        return self._take(text)
-
-    def flush(self) -> str:
-        """What is left when the sequence ends in the middle of a character."""
-        return self._take(self._backend.decode(self._pending, skip_special_tokens=self._skip))
-
-    def _take(self, text: str) -> str:
-        self._pending.clear()
-        if not self._shown:
-            return text
-        shown, self._shown = self._shown, ""
-        return text[_num_equal(text, shown) :]
-
-
-def _num_equal(text: str, other: str) -> int:
-    """Characters until the two differ."""
-    pairs = zip(text, other, strict=False)
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 class Tokenizer:
@@ -88,6 +29,7 @@ class Tokenizer:
         self.chat_template = files.chat_template
         self.response_template = files.response_template
         self.special_tokens = files.special_tokens  # bos_token, eos_token, ... as text
+        self._texts = TokenTexts(files.backend)
         self._segments = Segments(files.backend, self._ends_of_segments())
         self.bos_id = self._id_of("bos_token")
         self.eos_ids = files.eos_ids or [i for i in [self._id_of("eos_token")] if i is not None]
@@ -147,8 +89,12 @@ class Tokenizer:
         return str(self._backend.decode(ids, skip_special_tokens=skip_special_tokens))
 
     def token_text(self, token_id: int) -> str:
-        """A token alone, as it would be shown; incomplete characters appear as U+FFFD."""
-        return str(self._backend.decode([token_id], skip_special_tokens=False))
+        """A token within a text; incomplete characters appear as U+FFFD."""
+        return self._texts.text(token_id)
+
+    def token_bytes(self, token_id: int) -> bytes | None:
+        """Of one whose text has incomplete characters; None of others."""
+        return self._texts.raw(token_id)
 
     def stream(self, prompt_ids: list[int], skip_special_tokens: bool = True) -> StreamDecoder:
         """A decoder for what follows the prompt."""

@@ -3,7 +3,8 @@
 import { $, element } from "/pages/dom.js";
 
 const tip = $("tip");
-const shown = (token) => JSON.stringify(token).slice(1, -1); // spaces and line ends become visible
+const HEX = 16;
+const same = (one, other) => one.token === other.token && String(one.bytes) === String(other.bytes);
 const percent = (logprob) => `${(100 * Math.exp(logprob)).toFixed(1)} %`;
 
 /**
@@ -29,12 +30,20 @@ function span(text, tokens) {
   return made;
 }
 
+/** Spaces and line ends become visible, and bytes that are no whole character. */
+function shown({ token, bytes }) {
+  if (token.includes("\ufffd") && bytes) {
+    return bytes.map((each) => `<${each.toString(HEX).padStart(2, "0")}>`).join("");
+  }
+  return JSON.stringify(token).slice(1, -1);
+}
+
 function table(token) {
-  const rows = token.top_logprobs.some((each) => each.token === token.token)
+  const rows = token.top_logprobs.some((each) => same(each, token))
     ? token.top_logprobs : [...token.top_logprobs, token];
   return element("table", {}, ...rows.map((each) =>
-    element("tr", { className: each.token === token.token ? "chosen" : "" },
-      element("td", { textContent: shown(each.token) }),
+    element("tr", { className: same(each, token) ? "chosen" : "" },
+      element("td", { textContent: shown(each) }),
       element("td", { textContent: percent(each.logprob) }))));
 }
 

@@ -102,6 +102,19 @@ def test_the_file_decides_on_bos_and_the_first_space() -> None:
     assert build_tokenizer(metadata()).encode("the").ids == [1, IDS["▁the"]]
 
 
+@given(text=st.text("thequick 日本é\n🙂", max_size=20))
+@MANY
+def test_tokens_spell_the_text(tokenizer: Tokenizer, text: str) -> None:
+    """Words with their space, single bytes as they are."""
+    ids = tokenizer.encode(text, add_special_tokens=False)
+    spelt = (tokenizer.token_bytes(i) or tokenizer.token_text(i).encode() for i in ids)
+    assert b"".join(spelt).decode().removeprefix(" ") == tokenizer.decode(ids)
+
+
+def test_words_with_and_without_a_space_are_not_the_same(tokenizer: Tokenizer) -> None:
+    assert [tokenizer.token_text(IDS[token]) for token in ("▁the", "the")] == [" the", "the"]
+
+
 @given(text=st.text("thequick 日本é\n🙂", max_size=20), cut=st.integers(0, 40))
 @example(text="🙂🙂🙂", cut=11)  # of the prompt's last tokens the first is in a character
 @MANY
