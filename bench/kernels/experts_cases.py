@@ -1,6 +1,7 @@
 """What experts.py times: layers of experts, dense or packed, drawn on the device.
 
-Shape suffixes: T tokens, M experts, D hidden, I intermediate, N out features, K in features.
+Shape suffixes: M experts, D hidden, I intermediate, N out features, K in features, B bytes of a
+row, G groups of it, R rows of scales.
 """
 
 from __future__ import annotations

@@ -98,16 +98,18 @@ class FrontEnds:
             process = self._processes[number] = await self._spawn(number, name)
             assert process.stdout is not None
             said = await process.stdout.readline()
-            if said == READY:
-                self._ready[number].set()
-                self._banner.front_end_ready(number, process.pid)
+            if said != READY:
+                code = await process.wait()
+                if self._stopping:
+                    return
+                raise _failure(said, number, code)
+            self._ready[number].set()
+            self._banner.front_end_ready(number, process.pid)
             hang = asyncio.create_task(self._end_hung(number, process))
             async with cancelled_at_the_end(hang):
                 code = await process.wait()
             if self._stopping:
                 return
-            if said != READY:
-                raise _failure(said, number, code)
             self._banner.front_end_died(number, code)
             self._shared.clear(number)
             self._engine.send(m.Bye(name))

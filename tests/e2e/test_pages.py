@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import shutil
@@ -72,13 +73,15 @@ def bodies(page: Page) -> list[dict[str, Any]]:
     return seen
 
 
-def replying(page: Page, *deltas: dict[str, Any], tokens: Sequence[str] = ()) -> None:
-    """The model's next answers are these deltas, each said to be of these tokens."""
-    content = [
-        {"token": each, "bytes": [0xC3], "logprob": -0.1, "top_logprobs": []} for each in tokens
-    ]
-    rest = {"logprobs": {"content": content}, "finish_reason": None}
-    choices = [{"index": 0, "delta": delta} | rest for delta in deltas]
+def replying(page: Page, *deltas: dict[str, Any], tokens: Sequence[Sequence[str]] = ()) -> None:
+    """The model's next answers are these deltas, each said to be of its tokens."""
+    choices: list[dict[str, Any]] = []
+    for delta, texts in itertools.zip_longest(deltas, tokens, fillvalue=()):
+        content = [
+            {"token": each, "bytes": [0xC3], "logprob": -0.1, "top_logprobs": []} for each in texts
+        ]
+        rest = {"logprobs": {"content": content}, "finish_reason": None}
+        choices.append({"index": 0, "delta": delta} | rest)
     events = [f"data: {json.dumps({'choices': [choice]})}\n\n" for choice in choices]
 
     def reply(route: Route) -> None:
@@ -121,14 +124,19 @@ def test_it_talks_with_smollm2(open_page: Callable[..., Page]) -> None:
 
 def test_tokens_that_come_together_are_shown_one_by_one(open_page: Callable[..., Page]) -> None:
     page = open_page()
-    replying(page, {"content": "It is\u00e9 ."}, tokens=["It", " is", "\ufffd", "\ufffd", " ."])
+    replying(page, {"content": "It is\u00e9 ."}, tokens=[["It", " is", "\ufffd", "\ufffd", " ."]])
     say(page, "Where?")
     expect(page.locator(".token")).to_have_text(["It", " is", "\u00e9 ."])
     page.locator(".token").last.hover()
     expect(page.get_by_role("tooltip")).to_contain_text("<c3>")
-    replying(page, {"content": "It is."}, tokens=["It", " is", ".", "<|im_end|>"])
+    replying(page, {"content": "It is."}, tokens=[["It", " is", ".", "<|im_end|>"]])
     say(page, "Where?")
     expect(answers(page).nth(1).locator(".token")).to_have_text(["It", " is", "."])
+    replying(page, {"content": "It"}, {"content": "\u00e9"}, tokens=[["It", "\ufffd"], ["\ufffd"]])
+    say(page, "Where?")
+    expect(answers(page).nth(2).locator(".token")).to_have_text(["It", "\u00e9"])
+    answers(page).nth(2).locator(".token").last.hover()
+    expect(page.get_by_role("tooltip").locator("table")).to_have_count(2)
 
 
 def test_escape_stops_an_answer(open_page: Callable[..., Page]) -> None:

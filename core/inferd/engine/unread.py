@@ -18,7 +18,7 @@ _decode = msgspec.msgpack.Decoder(list[LogprobDict]).decode
 
 
 class PackedLogprobs:
-    """Candidates of a sample, in a tenth of the bytes that their objects take."""
+    """Candidates of a sample, in a sixth or less of the bytes that their objects take."""
 
     __slots__ = ("_bytes",)
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import tokenizers
 
 CONTEXT_TOKENS = 8  # of the prompt, for what depends on the token before: a word's first space
-CONTINUES = re.compile("<0x[89AB][0-9A-F]>")  # a token of a byte that no character begins with
+CONTINUES = re.compile("<0x[89ABab][0-9A-Fa-f]>")  # a token of a byte that no character begins with
 MOST_CONTINUING = 3  # of such bytes in a character
 
 

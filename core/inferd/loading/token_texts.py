@@ -10,14 +10,14 @@ if TYPE_CHECKING:
     import tokenizers
 
 UNKNOWN = "\ufffd"
-BYTE = re.compile("<0x([0-9A-F]{2})>")  # SentencePiece's token of a single byte
+BYTE = re.compile("<0x([0-9A-Fa-f]{2})>")  # SentencePiece's token of a single byte
 WORDS = ("▁a", "Ġa", "a")  # of which one is a token in most vocabularies
 MOST_KEPT = 1 << 16
 
 
 class TokenTexts:
-    """Thread-safe. The texts of tokens, one after the other, are the text of all: a token that
-    begins a word has its space, which a decoder leaves out at the beginning.
+    """Thread-safe. The texts of tokens, one after the other, are the text of all, but for a space
+    at its beginning: a token that begins a word has its space, which decoders leave out there.
     """
 
     def __init__(self, backend: tokenizers.Tokenizer) -> None:
@@ -32,10 +32,7 @@ class TokenTexts:
 
     def _text(self, token_id: int) -> str:
         """Incomplete characters appear as U+FFFD."""
-        after = self._decode([*self._before, token_id])
-        if not after.startswith(self._shown):  # a decoder that joins otherwise
-            return self._decode([token_id])
-        return after.removeprefix(self._shown)
+        return self._decode([*self._before, token_id]).removeprefix(self._shown)
 
     def raw(self, token_id: int) -> bytes | None:
         """The bytes of a token that is no whole text; None for others."""

@@ -65,11 +65,9 @@ export class Answer {
 
   /** The text, as tokens where they were sent with it. */
   #nodes(text, place) {
-    const tokens = this.#pending;
-    this.#pending = [];
-    if (!tokens.length) return [text];
+    if (!this.#pending.length) return [text];
     explore(place);
-    return spans(text, tokens);
+    return spans(text, this.#pending);
   }
 
   #call({ index, id, function: { name = "", arguments: text = "" } = {} }) {

@@ -8,19 +8,20 @@ const same = (one, other) => one.token === other.token && String(one.bytes) === 
 const percent = (logprob) => `${(100 * Math.exp(logprob)).toFixed(1)} %`;
 
 /**
- * Spans for a piece of text and the tokens that it came from: one for each token that spells what
- * comes next, and one for the rest of both, as a character may take several tokens. A token that
- * ends an answer spells nothing.
+ * Spans for a piece of text and the tokens that it came from, which are taken out of `tokens`: one
+ * for each token that spells what comes next, and one for the rest of both, as a character may take
+ * several tokens. Those after the last of the text stay: they spell what is still to come, or end
+ * the answer.
  */
 export function spans(text, tokens) {
   const made = [];
   let rest = text;
-  while (rest && tokens.length > made.length && rest.startsWith(tokens[made.length].token)) {
-    const token = tokens[made.length];
+  while (rest && tokens.length && rest.startsWith(tokens[0].token)) {
+    const token = tokens.shift();
     made.push(span(token.token, [token]));
     rest = rest.slice(token.token.length);
   }
-  return rest ? [...made, span(rest, tokens.slice(made.length))] : made;
+  return rest ? [...made, span(rest, tokens.splice(0))] : made;
 }
 
 function span(text, tokens) {

@@ -72,3 +72,23 @@ def test_logprobs_name_the_chosen_token_first_and_rank_the_others() -> None:
         (1, 1, "b"),
         (2, 2, "c"),
     ]
+
+
+class Halves(Letters):
+    """Every token is half a character."""
+
+    def token_text(self, _token_id: int) -> str:
+        return "\ufffd"
+
+    def token_bytes(self, token_id: int) -> bytes:
+        return bytes([0xC3, token_id])
+
+
+def test_part_of_a_character_comes_with_its_bytes() -> None:
+    request = Request(request_id="r", prompt_ids=[0], params=SamplingParams(logprobs=0), seed=0)
+    for tokenizer, expected in ((Halves(), ("\ufffd", b"\xc3\x03")), (Letters(), ("d", None))):
+        made = RequestState(request, "a", tokenizer)
+        output = SequenceOutput("r", 0, [3], logprobs=[Logprobs([3], [-0.5], 1)])
+        news, _ = made.feed(output)
+        (entry,) = news.outputs[0].logprobs
+        assert (entry[3].decoded_token, entry[3].token_bytes) == expected

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from inferd.errors import CheckpointError
-from inferd.loading.gguf_names import end_ids, hf_config
+from inferd.loading.gguf_names import end_ids, hf_config, hf_name
 
 LITE = {  # DeepSeek-V2-Lite, as converted in 2024
     "block_count": 27,
@@ -148,3 +148,8 @@ def test_what_cannot_be_computed_is_refused(fields: dict[str, Any], message: str
 def test_answers_of_kimi_end_with_their_turn() -> None:
     tokens = {"tokenizer.ggml.tokens": ["[EOS]", "<|im_end|>"], "tokenizer.ggml.eos_token_id": 0}
     assert end_ids(metadata({}) | tokens) == [0, 1]
+
+
+def test_the_routers_bias_is_a_tensor_of_its_own() -> None:
+    name = hf_name("blk.1.exp_probs_b.bias", "deepseek_v3")
+    assert name == "model.layers.1.mlp.gate.e_score_correction_bias"

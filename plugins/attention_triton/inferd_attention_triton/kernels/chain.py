@@ -5,6 +5,8 @@ before it. Every program must wait, whatever it does afterwards. Before that wai
 nothing and may read what was complete when the step's first decode started: that one is launched
 after everything before it (FIRST), so the dealt work and the block tables are. Bringing keys into
 the L2 is no reading: what is written there later is seen.
+
+Shape suffixes: L keys.
 """
 
 from __future__ import annotations
